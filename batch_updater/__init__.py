@@ -1,0 +1,1 @@
+"""Bulk status updates for Evreka360 orders."""

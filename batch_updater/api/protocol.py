@@ -1,0 +1,138 @@
+"""Build requests and read answers, without any I/O.
+
+Source: the vendor's page "Update Order Status API": `PUT /engagement/orders/{order_id}/status`
+with `{"status_id": "<uuid>"}`, answered by 200 or by 400 `Order (...) not found`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from batch_updater.errors import SettingsError
+from batch_updater.models import Answer, Verdict
+
+UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+CONFIRMATION = "order status updated successfully"
+MAX_WAIT = 300.0
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_RETRIED = {408: "timeout", 425: "server_error"}
+_REFUSED = {403: "forbidden", 404: "order_not_found", 409: "conflict", 412: "precondition_failed"}
+
+
+def check_base_url(url: str) -> str:
+    """The service's base URL without a final slash; a path prefix stays.
+
+    Raises SettingsError when it is no absolute URL, holds a query, a fragment or credentials,
+    or is plain http to anything but this machine.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise SettingsError("The base URL can't be read.", "use https://host or https://host/prefix") from None
+    if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s%\\]", url.strip()):
+        raise SettingsError("The base URL must be an absolute https:// address.", "set EVREKA360_BASE_URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError("The base URL must hold no credentials, query or fragment.", "use https://host/prefix")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise SettingsError(f"http:// to {host} would send the token in the clear.", "use https://")
+    if any(piece in {".", ".."} for piece in parts.path.split("/")):
+        raise SettingsError("The base URL's path must not contain '.' or '..'.", "use https://host/prefix")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def update_url(base_url: str, order_id: str) -> str:
+    """The address of one order's status. Raises ValueError for anything but a canonical UUID."""
+    if not UUID_SHAPE.fullmatch(order_id):
+        raise ValueError("not a canonical order id")
+    return f"{base_url}/engagement/orders/{order_id}/status"
+
+
+def update_body(status_id: str) -> bytes:
+    """The JSON body that sets a status. Raises ValueError for anything but a canonical UUID."""
+    if not UUID_SHAPE.fullmatch(status_id):
+        raise ValueError("not a canonical status id")
+    return b'{"status_id": "%s"}' % status_id.encode("ascii")
+
+
+def detail_text(body: bytes) -> str:
+    """The API's own reason, as one line of at most 300 characters; empty when it gave none.
+
+    `detail` may be a string or FastAPI's list of `{"loc", "msg", "type"}`.
+    """
+    try:
+        detail: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    detail = detail.get("detail") if isinstance(detail, dict) else None
+    if isinstance(detail, list):
+        detail = "; ".join(_problem(item) for item in detail[:5])
+    return " ".join(detail.split())[:300] if isinstance(detail, str) else ""
+
+
+def _problem(item: object) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    where = item.get("loc")
+    place = ".".join(str(piece) for piece in where if piece != "body") if isinstance(where, list) else ""
+    return f"{place}: {item.get('msg', '')}" if place else str(item.get("msg", ""))
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds to wait by `Retry-After` (RFC 9110, 10.2.3), 0 to 300; None when absent or unreadable.
+
+    A date is read against the answer's own `Date`, so that a skewed clock does no harm.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text, re.ASCII):
+        return min(float(text), MAX_WAIT)
+    until = _http_date(text)
+    if until is None:
+        return None
+    start = _http_date(headers.get("Date", "")) or now or datetime.now(UTC)
+    return min(max((until - start).total_seconds(), 0.0), MAX_WAIT)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """What an answer to the status update means for its row; never raises."""
+    said, wait = detail_text(body), retry_after(headers)
+    if status == 200:
+        return _classify_success(said)
+    if status == 401:
+        return Answer(Verdict.UNAUTHORIZED, "unauthorized", said or "the service did not accept the token", status)
+    if 300 <= status < 400:
+        return Answer(Verdict.STOP, "redirect", "the service redirects; check the base URL", status)
+    if status in {429, 503}:
+        code = "rate_limited" if status == 429 else "server_error"
+        return Answer(Verdict.THROTTLED, code, said or f"the service answered {status}", status, wait)
+    if status in _RETRIED or status >= 500:
+        verdict = Verdict.THROTTLED if wait is not None else Verdict.RETRY
+        return Answer(verdict, _RETRIED.get(status, "server_error"), said or f"answered {status}", status, wait)
+    if 400 <= status < 500:
+        return _classify_refusal(status, said)
+    return Answer(Verdict.UNKNOWN, "unexpected_response", said or f"the service answered {status}", status)
+
+
+def _classify_success(said: str) -> Answer:
+    if said.casefold() == CONFIRMATION:
+        return Answer(Verdict.DONE, "ok", said, 200)
+    return Answer(Verdict.UNKNOWN, "unexpected_response", said or "answered 200 without the API's confirmation", 200)
+
+
+def _classify_refusal(status: int, said: str) -> Answer:
+    if status == 400 and said.endswith("not found"):
+        return Answer(Verdict.REFUSED, "order_not_found", said, status)
+    code = _REFUSED.get(status, "validation_error" if status in {400, 422} else "unexpected_response")
+    return Answer(Verdict.REFUSED, code, said or f"the service answered {status}", status)

@@ -1,0 +1,41 @@
+"""The retry policy; the only place that knows tenacity."""
+
+from collections.abc import Awaitable, Callable
+
+import tenacity
+
+from batch_updater.models import Answer, Verdict
+
+RETRIED = frozenset({Verdict.RETRY, Verdict.THROTTLED, Verdict.UNKNOWN})
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+
+
+async def attempt_again(
+    attempt: Callable[[], Awaitable[Answer]],
+    first: Answer,
+    retries: int,
+    sleep: Callable[[float], Awaitable[None]],
+) -> Answer:
+    """Repeat a failed attempt up to `retries` times and give the last answer.
+
+    Waits grow exponentially from 0.5 s to 30 s with full jitter. Only a failure comes here,
+    so that a row that succeeds at once pays nothing for it.
+    """
+    if retries <= 0 or first.verdict not in RETRIED:
+        return first
+    backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+    retrying = tenacity.AsyncRetrying(
+        stop=tenacity.stop_after_attempt(retries),
+        wait=backoff,
+        retry=tenacity.retry_if_result(lambda answer: answer.verdict in RETRIED),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else first,
+        sleep=sleep,
+    )
+
+    async def once() -> Answer:
+        return await attempt()
+
+    await sleep(backoff(tenacity.RetryCallState(retrying, None, (), {})))
+    answer: Answer = await retrying(once)
+    return answer

@@ -1,0 +1,1 @@
+"""Reading sheets: the only place that imports pandas."""

@@ -1,0 +1,53 @@
+"""Which column is which. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batch_updater.errors import InputError
+
+_ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
+_STATUS = ("statusid", "newstatusid", "targetstatusid", "statusuuid", "newstatus", "targetstatus", "status")
+_RESULT = (
+    "result", "resulthttpstatus", "resultcode", "resultdetail", "resultattempts", "resultorderid", "resultstatusid",
+    "resultstatusname", "resultpreviousstatusid", "resultrow", "resultsentat", "resultdurationms", "resultrunid",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Positions (0-based) and headers of the two columns that matter."""
+
+    order: int
+    status: int
+    order_header: str
+    status_header: str
+
+
+def plain(name: str) -> str:
+    """A header without case, blanks, `_` and `-`."""
+    return "".join(c for c in name.casefold() if c not in " _-\u00a0\t")
+
+
+def result_free(header: Sequence[str]) -> list[int]:
+    """Positions of the columns that are not an earlier run's result columns."""
+    return [place for place, name in enumerate(header) if plain(name) not in _RESULT]
+
+
+def find_columns(header: Sequence[str], order_column: str | None, status_column: str | None) -> Columns:
+    """Find both columns by the names given, else by alias. Raises InputError, naming headers and option."""
+    order = _find(header, order_column, _ORDER, "order", "--order-column")
+    status = _find(header, status_column, _STATUS, "status", "--status-column")
+    if order == status:
+        raise InputError(f"Column {header[order]!r} can't be both.", "choose --order-column and --status-column")
+    return Columns(order, status, header[order], header[status])
+
+
+def _find(header: Sequence[str], chosen: str | None, aliases: Sequence[str], what: str, option: str) -> int:
+    names = [plain(name) for name in header]
+    for wanted in [plain(chosen)] if chosen is not None else aliases:
+        if names.count(wanted) > 1:
+            raise InputError(f"Two columns are called {chosen or wanted!r}.", "give each column its own header")
+        if wanted in names:
+            return names.index(wanted)
+    there = ", ".join(repr(name) for name in header)
+    raise InputError(f"No {what} column{f' {chosen!r}' if chosen else ''}; the headers are {there}.", f"use {option}")

@@ -1,0 +1,168 @@
+"""A local Evreka360-like API with switchable faults. Imports nothing of the package, to be a fair judge."""
+
+import asyncio
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+STATUSES = ("Planned", "Assigned", "In Progress", "Completed", "Cancelled", "Postponed")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """Faults and seeds. Times are seconds, rates are shares (0 to 1) or requests per second."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    latency: float = 0.0
+    error_rate: float = 0.0
+    rate_limit: float = 0.0
+    lose_answers: float = 0.0
+    orders: int = 10_000
+    seed: int = 1
+    token: str = "sandbox-token"  # noqa: S105 - worth nothing elsewhere
+
+
+def order_id(number: int) -> str:
+    """The id of the nth seeded order, from 1."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"order/{number}"))
+
+
+def status_id(name: str) -> str:
+    """The id of a status."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"status/{name}"))
+
+
+class Sandbox:
+    """The server. `ledger` has every request, `orders` the present state; an async context manager."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.options = options
+        self.ledger: list[dict[str, Any]] = []
+        self.statuses = {status_id(name): name for name in STATUSES}
+        planned = {"id": status_id("Planned"), "name": "Planned"}
+        self.orders: dict[str, dict[str, Any]] = {
+            order_id(n): {"id": order_id(n), "name": f"WO-{n:05}", "status": planned}
+            for n in range(1, options.orders + 1)
+        }
+        self._random = random.Random(options.seed)  # noqa: S311 - repeatable faults, no secret
+        self._in_flight = 0
+        self._level = 0.0
+        self._seen = 0.0
+        self._runner: web.AppRunner | None = None
+        self.base_url = ""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen; `base_url` is set afterwards."""
+        app = web.Application(middlewares=[self._account])
+        app.router.add_get("/engagement/orders/status", self._list_statuses)
+        app.router.add_get("/engagement/orders/{order}", self._detail)
+        app.router.add_put("/engagement/orders/{order}/status", self._update)
+        app.router.add_get("/_sandbox/ledger", self._show_ledger)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.options.host, self.options.port)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.base_url = f"http://{self.options.host}:{port}"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _account(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.path.startswith("/_sandbox"):
+            return await handler(request)  # type: ignore[no-any-return]  # aiohttp's Handler is loosely typed
+        self._in_flight += 1
+        entry: dict[str, Any] = {
+            "t": time.monotonic(), "method": request.method, "path": request.path,
+            "order_id": request.match_info.get("order"), "status_id": None, "answer": None, "applied": False,
+            "in_flight": self._in_flight,
+        }  # fmt: skip
+        self.ledger.append(entry)
+        request["entry"] = entry
+        try:
+            await asyncio.sleep(self.options.latency)
+            response: web.StreamResponse = self._gate(request) or await handler(request)
+            if not entry.get("lost"):
+                entry["answer"] = response.status
+            return response
+        finally:
+            self._in_flight -= 1
+
+    def _gate(self, request: web.Request) -> web.Response | None:
+        if request.headers.get("Authorization") != f"Bearer {self.options.token}":
+            return web.json_response({"detail": "Could not validate credentials"}, status=401)
+        if self.options.rate_limit and not self._within_limit():
+            return web.json_response({"detail": "Too many requests"}, status=429, headers={"Retry-After": "1"})
+        if request.method == "PUT" and self._random.random() < self.options.error_rate:
+            return web.json_response({"detail": "Service unavailable"}, status=503)
+        return None
+
+    def _within_limit(self) -> bool:
+        now, limit = time.monotonic(), self.options.rate_limit
+        self._level = max(self._level - (now - self._seen) * limit, 0.0)
+        self._seen = now
+        if self._level + 1 > max(1.0, limit / 10):
+            return False
+        self._level += 1
+        return True
+
+    async def _update(self, request: web.Request) -> web.StreamResponse:
+        order, entry = request.match_info["order"], request["entry"]
+        try:
+            wanted = (await request.json())["status_id"]
+        except (ValueError, KeyError, TypeError):
+            wanted = None
+        entry["status_id"] = wanted
+        if wanted not in self.statuses:
+            problem = {"loc": ["body", "status_id"], "msg": "unknown status", "type": "value_error"}
+            return web.json_response({"detail": [problem]}, status=422)
+        if order not in self.orders:
+            return web.json_response({"detail": f"Order ({order}) not found"}, status=400)
+        self.orders[order] = {**self.orders[order], "status": {"id": wanted, "name": self.statuses[wanted]}}
+        entry["applied"] = True
+        if self._random.random() < self.options.lose_answers and request.transport:
+            entry["lost"] = True
+            request.transport.abort()
+        return web.json_response({"detail": "Order status updated successfully"})
+
+    async def _detail(self, request: web.Request) -> web.StreamResponse:
+        order = request.match_info["order"]
+        if order not in self.orders:
+            return web.json_response({"detail": f"Order ({order}) not found"}, status=404)
+        return web.json_response(self.orders[order])
+
+    async def _list_statuses(self, _request: web.Request) -> web.StreamResponse:
+        items = [{"id": key, "name": name, "color": "#808080"} for key, name in self.statuses.items()]
+        return web.json_response({"items": items})
+
+    async def _show_ledger(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response(self.ledger)
+
+
+async def serve(options: SandboxOptions, announce: Callable[[str], None]) -> None:
+    """Serve until cancelled; `announce` is told the base URL."""
+    if not re.fullmatch(r"127\.0\.0\.1|localhost|::1", options.host):
+        raise ValueError("the sandbox serves this machine only")
+    async with Sandbox(options) as sandbox:
+        announce(sandbox.base_url)
+        await asyncio.Event().wait()

@@ -1,0 +1,67 @@
+"""Judge one row: a StatusUpdate or a RejectedRow. Pure."""
+
+import re
+import unicodedata
+
+from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
+
+_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
+_MISSING = {"na", "n/a", "nan", "null", "none", "-", "#n/a", "nil"}
+
+
+def normalise_id(text: str) -> str | None:
+    """The canonical form of a UUID, or None.
+
+    Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are taken off;
+    nothing within the id is ever changed.
+    """
+    bare = text.strip(_BLANKS)
+    if not bare.isascii():
+        return None
+    bare = bare.lower().removeprefix("urn:uuid:")
+    if bare.startswith("{") and bare.endswith("}"):
+        bare = bare[1:-1]
+    return bare if _SHAPE.fullmatch(bare) else None
+
+
+def shown(text: str) -> str:
+    """The text as a message may show it: controls and invisible characters escaped, at most 60 characters."""
+    visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible if len(visible) <= 60 else visible[:59] + "…"
+
+
+def why_not_an_id(text: str) -> str:
+    """One sentence for a person on why this text is not a UUID."""
+    bare = text.strip(_BLANKS)
+    if bare.casefold() in _MISSING:
+        return f"'{shown(bare)}' stands for an empty cell; put the id there"
+    if odd := [c for c in bare if unicodedata.category(c) in {"Cc", "Cf"}]:
+        return f"'{shown(bare)}' holds an invisible character (U+{ord(odd[0]):04X}); type or copy the id again"
+    if odd := [c for c in bare if ord(c) > 127]:
+        return f"'{shown(bare)}' holds '{odd[0]}' (U+{ord(odd[0]):04X}), which only looks like part of an id"
+    if re.fullmatch(r"[0-9.]+[eE]\+?[0-9]+", bare):
+        return f"'{bare}' is a number that a spreadsheet shortened; format the column as text and copy the id again"
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", bare):
+        return f"'{shown(bare)}' is a number; the API's ids look like 1b4e28ba-2fa1-41d2-883f-0016d3cca427"
+    if bare.startswith("#"):
+        return f"'{shown(bare)}' is a spreadsheet error; repair the formula"
+    if re.fullmatch(r"[0-9a-fA-F-]+", bare):
+        digits = len(bare.replace("-", ""))
+        return f"'{shown(bare)}' has {digits} digits; an id has 32 in groups of 8-4-4-4-12"
+    return f"'{shown(bare)}' is not an id; ids look like 1b4e28ba-2fa1-41d2-883f-0016d3cca427"
+
+
+def validate_row(row: SourceRow, order: int, status: int) -> StatusUpdate | RejectedRow:
+    """Judge a row by its order cell and status cell (0-based positions)."""
+    order_text, status_text = row.cells[order], row.cells[status]
+    for name, text in (("order id", order_text), ("status id", status_text)):
+        if not text.strip(_BLANKS):
+            return RejectedRow(row.number, "missing_value", f"the {name} is empty")
+    order_id = normalise_id(order_text)
+    if order_id is None:
+        return RejectedRow(row.number, "bad_order_id", f"order id {why_not_an_id(order_text)}")
+    status_id = normalise_id(status_text)
+    if status_id is None:
+        return RejectedRow(row.number, "bad_status_id", f"status id {why_not_an_id(status_text)}")
+    return StatusUpdate(row.number, order_id, status_id, (order_id, status_id) != (order_text, status_text))

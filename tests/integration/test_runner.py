@@ -1,0 +1,110 @@
+import asyncio
+import uuid
+from pathlib import Path
+
+import pytest
+
+from batch_updater.api.auth import Secret
+from batch_updater.api.client import OrderClient
+from batch_updater.api.pace import Pacer
+from batch_updater.errors import CredentialsError, StoppedError
+from batch_updater.journal import Journal
+from batch_updater.models import StatusUpdate, Verdict
+from batch_updater.runner import Runner
+from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
+
+UPDATE = StatusUpdate(2, str(uuid.UUID(int=7)), str(uuid.UUID(int=8)))
+
+
+def journal_of(path: Path, count: int) -> Journal:
+    journal = Journal(path / "j.sqlite", create=True)
+    journal.add_planned([StatusUpdate(n + 2, order_id(n + 1), status_id("Completed")) for n in range(count)])
+    journal.settle_repeats("hold")
+    return journal
+
+
+def client_for(url: str, token: str = "sandbox-token", timeout: float = 5.0) -> OrderClient:
+    return OrderClient(url, Secret(token), timeout=timeout, concurrency=8)
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_broken_connection_is_one_put_and_unknown(reads: bool) -> None:
+    """The server sees a PUT once when it drops the connection, and the row is in doubt."""
+    seen = []
+
+    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(1)
+        if reads:
+            await reader.readuntil(b"}")
+        writer.transport.abort()
+
+    server = await asyncio.start_server(drop, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, client_for(f"http://127.0.0.1:{port}") as client:
+        answer = await client.update_status(UPDATE)
+    assert answer.verdict is Verdict.UNKNOWN
+    assert len(seen) == 1
+
+
+async def test_nobody_listening_is_certainly_not_sent(unused_tcp_port: int) -> None:
+    """A refused connection is told apart from an unknown end."""
+    async with client_for(f"http://127.0.0.1:{unused_tcp_port}") as client:
+        answer = await client.update_status(UPDATE)
+    assert (answer.verdict, answer.left) == (Verdict.RETRY, False)
+
+
+async def test_silence_is_unknown_after_the_timeout() -> None:
+    """A server that never answers leaves the row in doubt."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, client_for(f"http://127.0.0.1:{port}", timeout=0.1) as client:
+        answer = await client.update_status(UPDATE)
+        for writer in held:
+            writer.close()
+    assert (answer.verdict, answer.code) == (Verdict.UNKNOWN, "timeout")
+
+
+async def test_every_updated_row_was_applied(tmp_path: Path) -> None:
+    """With errors and lost answers each row ends, `updated` is in the ledger, concurrency holds."""
+    options = SandboxOptions(error_rate=0.05, lose_answers=0.02, latency=0.002)
+    async with Sandbox(options) as sandbox, client_for(sandbox.base_url) as client:
+        journal = journal_of(tmp_path, 300)
+        await Runner(journal, client, Pacer(None), 8, 8).run()
+        entries = list(journal.entries())
+        journal.close()
+        applied = {item["order_id"]: item["status_id"] for item in sandbox.ledger if item["applied"]}
+        assert {e["state"] for e in entries} == {"ended"}
+        assert all(applied.get(e["order_id"]) == e["status_id"] for e in entries if e["result"] == "updated")
+        assert sum(e["attempts"] for e in entries) == len(sandbox.ledger)
+        assert max(item["in_flight"] for item in sandbox.ledger) <= 8
+
+
+async def test_a_refused_token_stops_the_run(tmp_path: Path) -> None:
+    """401 ends the run, every row stays open for the next start."""
+    async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url, "wrong") as client:
+        journal = journal_of(tmp_path, 50)
+        with pytest.raises(CredentialsError):
+            await Runner(journal, client, Pacer(None), 8, 3).run()
+        assert journal.count("state") == {"planned": 50}
+        journal.close()
+        assert len(sandbox.ledger) <= 8
+
+
+async def test_nothing_is_sent_when_the_claim_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that can't be written stops the run before the first PUT."""
+
+    def full(_self: Journal, _count: int) -> list[StatusUpdate]:
+        raise StoppedError("disk full")
+
+    async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url) as client:
+        journal = journal_of(tmp_path, 5)
+        monkeypatch.setattr(Journal, "claim", full)
+        with pytest.raises(StoppedError, match="disk full"):
+            await Runner(journal, client, Pacer(None), 8, 3).run()
+        journal.close()
+        assert sandbox.ledger == []

@@ -1,0 +1,71 @@
+import uuid
+from pathlib import Path
+
+import pytest
+
+from batch_updater.errors import StoppedError
+from batch_updater.journal import Journal
+from batch_updater.models import RejectedRow, Result, RowOutcome, StatusUpdate
+
+A, B, S, T = (str(uuid.UUID(int=n)) for n in range(1, 5))
+
+
+def plan(path: Path, updates: list[tuple[int, str, str]], on_conflict: str = "hold") -> Journal:
+    journal = Journal(path / "j.sqlite", create=True)
+    journal.add_planned([StatusUpdate(*update) for update in updates])
+    journal.settle_repeats(on_conflict)
+    return journal
+
+
+@pytest.mark.parametrize(("on_conflict", "sent"), [("hold", []), ("first", [(2, A, S)]), ("last", [(3, A, T)])])
+def test_conflicting_rows_are_decided_by_choice(tmp_path: Path, on_conflict: str, sent: list[object]) -> None:
+    """hold sends nothing for an order with two statuses, first and last choose one of them."""
+    journal = plan(tmp_path, [(2, A, S), (3, A, T)], on_conflict)
+    assert [(u.row, u.order_id, u.status_id) for u in journal.claim(9)] == sent
+    journal.close()
+
+
+def test_a_repeated_row_waits_for_its_leader(tmp_path: Path) -> None:
+    """The same order and status is sent once, by the first row, whose result the repeat shows."""
+    journal = plan(tmp_path, [(2, A, S), (3, B, S), (4, A, S)])
+    assert [u.row for u in journal.claim(9)] == [2, 3]
+    journal.record([RowOutcome(2, Result.UPDATED, "ok", "", 200, 1, 1.0, 5)])
+    entry = list(journal.entries())[2]
+    assert (entry["state"], entry["leader"], entry["leader_result"]) == ("waiting", 2, "updated")
+    journal.close()
+
+
+def test_claims_are_durable_before_they_are_given(tmp_path: Path) -> None:
+    """A second reader of the file sees the claim as soon as claim() has returned."""
+    journal = plan(tmp_path, [(2, A, S), (3, B, S)])
+    journal.claim(1)
+    other = Journal(tmp_path / "j.sqlite")
+    assert other.count("state") == {"claimed": 1, "planned": 1}
+    other.close()
+    journal.close()
+
+
+def test_a_row_that_was_not_sent_is_planned_again(tmp_path: Path) -> None:
+    """not_sent keeps its attempts and stays open for the next start."""
+    journal = plan(tmp_path, [(2, A, S)])
+    journal.claim(1)
+    journal.record([RowOutcome(2, Result.NOT_SENT, "unauthorized", "no", 401, 1, 1.0, 5)])
+    assert [u.row for u in journal.claim(1)] == [2]
+    journal.close()
+
+
+def test_a_rejected_row_is_never_claimed(tmp_path: Path) -> None:
+    """Rejected rows are in the journal but never given out."""
+    journal = Journal(tmp_path / "j.sqlite", create=True)
+    journal.add_rejected([RejectedRow(2, "bad_order_id", "no")])
+    journal.settle_repeats("hold")
+    assert journal.claim(5) == []
+    assert journal.problems(5) == [(2, "invalid", "no")]
+    journal.close()
+
+
+def test_a_journal_is_not_overwritten(tmp_path: Path) -> None:
+    """Creating a journal where one is raises."""
+    plan(tmp_path, []).close()
+    with pytest.raises(StoppedError, match="exists"):
+        Journal(tmp_path / "j.sqlite", create=True)
