@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+_ENTRY: web.RequestKey[dict[str, Any]] = web.RequestKey("entry", dict)
 STATUSES = ("Planned", "Assigned", "In Progress", "Completed", "Cancelled", "Postponed")
 
 
@@ -98,7 +99,7 @@ class Sandbox:
             "in_flight": self._in_flight,
         }  # fmt: skip
         self.ledger.append(entry)
-        request["entry"] = entry
+        request[_ENTRY] = entry
         try:
             await asyncio.sleep(self.options.latency)
             response: web.StreamResponse = self._gate(request) or await handler(request)
@@ -127,7 +128,7 @@ class Sandbox:
         return True
 
     async def _update(self, request: web.Request) -> web.StreamResponse:
-        order, entry = request.match_info["order"], request["entry"]
+        order, entry = request.match_info["order"], request[_ENTRY]
         try:
             wanted = (await request.json())["status_id"]
         except (ValueError, KeyError, TypeError):
