@@ -79,13 +79,13 @@ class Runner:
 
         Raises StoppedError or CredentialsError after everything under way has been recorded.
         """
-        tasks = [asyncio.create_task(self._work()) for _ in range(self.concurrency)]
+        workers = [asyncio.create_task(self._work()) for _ in range(self.concurrency)]
+        tasks = {asyncio.create_task(self._feed()), *workers}
         flusher = asyncio.create_task(self._flush_regularly())
         try:
-            await self._feed()
-            await asyncio.gather(*tasks)
+            await self._until_ended(tasks)
         finally:
-            for task in [*tasks, flusher]:
+            for task in (*tasks, flusher):
                 task.cancel()
             await asyncio.gather(*tasks, flusher, return_exceptions=True)
             await self._release_unsent()
@@ -93,6 +93,25 @@ class Runner:
         if self.failure:
             raise self.failure
         return self.counters
+
+    async def _until_ended(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Wait for all tasks; a failing one ends the others, and after a stop they have 25 s."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        deadline = None
+        try:
+            while pending := {task for task in tasks if not task.done()}:
+                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                watched = pending if stopped.done() else {*pending, stopped}
+                await asyncio.wait(watched, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                if left == 0.0:
+                    return
+                if deadline is None and stopped.done():
+                    deadline = time.monotonic() + DRAIN_SECONDS
+        finally:
+            stopped.cancel()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -149,7 +168,9 @@ class Runner:
             self.counters.put -= 1
         if answer.verdict is Verdict.THROTTLED:
             self.counters.throttled += 1
-            self.pacer.throttled(answer.wait)
+            self.pacer.throttled(answer.wait, told=answer.wait is not None or answer.http_status == 429)
+        elif answer.http_status is not None:
+            self.pacer.succeeded()
         return answer
 
     async def _sleep(self, seconds: float) -> None:

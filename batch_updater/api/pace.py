@@ -10,13 +10,16 @@ from collections.abc import Awaitable, Callable
 FALL = 0.7
 CLIMB_PER_SECOND = 1.05
 SLOWEST = 1.0
+BARE_PAUSE = 0.1
+TROUBLED_SHARE = 0.2
+_MEMORY = 0.98  # weight of the past in the share of bad answers: about the last 50 count
 
 
 class Pace:
     """Requests per second, all kinds together; `cap` is the user's `--rate`, None for no cap.
 
     Tokens never exceed a tenth of a second's worth (at least one), so that no second sees more than
-    the rate and one such burst.
+    the rate and one such burst. Without a cap there is no limit until the service asks for less.
     """
 
     def __init__(self, cap: float | None, now: float) -> None:
@@ -26,46 +29,63 @@ class Pace:
         self._tokens = 1.0
         self._seen = now
         self._fell = now - 10.0
-        self._granted = 0
-        self._window = now
+        self._troubled = 0.0
+        self._second = now
+        self._succeeded = [0, 0]  # in the second before, in the present one
 
     def take(self, now: float) -> float:
         """Zero when a request may leave now (it is counted), else the seconds to wait before asking again."""
         if now < self.paused_until:
             return self.paused_until - now
-        if self.rate is not None:
-            self._refill(now)
-            if self._tokens < 1.0:
-                return max((1.0 - self._tokens) / self.rate, 0.0005)
-            self._tokens -= 1.0
-        if now - self._window > 1.0:
-            self._window, self._granted = now, 0
-        self._granted += 1
+        if self.rate is None:
+            return 0.0
+        self._refill(now, self.rate)
+        if self._tokens < 1.0:
+            return max((1.0 - self._tokens) / self.rate, 0.0005)
+        self._tokens -= 1.0
         return 0.0
 
-    def _refill(self, now: float) -> None:
-        assert self.rate is not None  # noqa: S101 - told by the caller; for the type checker
+    def _refill(self, now: float, rate: float) -> None:
         elapsed = now - max(self._seen, self.paused_until)
         self._seen = max(now, self._seen)
         if elapsed <= 0:
             return
-        self._tokens = min(self._tokens + elapsed * self.rate, max(1.0, self.rate / 10))
-        if now - self._fell > 1.0 and (self.cap is None or self.rate < self.cap):
-            climbed = self.rate * CLIMB_PER_SECOND ** min(elapsed, 1.0)
+        self._tokens = min(self._tokens + elapsed * rate, max(1.0, rate / 10))
+        if now - self._fell > 1.0:
+            climbed = rate * CLIMB_PER_SECOND ** min(elapsed, 1.0)
             self.rate = climbed if self.cap is None else min(climbed, self.cap)
 
-    def throttled(self, now: float, wait: float | None) -> None:
-        """The service asked for less: hold everything for `wait` seconds (0.2 when it named none) and slow down.
+    def succeeded(self, now: float) -> None:
+        """An answer came that was no complaint about the load."""
+        self._turn_second(now)
+        self._succeeded[1] += 1
+        self._troubled *= _MEMORY
 
-        Answers to requests of the same burst count once.
+    def throttled(self, now: float, wait: float | None, *, told: bool) -> None:
+        """The service can't keep up. `told`: it said so (429 or Retry-After); `wait`: seconds, None when not named.
+
+        Told, everything is held for that time and the rate falls. A bare 503 holds nothing; the rate falls only
+        when such answers are more than a few. Refusals of one burst count once.
         """
-        self.paused_until = max(self.paused_until, now + (0.2 if wait is None else wait))
-        if now - self._fell < 1.0:
-            return
-        present = self.rate if self.rate is not None else self._granted / max(now - self._window, 0.25)
+        self._troubled = self._troubled * _MEMORY + (1 - _MEMORY)
+        if told:
+            self.paused_until = max(self.paused_until, now + (BARE_PAUSE if wait is None else wait))
+        if (told or self._troubled > TROUBLED_SHARE) and now - self._fell >= 1.0:
+            self._fall(now)
+
+    def _fall(self, now: float) -> None:
+        self._turn_second(now)
+        lately = sum(self._succeeded) / (1.0 + now - self._second)
+        present = lately if self.rate is None else self.rate
         self.rate = max(present * FALL, SLOWEST)
         self._tokens = 0.0
         self._fell = now
+
+    def _turn_second(self, now: float) -> None:
+        if now - self._second >= 2.0:
+            self._second, self._succeeded = now, [0, 0]
+        elif now - self._second >= 1.0:
+            self._second, self._succeeded = self._second + 1.0, [self._succeeded[1], 0]
 
 
 class Pacer:
@@ -92,11 +112,20 @@ class Pacer:
                 await self._sleep(min(wait, 0.25))
         return False
 
-    def throttled(self, wait: float | None) -> None:
-        """Tell the pace that the service asked for less."""
-        self._pace.throttled(self._clock(), wait)
+    def succeeded(self) -> None:
+        """Tell the pace that an answer was no complaint about the load."""
+        self._pace.succeeded(self._clock())
+
+    def throttled(self, wait: float | None, *, told: bool) -> None:
+        """Tell the pace that the service can't keep up (see `Pace.throttled`)."""
+        self._pace.throttled(self._clock(), wait, told=told)
 
     @property
     def paused_for(self) -> float:
         """Seconds until the pause ends, 0 when there is none."""
         return max(self._pace.paused_until - self._clock(), 0.0)
+
+    @property
+    def rate(self) -> float | None:
+        """The present rate in requests per second, None when there is no limit."""
+        return self._pace.rate

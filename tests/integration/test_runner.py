@@ -85,6 +85,23 @@ async def test_every_updated_row_was_applied(tmp_path: Path) -> None:
         assert max(item["in_flight"] for item in sandbox.ledger) <= 8
 
 
+async def test_requests_under_way_have_a_bounded_time_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that never answers can't hold a stopped run; its rows stay claimed, in doubt."""
+    monkeypatch.setattr("batch_updater.runner.DRAIN_SECONDS", 0.1)
+    async with Sandbox(SandboxOptions(latency=30)) as sandbox, client_for(sandbox.base_url) as client:
+        journal = journal_of(tmp_path, 20)
+        runner = Runner(journal, client, Pacer(None), 4, 3)
+        task = asyncio.create_task(runner.run())
+        while runner.counters.in_flight < 4:
+            await asyncio.sleep(0.01)
+        runner.stop()
+        await asyncio.wait_for(task, 5)
+        assert journal.count("state") == {"planned": 16, "claimed": 4}
+        journal.close()
+
+
 async def test_a_refused_token_stops_the_run(tmp_path: Path) -> None:
     """401 ends the run, every row stays open for the next start."""
     async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url, "wrong") as client:
