@@ -1,122 +1,226 @@
-"""The use cases: plan a sheet, run the plan, write what happened."""
+"""The use cases: plan a sheet, run the plan (or pick it up again), make the results of a run."""
 
 import asyncio
 import contextlib
-import json
 import os
-import secrets
 import shutil
 import signal
+import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from batch_updater.api.auth import Secret
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
-from batch_updater.errors import BatchUpdaterError, ExitCode, InputError
+from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, ResumeError, SettingsError
+from batch_updater.folder import (
+    STDIN,
+    RunFolder,
+    differences,
+    discard,
+    freeze,
+    locked,
+    new_run,
+    newest_run,
+    runs_place,
+)
 from batch_updater.inputs.columns import Columns, find_columns
-from batch_updater.inputs.source import ReadOptions, Source, open_source
+from batch_updater.inputs.source import EXCEL, ReadOptions, Source, check_file, open_source, read_results
 from batch_updater.journal import Journal
-from batch_updater.models import Result, ResultRow, RunSummary
-from batch_updater.plan import Plan, make_plan
+from batch_updater.models import RunSummary
+from batch_updater.plan import Plan, make_plan, read_plan
 from batch_updater.reports.results import write_results
+from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Counters, Runner
 from batch_updater.settings import Settings
 
-EXCEL = {".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}
+RESUMABLE = frozenset({ExitCode.BUG, ExitCode.CREDENTIALS, ExitCode.STOPPED, ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 NOT_DONE = ("failed", "unknown", "invalid", "conflict", "not_sent")
+OnTick = Callable[[Counters, Pacer], None]
 
 
 @dataclass
 class Run:
-    """A planned run: its folder, its journal and what its plan says."""
+    """A planned run: its folder, its journal, what its plan says, and whether it was begun before."""
 
-    run_id: str
-    folder: Path
+    folder: RunFolder
     source: Source
     columns: Columns
     journal: Journal
     plan: Plan
-    settings: Settings
-    base_url: str
-    input_name: str
+    facts: dict[str, Any]
+    resumed: bool = False
     started: float = field(default_factory=time.time)
 
     @property
     def results_path(self) -> Path:
         """Where the result file goes: `--output`, else the run folder (Excel in, Excel out)."""
+        if self.facts.get("output"):
+            return Path(self.facts["output"])
         suffix = ".xlsx" if self.source.path.suffix.lower() in EXCEL else ".csv"
-        return self.settings.output or self.folder / f"results{suffix}"
+        return self.folder.path / f"results{suffix}"
 
 
-def iso(seconds: float) -> str:
-    """Seconds since the epoch as ISO 8601 UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+@contextlib.contextmanager
+def open_run(file: Path, settings: Settings, base_url: str) -> Iterator[Run]:
+    """The run for this sheet: its unfinished one picked up again, else a new one, planned and locked.
 
-
-def prepare(file: Path, settings: Settings, base_url: str) -> Run:
-    """Copy the sheet into a new run folder, check it and write its plan into the journal.
-
-    Raises InputError; the run folder is removed again then.
+    Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
     """
-    options = ReadOptions(settings.sheet, settings.encoding, settings.delimiter)
-    find_columns(open_source(file, options).header, settings.order_column, settings.status_column)
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    folder = (settings.runs_dir or file.parent / f"{file.stem}.runs") / run_id
-    folder.mkdir(parents=True)
+    if file != STDIN:
+        check_file(file)
+    place, name = runs_place(file, settings.runs_dir), file.name
+    with locked(place, name):
+        run = None
+        if not settings.restart and file != STDIN:
+            run = _pick_up(file, place, settings, base_url)
+        if run is None:
+            if settings.output and settings.output.exists() and not settings.overwrite:
+                raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
+            run = _plan_into(new_run(place), file, settings, base_url)
+        with run.journal:
+            yield run
+
+
+@contextlib.contextmanager
+def open_trial(file: Path, settings: Settings, base_url: str) -> Iterator[Run]:
+    """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
+    if file != STDIN:
+        check_file(file)
+    place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
+    try:
+        run = _plan_into(new_run(place), file, settings, base_url)
+        with run.journal:
+            yield run
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def reopen_run(folder: RunFolder) -> Iterator[Run]:
+    """An earlier run, to read. Raises JournalError."""
+    with Journal.open(folder.journal_path) as journal:
+        facts = journal.meta()
+        settings = Settings(**facts["reading"])
+        source = open_source(folder.input_path, _read_options(settings))
+        columns = find_columns(source.header, settings.order_column, settings.status_column)
+        yield Run(folder, source, columns, journal, read_plan(journal), facts, resumed=True)
+
+
+def _read_options(settings: Settings) -> ReadOptions:
+    return ReadOptions(settings.sheet, settings.encoding, settings.delimiter, settings.only)
+
+
+def _choices(settings: Settings, base_url: str) -> dict[str, Any]:
+    """What must be the same for a run to be picked up again."""
+    return {"base_url": base_url, "on_conflict": settings.on_conflict, **_reading(settings)}
+
+
+def _reading(settings: Settings) -> dict[str, Any]:
+    names = {"order_column", "status_column", "sheet", "encoding", "delimiter", "only"}
+    return settings.model_dump(mode="json", include=names)
+
+
+def _plan_into(folder: RunFolder, file: Path, settings: Settings, base_url: str) -> Run:
     journal: Journal | None = None
     try:
-        copy = folder / f"input{file.suffix.lower()}"
-        shutil.copyfile(file, copy)
-        source = open_source(copy, options)
+        sha256 = freeze(file, folder)
+        source = open_source(folder.input_path, _read_options(settings), shown_as=file)
         columns = find_columns(source.header, settings.order_column, settings.status_column)
-        journal = Journal(folder / "journal.sqlite", create=True)
-        plan = make_plan(source.rows(), columns, journal, settings.on_conflict)
-        if settings.strict and plan.invalid + plan.conflicts:
-            row, result, detail = plan.problems[0]
-            raise InputError(
-                f"{file}: {plan.invalid + plan.conflicts:,} rows can't be sent; row {row} is {result}: {detail}",
-                "correct the sheet, or leave out --strict",
-            )
-        journal.set_meta({"run_id": run_id, "base_url": base_url, "input": str(file)})
+        journal = Journal.create(folder.journal_path)
+        make_plan(source.rows(), columns, journal, settings.on_conflict)
+        _refuse_if_strict(file, journal, settings)
+        facts = {
+            "run_id": folder.run_id, "name": file.name, "input": str(file), "phase": "planned", "sha256": sha256,
+            "output": str(settings.output) if settings.output else None, "reading": _reading(settings),
+            **_choices(settings, base_url),
+        }  # fmt: skip
+        journal.seal(facts)
+        return Run(folder, source, columns, journal, read_plan(journal), facts)
     except BaseException:
         if journal:
             journal.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
         raise
-    return Run(run_id, folder, source, columns, journal, plan, settings, base_url, str(file))
 
 
-async def send(run: Run, token: Secret, on_tick: Callable[[Counters, float], None]) -> tuple[Counters, int, str]:
-    """Send the plan. Gives the counters, the exit code so far and the reason for an early end.
-
-    The first SIGINT or SIGTERM lets requests under way finish; a second one stops at once.
-    """
-    settings = run.settings
-    interrupted: list[int] = []
-    client = OrderClient(run.base_url, token, timeout=settings.timeout, concurrency=settings.concurrency)
-    async with client:
-        runner = Runner(
-            run.journal, client, Pacer(settings.rate), settings.concurrency, settings.retries, on_tick=on_tick
+def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
+    if settings.strict and (problems := journal.problems(1)):
+        row, result, detail = problems[0]
+        raise InputError(
+            f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
+            "see `batch-updater plan` for the others; correct them, or leave out --strict",
         )
-        with _signals(runner, interrupted):
+
+
+def _pick_up(file: Path, place: Path, settings: Settings, base_url: str) -> Run | None:
+    found = newest_run(place, file.name)
+    if found is None or found[1]["phase"] == "finished":
+        return None
+    folder, facts = found
+    trial = Path(tempfile.mkdtemp(prefix="batch-updater-"))
+    try:
+        sha256 = freeze(file, RunFolder(trial))
+    finally:
+        shutil.rmtree(trial, ignore_errors=True)
+    if differ := differences(facts, {"sha256": sha256, **_choices(settings, base_url)}):
+        raise ResumeError(
+            f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:\n  " + "\n  ".join(differ),
+            "repeat the earlier command to finish that run, or add --restart to give it up and start anew",
+        )
+    journal = Journal.open(folder.journal_path)
+    try:
+        source = open_source(folder.input_path, _read_options(settings), shown_as=file)
+        columns = find_columns(source.header, settings.order_column, settings.status_column)
+        if settings.output:
+            _may_replace(settings, facts)
+            facts["output"] = str(settings.output)
+            journal.set_meta({"output": facts["output"]})
+        return Run(folder, source, columns, journal, read_plan(journal), facts, resumed=True)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _may_replace(settings: Settings, facts: dict[str, Any]) -> None:
+    path = settings.output
+    if path and path.exists() and str(path) != facts.get("output") and not settings.overwrite:
+        raise SettingsError(f"{path} exists already.", "add --overwrite, or choose another name")
+
+
+async def execute(run: Run, settings: Settings, token: Secret, on_tick: OnTick) -> RunSummary:
+    """Send what is open, write the result files, give the summary. Its `exit_code` says how it ended."""
+    counters, code, reason = await _send(run, settings, token, on_tick)
+    return finish(run, counters, code, reason)
+
+
+async def _send(run: Run, settings: Settings, token: Secret, on_tick: OnTick) -> tuple[Counters, int, str]:
+    run.journal.set_meta({"phase": "sending"})
+    base_url = run.facts["base_url"]
+    async with OrderClient(base_url, token, timeout=settings.timeout, concurrency=settings.concurrency) as client:
+        runner = Runner(
+            run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
+            max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
+            on_tick=on_tick,
+        )  # fmt: skip
+        with _signals(runner) as interrupted:
             try:
                 await runner.run()
             except BatchUpdaterError as error:
                 return runner.counters, error.exit_code, str(error)
     if interrupted:
-        return runner.counters, 128 + interrupted[0], "interrupted"
+        return runner.counters, 128 + interrupted[0], "Interrupted; requests under way were let finish."
     return runner.counters, ExitCode.DONE, ""
 
 
 @contextlib.contextmanager
-def _signals(runner: Runner, interrupted: list[int]) -> Iterator[None]:
+def _signals(runner: Runner) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM stops the runner gently, a second one ends the process at once."""
     loop = asyncio.get_running_loop()
+    interrupted: list[int] = []
 
     def handle(number: int) -> None:
         if interrupted:
@@ -130,66 +234,75 @@ def _signals(runner: Runner, interrupted: list[int]) -> Iterator[None]:
             loop.add_signal_handler(number, handle, number)
             handled.append(number)
     try:
-        yield
+        yield interrupted
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
 
 
-def finish(run: Run, counters: Counters, code: int) -> RunSummary:
+def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str = "") -> RunSummary:
     """Write the result file and `summary.json` from the journal and give the summary."""
-    results: Counter[str] = Counter()
-    codes: Counter[str] = Counter()
-    write_results(run.results_path, run.source.header, _count(_result_rows(run), results, codes))
-    if code == ExitCode.DONE and _not_done(run.journal):
+    rows = ResultRows(run.source, run.journal, run.folder.run_id)
+    path = _write_somewhere(run.results_path, run, rows)
+    states = run.journal.count("state")
+    is_open = any(states.get(state) for state in ("planned", "claimed", "queued"))
+    if code == ExitCode.DONE and (is_open or any(rows.results.get(word) for word in NOT_DONE)):
         code = ExitCode.NOT_ALL_DONE
     ended = time.time()
-    seconds = round(ended - run.started, 3)
+    seconds = max(round(ended - run.started, 3), 0.001)
+    requests = _add_up(run, counters)
     summary = RunSummary(
-        run_id=run.run_id, input=run.input_name, base_url=run.base_url, started_at=iso(run.started),
-        ended_at=iso(ended), exit_code=int(code), resumable=False, rows=sum(results.values()),
-        results=dict(results), codes=dict(codes),
-        requests={"put": counters.put, "get": 0, "token": 0, "retried": counters.retried,
-                  "throttled": counters.throttled},
-        seconds=seconds, rows_per_second=round(counters.ended / seconds, 1) if seconds else 0.0,
-        run_dir=str(run.folder), results_file=str(run.results_path),
+        run_id=run.folder.run_id, input=run.facts["input"], base_url=run.facts["base_url"],
+        started_at=iso(run.started), ended_at=iso(ended), exit_code=int(code), resumable=is_open,
+        rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
+        requests=requests, seconds=seconds, rows_per_second=round(counters.ended / seconds, 1),
+        run_dir=str(run.folder.path), results_file=str(path), reason=reason, frame=lambda: read_results(path),
     )  # fmt: skip
-    (run.folder / "summary.json").write_text(json.dumps(summary.to_dict(), indent=2) + "\n", encoding="utf-8")
+    run.folder.write_summary(summary.to_dict())
+    run.journal.set_meta({"phase": "stopped" if is_open else "finished"})
     return summary
 
 
-def _not_done(journal: Journal) -> bool:
-    results = journal.count("result")
-    return any(results.get(word) for word in NOT_DONE) or "planned" in journal.count("state")
+def _add_up(run: Run, counters: Counters) -> dict[str, int]:
+    """Requests over all starts of the run; PUTs as the journal counted them."""
+    before = run.facts.get("requests", {})
+    now = {"get": counters.get, "token": 0, "retried": counters.retried, "throttled": counters.throttled}
+    total = {key: before.get(key, 0) + value for key, value in now.items()}
+    run.journal.set_meta({"requests": total})
+    return {"put": run.journal.attempts(), **total}
 
 
-def _count(rows: Iterator[ResultRow], results: Counter[str], codes: Counter[str]) -> Iterator[ResultRow]:
-    for row in rows:
-        results[row.result.value] += 1
-        codes[row.code] += 1
-        yield row
+def _write_somewhere(path: Path, run: Run, rows: ResultRows) -> Path:
+    """Write the result file, beside its place or in the run folder when that can't be written."""
+    tries = (path, path.with_stem(f"{path.stem}-{run.folder.run_id}"), run.folder.path / f"results{path.suffix}")
+    for place in tries[:-1]:
+        try:
+            write_results(place, run.source.header, rows)
+        except OSError:
+            continue
+        return place
+    write_results(tries[-1], run.source.header, rows)
+    return tries[-1]
 
 
-def _result_rows(run: Run) -> Iterator[ResultRow]:
-    for source_row, entry in zip(run.source.rows(), run.journal.entries(), strict=True):
-        if source_row.number != entry["row"]:
-            raise BatchUpdaterError(f"The journal and the copy of the sheet differ at row {entry['row']}.")
-        yield _result_row(source_row.cells, entry, run.run_id)
+def give_up(run: Run) -> None:
+    """Remove a new run that the person did not confirm; one that was begun before stays as it is."""
+    if not run.resumed:
+        run.journal.close()
+        discard(run.folder)
 
 
-def _result_row(cells: tuple[str, ...], entry: dict[str, Any], run_id: str) -> ResultRow:
-    code, detail = entry["code"], entry["detail"]
-    if entry["state"] == "waiting":
-        result = Result.DUPLICATE
-        detail = f"{detail}, which is {entry['leader_result'] or 'not_sent'}"
-    elif entry["state"] == "claimed":
-        result, code, detail = Result.UNKNOWN, "stopped", "the run ended while this row was under way"
-    elif entry["state"] == "planned":
-        result, code, detail = Result.NOT_SENT, code or "stopped", detail or "the run stopped before this row"
-    else:
-        result = Result(entry["result"])
-    return ResultRow(
-        cells, entry["row"], result, entry["http_status"], code, detail, entry["attempts"],
-        entry["order_id"], entry["status_id"], "", "",
-        iso(entry["sent_at"]) if entry["sent_at"] else "", entry["duration_ms"], run_id,
-    )  # fmt: skip
+def trial_summary(run: Run) -> dict[str, Any]:
+    """What `plan --json` prints: the words of the summary, with nothing sent."""
+    plan = run.plan
+    counts = {
+        "not_sent": plan.to_send,
+        "duplicate": plan.duplicates,
+        "invalid": plan.invalid,
+        "conflict": plan.conflicts,
+    }
+    return {
+        "schema": 1, "run_id": None, "input": run.facts["input"], "base_url": run.facts["base_url"], "exit_code": 0,
+        "resumable": False, "rows": plan.rows, "results": {word: n for word, n in counts.items() if n},
+        "codes": run.journal.count("code", "code <> ''"), "statuses": plan.statuses,
+    }  # fmt: skip

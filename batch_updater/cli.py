@@ -2,36 +2,54 @@
 
 import json
 import os
+import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, SettingsError
+from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
+
+if TYPE_CHECKING:
+    from batch_updater.api.auth import Secret
+    from batch_updater.app import Run
+    from batch_updater.models import RunSummary
+    from batch_updater.settings import Settings
+
+PATH = click.Path(path_type=Path)
+CONFLICTS = click.Choice(["hold", "first", "last", "sequence"])
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.argument("file", type=click.Path(path_type=Path)),
-    click.option("--base-url", envvar="EVREKA360_BASE_URL", help="The service; usually from EVREKA360_BASE_URL."),
-    click.option("--order-column", help="Header of the column with order ids."),
-    click.option("--status-column", help="Header of the column with status ids."),
-    click.option("--sheet", help="Excel sheet by name or 1-based number."),
+    click.argument("file", type=PATH),
+    click.option("--base-url", help="The service's address; usually from EVREKA360_BASE_URL."),
+    click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
+    click.option("--status-column", help="Header of the column with status ids.  [found by name]"),
+    click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only visible one]"),
     click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
-    click.option("--delimiter", help="Delimiter of a CSV file: , ; | or a tab."),
-    click.option("--on-conflict", type=click.Choice(["hold", "first", "last"]), default="hold", show_default=True,
-                 help="One order with different statuses: hold sends none of them."),
-    click.option("--strict", is_flag=True, help="Any unusable row: send nothing, exit 4."),
-    click.option("--concurrency", type=int, default=20, show_default=True, help="Most requests in flight."),
-    click.option("--rate", type=float, help="Most requests per second."),
-    click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds for one attempt."),
-    click.option("--retries", type=int, default=5, show_default=True, help="Further attempts for one row."),
-    click.option("-o", "--output", type=click.Path(path_type=Path), help="Result file: .csv, .xlsx or .jsonl."),
-    click.option("--overwrite", is_flag=True, help="Replace an existing --output file."),
-    click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders are made."),
-    click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on stdout."),
-    click.option("-q", "--quiet", is_flag=True, help="No plan and no progress."),
-    click.option("--no-color", is_flag=True, help="No colours."),
+    click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
+    click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
+    click.option("--on-conflict", type=CONFLICTS,
+                 help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
+    click.option("--strict", is_flag=True, default=None, help="Any invalid or conflicting row: send nothing, exit 4."),
+    click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
+    click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
+    click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
+    click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
+    click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
+    click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
+    click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),
+    click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
+    click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
+    click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
+    click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
+    click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
+    click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
+    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),
+    click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
 )  # fmt: skip
 
 
@@ -41,39 +59,70 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BATCH_UPDATER"})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="batch-updater")
 def commands() -> None:
     """Set the status of many Evreka360 orders from a CSV or Excel sheet.
 
     Each row names an order and the status it should get; a result file says for every row what happened.
-    Start with `batch-updater demo`: it needs no credentials.
+    Start with `batch-updater demo`: it needs no credentials. Then `batch-updater plan FILE`.
+
+    Every option can be set as BATCH_UPDATER_<NAME> or in batch-updater.toml. The token comes from
+    EVREKA360_ACCESS_TOKEN or the file that EVREKA360_ACCESS_TOKEN_FILE names, never from an option.
     """
 
 
 @commands.command()
 @_options
 def plan(**options: Any) -> int:
-    """Check FILE and show what `run` would do; sends nothing."""
+    """Check FILE and show what `run` would do; sends no update.
+
+    FILE is a CSV or Excel sheet, or - for CSV from stdin.
+    """
     return _run(dry_run=True, yes=True, **options)
 
 
 @commands.command()
 @_options
-@click.option("--yes", "-y", is_flag=True, help="Ask no question; needed where there is no terminal.")
-@click.option("--dry-run", is_flag=True, help="As `plan`.")
+@click.option("--yes", "-y", is_flag=True, envvar="BATCH_UPDATER_YES", help="No question; needed without a terminal.")
+@click.option("--dry-run", is_flag=True, envvar="BATCH_UPDATER_DRY_RUN", help="As `plan`.")
 def run(**options: Any) -> int:
-    """Check FILE, show the plan, ask, send the updates and write the result file."""
+    """Check FILE, show the plan, ask, send the updates, write the result file.
+
+    An interrupted run of the same FILE is picked up again by the same command.
+    FILE is a CSV or Excel sheet, or - for CSV from stdin.
+    """
     return _run(**options)
 
 
 @commands.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8360, show_default=True)
+@click.argument("run", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON on stdout.")
+def results(run: Path, as_json: bool) -> int:
+    """Write the result file and summary of RUN again from its journal.
+
+    RUN is a run folder or any file in it; the run may be unfinished. Nothing is sent.
+    """
+    from batch_updater import app
+    from batch_updater.folder import find_run
+    from batch_updater.runner import Counters
+
+    with app.reopen_run(find_run(run)) as opened:
+        summary = app.finish(opened, Counters())
+    _show_summary(summary, as_json=as_json, quiet=False)
+    return ExitCode.DONE
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@click.option("--port", type=int, default=8360, show_default=True, help="0 takes a free one.")
 @click.option("--latency", type=float, default=0.0, help="Seconds before each answer.")
 @click.option("--error-rate", type=float, default=0.0, help="Share of updates answered 503, 0 to 1.")
 @click.option("--lose-answers", type=float, default=0.0, help="Share of updates applied but never answered.")
 @click.option("--rate-limit", type=float, default=0.0, help="Accepted requests per second; 429 above it.")
+@click.option("--token-ttl", type=float, default=0.0, help="Seconds that an issued token lives; 0 for ever.")
+@click.option("--orders", type=int, default=10_000, show_default=True, help="Orders that exist.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Makes the faults repeatable.")
 def sandbox(**options: Any) -> int:
     """Serve a local Evreka360-like API with switchable faults, until Ctrl-C."""
     import asyncio
@@ -85,8 +134,8 @@ def sandbox(**options: Any) -> int:
 
 
 @commands.command()
-@click.option("--rows", type=click.IntRange(10, 10_000), default=500, show_default=True)
-@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to work; a new folder unless given.")
+@click.option("--rows", type=click.IntRange(10, 10_000), default=2000, show_default=True, help="Rows of the sheet.")
+@click.option("--dir", "folder", type=PATH, help="Where to work.  [a new temporary folder]")
 def demo(rows: int, folder: Path | None) -> int:
     """Run the whole job on a sample sheet against a local service with faults."""
     from batch_updater.demo import run_demo
@@ -94,69 +143,123 @@ def demo(rows: int, folder: Path | None) -> int:
     return run_demo(rows, folder, click.echo)
 
 
-def _run(*, yes: bool, dry_run: bool, quiet: bool, no_color: bool, as_json: bool, file: Path,
-         base_url: str | None, **options: Any) -> int:  # fmt: skip
+def _run(*, as_json: bool, file: Path, config: Path | None, profile: str | None, **options: Any) -> int:
+    from batch_updater.settings import load_settings
+
+    flags = {name: options.pop(name) for name in ("yes", "dry_run", "quiet", "no_color")}
+    try:
+        settings = load_settings(options, config=config, profile=profile)
+        return _run_checked(file, settings, as_json=as_json, **flags)
+    except BatchUpdaterError as error:
+        if as_json:
+            failed = {"schema": 1, "input": str(file), "exit_code": int(error.exit_code), "reason": error.message}
+            click.echo(json.dumps({**failed, "resumable": False, "rows": 0, "results": {}, "codes": {}}))
+        raise
+
+
+def _run_checked(file: Path, settings: "Settings", *, yes: bool, dry_run: bool, quiet: bool, no_color: bool,
+                 as_json: bool) -> int:  # fmt: skip
     from batch_updater import app
     from batch_updater.api.auth import static_token
     from batch_updater.api.protocol import check_base_url
-    from batch_updater.plan import describe
-    from batch_updater.settings import Settings
 
-    settings = Settings(**options)
-    if not base_url:
+    if not settings.base_url:
         raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
-    checked = check_base_url(base_url)
-    token = None if dry_run else static_token(os.environ)
-    if not dry_run and not yes and not sys.stdin.isatty():
+    base_url = check_base_url(settings.base_url)
+    if dry_run:
+        with app.open_trial(file, settings, base_url) as trial:
+            _show_plan(trial, file, settings, err=as_json)
+            if as_json:
+                click.echo(json.dumps(app.trial_summary(trial)))
+        return ExitCode.DONE
+    token = static_token(os.environ)
+    if not yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    prepared = app.prepare(file, settings, checked)
-    if not quiet:
-        text = describe(prepared.plan, source=f"{file} ({prepared.source.description})", columns=prepared.columns,
-                        base_url=checked, rate=settings.rate)  # fmt: skip
-        click.echo(text, err=not dry_run or as_json)
-    if dry_run or token is None:
-        return ExitCode.DONE if not prepared.plan.invalid + prepared.plan.conflicts else ExitCode.NOT_ALL_DONE
-    if not yes and not click.confirm(f"Send {prepared.plan.to_send:,} updates?", err=True):
-        raise SettingsError("Not confirmed; nothing was sent.")
-    return _send(prepared, token, quiet=quiet, no_color=no_color, as_json=as_json)
+    with app.open_run(file, settings, base_url) as opened:
+        if not quiet:
+            _show_plan(opened, file, settings, err=True)
+        if not yes and not _confirm(opened):
+            app.give_up(opened)
+            raise SettingsError("Not confirmed; nothing was sent.")
+        return _send(opened, settings, token, quiet=quiet, no_color=no_color, as_json=as_json)
 
 
-def _send(prepared: Any, token: Any, *, quiet: bool, no_color: bool, as_json: bool) -> int:
+def _confirm(opened: "Run") -> bool:
+    plan = opened.plan
+    if not plan.to_send + plan.in_doubt:
+        return True
+    return click.confirm(f"Send {plan.to_send + plan.in_doubt:,} updates to {opened.facts['base_url']}?", err=True)
+
+
+def _show_plan(opened: "Run", file: Path, settings: "Settings", *, err: bool) -> None:
+    from batch_updater.plan import describe
+
+    if opened.resumed:
+        plan = opened.plan
+        click.echo(
+            f"Picking up the unfinished run {opened.folder.run_id}: {plan.done:,} done,"
+            f" {plan.in_doubt:,} to settle, {plan.to_send:,} left.\n",
+            err=err,
+        )
+    text = describe(
+        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns,
+        base_url=opened.facts["base_url"], rate=settings.rate,
+    )  # fmt: skip
+    click.echo(text, err=err)
+
+
+def _send(opened: "Run", settings: "Settings", token: "Secret", *, quiet: bool, no_color: bool, as_json: bool) -> int:
     import asyncio
 
     from batch_updater import app
     from batch_updater.progress import Progress
 
-    with Progress(prepared.plan.to_send, sys.stderr, quiet=quiet, no_color=no_color) as bar:
+    total = opened.plan.to_send + opened.plan.in_doubt
+    with Progress(total, sys.stderr, quiet=quiet, no_color=no_color) as bar:
 
-        def tick(counters: Any, paused: float) -> None:
-            bar.update(counters.ended, counters.failed, counters.in_flight, paused or None)
+        def tick(counters: Any, pacer: Any) -> None:
+            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
 
-        counters, code, reason = asyncio.run(app.send(prepared, token, tick))
-    summary = app.finish(prepared, counters, code)
-    if reason:
-        click.echo(f"Stopped: {reason}", err=True)
+        summary = asyncio.run(app.execute(opened, settings, token, tick))
+    _show_summary(summary, as_json=as_json, quiet=quiet)
+    return summary.exit_code
+
+
+def _show_summary(summary: "RunSummary", *, as_json: bool, quiet: bool) -> None:
+    if summary.reason:
+        click.echo(summary.reason, err=True)
     if as_json:
         click.echo(json.dumps(summary.to_dict()))
     elif not quiet:
-        counts = ", ".join(f"{number:,} {word}" for word, number in summary.results.items())
-        click.echo(f"{summary.rows:,} rows in {summary.seconds:g} s: {counts}")
+        counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
+        click.echo(f"{summary.rows:,} rows in {summary.seconds:,.1f} s: {counts or 'nothing to do'}")
         click.echo(f"Results: {summary.results_file}")
-    return summary.exit_code
+    if quiet:
+        return
+    if summary.resumable:
+        click.echo(f"To go on: {shlex.join(['batch-updater', *sys.argv[1:]])}", err=True)
+    elif failed := [word for word in ("failed", "unknown") if summary.result_counts.get(word)]:
+        again = ["batch-updater", "run", summary.results_file, "--only", ",".join(failed)]
+        click.echo(f"To try those again: {shlex.join(again)}", err=True)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(ExitCode.TERMINATED)
 
 
 def main() -> None:
     """Run the program and end with the exit status that the README lists."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = commands.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = ExitCode.USAGE
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; nothing is under way.", err=True)
         code = ExitCode.INTERRUPTED
     except BatchUpdaterError as error:
-        where = "input" if isinstance(error, InputError) else "error"
-        click.echo(f"{where}: {error}", err=True)
+        click.echo(f"error: {error}", err=True)
         code = error.exit_code
     sys.exit(int(code or 0))
 

@@ -63,3 +63,11 @@ class LockedError(BatchUpdaterError):
     """Another run of the same input is under way."""
 
     exit_code = ExitCode.LOCKED
+
+
+class ResumeError(SettingsError):
+    """An unfinished run can't be picked up as asked; nothing was sent."""
+
+
+class JournalError(StoppedError):
+    """The journal can't be written or read: nothing may be sent after that."""

@@ -1,17 +1,19 @@
 """The journal: one SQLite file per run, and the truth about it.
 
 The plan is in it before anything is sent, a claim before its request leaves, an outcome soon after the answer.
-`synchronous=FULL`: what is committed survives a power cut.
+`synchronous=FULL`: what is committed survives a power cut. Beside it `journal.claims` holds the number of the last
+claim, so that a journal that lost its newest commits (a cut or missing `-wal` file) is recognised.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from batch_updater.errors import StoppedError
-from batch_updater.models import RejectedRow, Result, RowOutcome, StatusUpdate
+from batch_updater.errors import JournalError
+from batch_updater.models import RejectedRow, Result, RowOutcome, State, StatusUpdate
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -20,133 +22,252 @@ CREATE TABLE rows (
   row INTEGER PRIMARY KEY,
   order_id TEXT NOT NULL DEFAULT '',
   status_id TEXT NOT NULL DEFAULT '',
-  state TEXT NOT NULL,               -- planned, waiting (spoken for by leader), claimed, ended
-  leader INTEGER,                    -- row that speaks for a duplicate
+  state TEXT NOT NULL,
+  leader INTEGER,  -- the row that speaks for a waiting one, or has to end before a queued one
   result TEXT, code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
   http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
   normalised INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX rows_state ON rows (state, row);
+"""
+_INDEXES = """
+CREATE INDEX rows_order ON rows (order_id, row);
+CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
 """
 _OUTCOME = (
-    "UPDATE rows SET state = ?, result = ?, code = ?, detail = ?, http_status = ?,"
-    " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = ? WHERE row = ?"
+    "UPDATE rows SET state = ?, result = ?, code = ?, detail = ?, http_status = coalesce(?, http_status),"
+    " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms) WHERE row = ?"
 )
 
 
 class Journal:
-    """A run's journal. One thread at a time may use it.
+    """A run's journal. One thread at a time may use it; a context manager that closes the file.
 
-    Every method raises StoppedError when the file can't be written: nothing may be sent after that.
+    Every method that writes raises JournalError when it can't: nothing may be sent after that.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
-        if create == path.exists():
-            raise StoppedError(f"The journal {path} {'exists already' if create else 'does not exist'}.")
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db = db
+        self._cursor = 0  # rows up to here are not planned
+        self._queued = False
+        self._claims = path.with_suffix(".claims")
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """A new journal to plan into; `seal` makes it ready to send. Raises JournalError."""
+        if path.exists():
+            raise JournalError(f"The journal {path} exists already.")
+        try:
+            db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + _SCHEMA)
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {path} can't be written: {error}") from None
+        return cls(path, db)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """A sealed journal. Raises JournalError when it is damaged, incomplete or of another version."""
+        if not path.is_file():
+            raise JournalError(f"There is no journal {path}.")
+        try:
+            db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            journal = cls(path, db)
+            try:
+                journal._start()
+                journal._check()
+            except BaseException:
+                db.close()
+                raise
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {path} can't be read: {error}") from None
+        return journal
+
+    def _start(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        if create:
-            self._db.executescript(_SCHEMA)
-            self.set_meta({"schema": SCHEMA_VERSION})
-        elif self.meta().get("schema") != SCHEMA_VERSION:
-            raise StoppedError(f"The journal {path} was written by another version of the program.")
+        query = "SELECT EXISTS (SELECT 1 FROM rows INDEXED BY rows_queued WHERE state = 'queued')"
+        self._queued = bool(self._db.execute(query).fetchone()[0])
+
+    def _check(self) -> None:
+        if (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise JournalError(f"The journal {self.path} is damaged: {found}")
+        meta = self.meta()
+        if meta.get("schema") != SCHEMA_VERSION:
+            raise JournalError(f"The journal {self.path} was never finished, or is of another version.")
+        try:
+            announced = int(self._claims.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            raise JournalError(f"{self._claims} is missing or damaged: what was sent can't be known.") from None
+        if meta["claims"] < announced:
+            raise JournalError(
+                f"The journal {self.path} has lost its last {announced - meta['claims']} claims: its -wal file was"
+                " cut or taken away. What was sent can't be known from it."
+            )
+
+    def seal(self, facts: dict[str, Any]) -> None:
+        """End planning: keep the facts of the run and make everything durable."""
+        try:
+            self._claims.write_text("0", encoding="ascii")
+            self.set_meta({**facts, "claims": 0, "schema": SCHEMA_VERSION})
+            self._start()
+            for path in (self.path, self._claims, self.path.parent):
+                sync(path)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"The journal {self.path} can't be written: {error}") from None
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    def _write(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _write(self, *changes: tuple[str, Iterable[tuple[Any, ...]]]) -> None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(statement, values)
-            self._db.execute("COMMIT")
+            try:
+                for statement, values in changes:
+                    self._db.executemany(statement, values)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
         except sqlite3.Error as error:
-            raise StoppedError(f"The journal {self.path} can't be written: {error}", "free some disk space") from error
+            raise JournalError(
+                f"The journal {self.path} can't be written: {error}.", "free some disk space, then run again"
+            ) from None
 
     def set_meta(self, values: dict[str, Any]) -> None:
         """Keep facts about the run, as JSON."""
-        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in values.items()])
+        self._write(_meta(values))
 
     def meta(self) -> dict[str, Any]:
         """The facts about the run."""
         return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 
-    def add_planned(self, updates: Iterable[StatusUpdate]) -> None:
-        """Add updates in one commit."""
+    def add(self, judged: Iterable[StatusUpdate | RejectedRow]) -> None:
+        """Add judged rows to the plan in one commit."""
+        items = list(judged)
         self._write(
-            "INSERT INTO rows (row, order_id, status_id, state, normalised) VALUES (?, ?, ?, 'planned', ?)",
-            ((u.row, u.order_id, u.status_id, u.normalised) for u in updates),
-        )
-
-    def add_rejected(self, rows: Iterable[RejectedRow]) -> None:
-        """Add rows that are never sent in one commit."""
-        self._write(
-            "INSERT INTO rows (row, state, result, code, detail) VALUES (?, 'ended', ?, ?, ?)",
-            ((r.row, Result.INVALID.value, r.code, r.detail) for r in rows),
+            (
+                "INSERT INTO rows (row, order_id, status_id, state, normalised) VALUES (?, ?, ?, 'planned', ?)",
+                ((i.row, i.order_id, i.status_id, i.normalised) for i in items if isinstance(i, StatusUpdate)),
+            ),
+            (
+                "INSERT INTO rows (row, state, result, code, detail) VALUES (?, 'ended', ?, ?, ?)",
+                ((i.row, Result.INVALID.value, i.code, i.detail) for i in items if isinstance(i, RejectedRow)),
+            ),
         )
 
     def settle_repeats(self, on_conflict: str) -> None:
-        """Decide what the second and later rows of one order mean (see `plan`)."""
-        statements = [
-            "CREATE INDEX IF NOT EXISTS rows_order ON rows (order_id, row)",
-            "CREATE TEMP TABLE many AS SELECT order_id FROM rows WHERE state = 'planned'"
-            " GROUP BY order_id HAVING min(status_id) <> max(status_id)",
-            _HOLD if on_conflict == "hold" else _KEEP_ONE.format(pick="min" if on_conflict == "first" else "max"),
-            "UPDATE rows SET state = 'waiting', code = 'duplicate_row', leader = "
-            "(SELECT min(f.row) FROM rows f WHERE f.order_id = rows.order_id AND f.state = 'planned')"
-            " WHERE state = 'planned' AND row > "
-            "(SELECT min(f.row) FROM rows f WHERE f.order_id = rows.order_id AND f.state = 'planned')",
-            "UPDATE rows SET detail = 'same order and status as row ' || leader WHERE state = 'waiting'",
-            "DROP TABLE many",
-        ]
-        for statement in statements:
-            self._write(statement, [()])
+        """Decide what several rows of one order mean, by `hold`, `first`, `last` or `sequence`."""
+        try:
+            self._db.executescript(_INDEXES)
+            for statement in _REPEATS[on_conflict]:
+                self._db.execute(statement)
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} can't be written: {error}") from None
 
     def claim(self, count: int) -> list[StatusUpdate]:
         """Announce the next `count` planned rows as about to be sent; durable when this returns."""
         found = self._db.execute(
-            "SELECT row, order_id, status_id FROM rows WHERE state = 'planned' ORDER BY row LIMIT ?", (count,)
+            "SELECT row, order_id, status_id FROM rows WHERE row > ? AND state = 'planned' ORDER BY row LIMIT ?",
+            (self._cursor, count),
         ).fetchall()
-        self._write("UPDATE rows SET state = 'claimed' WHERE row = ?", [(row,) for row, _, _ in found])
+        if not found:
+            return []
+        number = self.meta()["claims"] + 1
+        self._write(
+            ("UPDATE rows SET state = 'claimed' WHERE row = ?", [(row,) for row, _, _ in found]),
+            _meta({"claims": number}),
+        )
+        self._note_claim(number)
+        self._cursor = found[-1][0]
         return [StatusUpdate(row, order_id, status_id) for row, order_id, status_id in found]
+
+    def _note_claim(self, number: int) -> None:
+        try:
+            self._claims.write_text(str(number), encoding="ascii")
+        except OSError as error:
+            raise JournalError(f"{self._claims} can't be written: {error.strerror}.") from None
 
     def unclaim(self, rows: Iterable[int]) -> None:
         """Take back the claim of rows that certainly never left."""
-        self._write("UPDATE rows SET state = 'planned' WHERE row = ? AND state = 'claimed'", [(r,) for r in rows])
+        self._write(("UPDATE rows SET state = 'planned' WHERE row = ? AND state = 'claimed'", [(r,) for r in rows]))
+        self._cursor = 0
+
+    def note_attempts(self, attempts: Iterable[tuple[int, float | None]]) -> None:
+        """Count one failed attempt each for these rows (row, first send), before the next one leaves."""
+        statement = "UPDATE rows SET attempts = attempts + 1, sent_at = coalesce(sent_at, ?) WHERE row = ?"
+        self._write((statement, [(sent_at, row) for row, sent_at in attempts]))
 
     def record(self, outcomes: Iterable[RowOutcome]) -> None:
-        """Write outcomes in one commit. A `not_sent` row is planned again, for the next start."""
-        self._write(
-            _OUTCOME,
-            [
-                (
-                    _state(o.result),
-                    o.result.value,
-                    o.code,
-                    o.detail,
-                    o.http_status,
-                    o.attempts,
-                    o.sent_at,
-                    o.duration_ms,
-                    o.row,
-                )
-                for o in outcomes
-            ],
-        )
+        """Write outcomes in one commit, and let rows that waited for them be sent next."""
+        items = list(outcomes)
+        ended = [(o.row,) for o in items if o.state is State.ENDED] if self._queued else []
+        values = [
+            (
+                o.state.value,
+                o.result.value,
+                o.code,
+                o.detail,
+                o.http_status,
+                o.attempts,
+                o.sent_at,
+                o.duration_ms,
+                o.row,
+            )
+            for o in items
+        ]
+        release = "UPDATE rows SET state = 'planned' WHERE state = 'queued' AND leader = ?"
+        self._write((_OUTCOME, values), (release, ended))
+        if ended or any(o.state is State.PLANNED for o in items):
+            self._cursor = 0
 
-    def count(self, column: str) -> dict[str, int]:
-        """How many rows have each value of `state`, `result`, `code` or `status_id`; rows without one are left out."""
-        if column not in {"state", "result", "code", "status_id", "normalised"}:
-            raise ValueError(column)
-        query = f"SELECT {column}, count(*) FROM rows WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 - column is one of the five above
+    @property
+    def sequenced(self) -> bool:
+        """Whether some orders get several statuses, one after the other."""
+        return self._queued
+
+    def has_queued(self) -> bool:
+        """Whether rows still wait for an earlier row of their order."""
+        query = "SELECT EXISTS (SELECT 1 FROM rows WHERE state = 'queued')"
+        return self._queued and bool(self._db.execute(query).fetchone()[0])
+
+    def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
+        """Claimed rows without an outcome, in order, from beyond row `after`."""
+        return self._page("state = 'claimed'", after, count)
+
+    def unknown(self, after: int, count: int) -> list[StatusUpdate]:
+        """Rows that ended unknown, in order, from beyond row `after`."""
+        return self._page("state = 'ended' AND result = 'unknown'", after, count)
+
+    def overtaken(self, after: int, count: int) -> list[StatusUpdate]:
+        """Last rows of a sequence that followed one whose answers were lost: a late answer may have undone them."""
+        condition = (
+            "state = 'ended' AND result = 'updated' AND leader IN (SELECT row FROM rows WHERE attempts > 1)"
+            " AND row = (SELECT max(l.row) FROM rows l WHERE l.order_id = rows.order_id AND l.state = 'ended')"
+        )
+        return self._page(condition, after, count) if self.meta().get("on_conflict") == "sequence" else []
+
+    def _page(self, condition: str, after: int, count: int) -> list[StatusUpdate]:
+        query = f"SELECT row, order_id, status_id FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - the conditions stand above
+        return [StatusUpdate(*found) for found in self._db.execute(query, (after, count))]
+
+    def count(self, column: str, where: str = "1") -> dict[str, int]:
+        """How many rows have each value of a column; rows without one are left out. For code, not for input."""
+        query = (
+            f"SELECT {column}, count(*) FROM rows WHERE {column} IS NOT NULL AND {where} GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 - callers name columns literally
+        )
         return {str(value): number for value, number in self._db.execute(query)}
 
-    def planned_statuses(self) -> dict[str, int]:
-        """How many planned updates set each status."""
-        query = "SELECT status_id, count(*) FROM rows WHERE state = 'planned' GROUP BY 1 ORDER BY 2 DESC, 1"
-        return dict(self._db.execute(query).fetchall())
+    def attempts(self) -> int:
+        """PUTs sent so far, over all starts of the run."""
+        return int(self._db.execute("SELECT coalesce(sum(attempts), 0) FROM rows").fetchone()[0])
 
     def problems(self, limit: int) -> list[tuple[int, str, str]]:
         """The first rows that will not be sent: row, result, detail."""
@@ -154,9 +275,9 @@ class Journal:
         return [(row, result, detail) for row, result, detail in self._db.execute(query, (limit,))]
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Every row in order, with a duplicate's result taken from the row that speaks for it."""
+        """Every row in order, with the result of the row that speaks for a duplicate as `leader_result`."""
         cursor = self._db.execute(
-            "SELECT r.*, f.result AS leader_result, f.code AS leader_code FROM rows r"
+            "SELECT r.*, f.result AS leader_result, f.state AS leader_state FROM rows r"
             " LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row"
         )
         names = [column[0] for column in cursor.description]
@@ -164,19 +285,55 @@ class Journal:
             yield dict(zip(names, values, strict=True))
 
 
-def _state(result: Result) -> str:
-    return "planned" if result is Result.NOT_SENT else "ended"
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
+def _meta(values: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    return "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in values.items()]
+
+
+_FIND = (
+    "CREATE TEMP TABLE repeated AS SELECT order_id, min(status_id) <> max(status_id) AS differs,"
+    " min(row) AS first, max(row) AS last FROM rows WHERE state = 'planned' GROUP BY order_id HAVING count(*) > 1",
+    "CREATE UNIQUE INDEX temp.repeated_order ON repeated (order_id)",
+)
 _HOLD = (
     "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
     " 'other rows give this order another status; correct the sheet or choose --on-conflict'"
-    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM many)"
+    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs)"
 )
 _KEEP_ONE = (
-    "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
-    " 'another row of this order was chosen by --on-conflict' WHERE state = 'planned'"
-    " AND order_id IN (SELECT order_id FROM many) AND status_id <> (SELECT s.status_id FROM rows s WHERE s.row ="
-    " (SELECT {pick}(f.row) FROM rows f WHERE f.order_id = rows.order_id AND f.state IN ('planned', 'ended')"
-    " AND (f.result IS NULL OR f.result = 'conflict')))"
+    "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows',"
+    " detail = '--on-conflict {word} chose row ' || (SELECT {word} FROM repeated q WHERE q.order_id = rows.order_id)"
+    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs) AND status_id <>"
+    " (SELECT k.status_id FROM rows k JOIN repeated q ON k.row = q.{word} WHERE q.order_id = rows.order_id)"
 )
+# A head is a row whose status differs from that of the row before it, for the same order.
+_LEAD = (
+    "CREATE TEMP TABLE steps AS SELECT row, order_id, status_id IS NOT lag(status_id) OVER w AS head FROM rows"
+    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated)"
+    " WINDOW w AS (PARTITION BY order_id ORDER BY row)",
+    "CREATE TEMP TABLE led AS SELECT row, head, CASE WHEN head"
+    " THEN max(CASE WHEN head THEN row END) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    " ELSE max(CASE WHEN head THEN row END) OVER (w ROWS UNBOUNDED PRECEDING) END AS leader"
+    " FROM steps WINDOW w AS (PARTITION BY order_id ORDER BY row)",
+    "UPDATE rows SET state = CASE WHEN led.head THEN 'queued' ELSE 'waiting' END, leader = led.leader,"
+    " code = CASE WHEN led.head THEN '' ELSE 'duplicate_row' END,"
+    " detail = CASE WHEN led.head THEN '' ELSE 'same order and status as row ' || led.leader END"
+    " FROM led WHERE led.row = rows.row AND led.leader IS NOT NULL",
+    "DROP TABLE led",
+    "DROP TABLE steps",
+    "DROP TABLE repeated",
+)
+_REPEATS = {
+    "hold": (*_FIND, _HOLD, *_LEAD),
+    "first": (*_FIND, _KEEP_ONE.format(word="first"), *_LEAD),
+    "last": (*_FIND, _KEEP_ONE.format(word="last"), *_LEAD),
+    "sequence": (*_FIND, *_LEAD),
+}

@@ -1,8 +1,11 @@
 """The words of the program as frozen types. Standard library only."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from batch_updater.errors import BatchUpdaterError
 
 
 class Result(StrEnum):
@@ -16,6 +19,16 @@ class Result(StrEnum):
     INVALID = "invalid"
     CONFLICT = "conflict"
     NOT_SENT = "not_sent"
+
+
+class State(StrEnum):
+    """Where a row stands in the journal."""
+
+    PLANNED = "planned"  # to be sent
+    WAITING = "waiting"  # a duplicate; its leader speaks for it
+    QUEUED = "queued"  # to be sent after its leader, an earlier row of the same order, has ended
+    CLAIMED = "claimed"  # announced as about to be sent; in doubt after a crash
+    ENDED = "ended"
 
 
 class Verdict(StrEnum):
@@ -67,20 +80,25 @@ class Answer:
     http_status: int | None = None
     wait: float | None = None
     left: bool = True  # False: the request certainly never left this machine
+    status_id: str | None = None  # what a read order has
 
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What became of one planned row; times are seconds since the epoch, the duration milliseconds."""
+    """What became of one row. `attempts` are those not noted before; `sent_at` is seconds since the epoch.
+
+    `state` is ENDED, PLANNED for a row to be sent at the next start, or CLAIMED for one left in doubt.
+    """
 
     row: int
+    state: State
     result: Result
     code: str
     detail: str
-    http_status: int | None
-    attempts: int
-    sent_at: float | None
-    duration_ms: int | None
+    http_status: int | None = None
+    attempts: int = 0
+    sent_at: float | None = None
+    duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +123,10 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """The outcome of a run, as `summary.json` has it. Times are ISO 8601 UTC, `seconds` wall time."""
+    """The outcome of a run, as `summary.json` has it. Times are ISO 8601 UTC, `seconds` wall time of this start.
+
+    `frame` reads the result file as a pandas DataFrame; `results()` calls it.
+    """
 
     run_id: str
     input: str
@@ -115,15 +136,40 @@ class RunSummary:
     exit_code: int
     resumable: bool
     rows: int
-    results: dict[str, int]
-    codes: dict[str, int]
+    result_counts: dict[str, int]
+    code_counts: dict[str, int]
     requests: dict[str, int]
     seconds: float
     rows_per_second: float
     run_dir: str
     results_file: str
-    schema: int = field(default=1, kw_only=True)
+    reason: str = ""
+    frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
+
+    def results(self) -> Any:
+        """The result file as a pandas DataFrame of text cells. Raises BatchUpdaterError when there is none."""
+        if self.frame is None:
+            raise BatchUpdaterError("This run has no result file.")
+        return self.frame()
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary as plain JSON types, `schema` first."""
-        return {"schema": self.schema, **{k: v for k, v in asdict(self).items() if k != "schema"}}
+        """The summary as plain JSON types."""
+        return {
+            "schema": 1,
+            "run_id": self.run_id,
+            "input": self.input,
+            "base_url": self.base_url,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "exit_code": self.exit_code,
+            "resumable": self.resumable,
+            "rows": self.rows,
+            "results": self.result_counts,
+            "codes": self.code_counts,
+            "requests": self.requests,
+            "seconds": self.seconds,
+            "rows_per_second": self.rows_per_second,
+            "run_dir": self.run_dir,
+            "results_file": self.results_file,
+            "reason": self.reason,
+        }

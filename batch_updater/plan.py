@@ -6,7 +6,7 @@ from itertools import islice
 
 from batch_updater.inputs.columns import Columns
 from batch_updater.journal import Journal
-from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.models import SourceRow
 from batch_updater.validate import shown, validate_row
 
 BLOCK = 5000
@@ -18,6 +18,8 @@ class Plan:
 
     rows: int
     to_send: int
+    in_doubt: int
+    done: int
     duplicates: int
     invalid: int
     conflicts: int
@@ -26,28 +28,28 @@ class Plan:
     problems: list[tuple[int, str, str]]
 
 
-def make_plan(rows: Iterable[SourceRow], columns: Columns, journal: Journal, on_conflict: str) -> Plan:
-    """Judge every row, write the plan into the journal and give its summary. Memory does not grow with the rows."""
+def make_plan(rows: Iterable[SourceRow], columns: Columns, journal: Journal, on_conflict: str) -> None:
+    """Judge every row and write the plan into the journal. Memory does not grow with the rows."""
     stream = iter(rows)
     while block := list(islice(stream, BLOCK)):
-        judged = [validate_row(row, columns.order, columns.status) for row in block]
-        journal.add_planned(item for item in judged if isinstance(item, StatusUpdate))
-        journal.add_rejected(item for item in judged if isinstance(item, RejectedRow))
+        journal.add(validate_row(row, columns.order, columns.status) for row in block)
     journal.settle_repeats(on_conflict)
-    return read_plan(journal)
 
 
 def read_plan(journal: Journal) -> Plan:
-    """The summary of the plan that a journal holds."""
-    states, results = journal.count("state"), journal.count("result")
+    """What the plan in a journal says now: for a run picked up again, what is left of it."""
+    states = journal.count("state")
+    results = journal.count("result", "state = 'ended'")
     return Plan(
         rows=sum(states.values()),
-        to_send=states.get("planned", 0),
+        to_send=states.get("planned", 0) + states.get("queued", 0),
+        in_doubt=states.get("claimed", 0),
+        done=results.get("updated", 0) + results.get("unchanged", 0),
         duplicates=states.get("waiting", 0),
         invalid=results.get("invalid", 0),
         conflicts=results.get("conflict", 0),
         normalised=journal.count("normalised").get("1", 0),
-        statuses=journal.planned_statuses(),
+        statuses=journal.count("status_id", "state IN ('planned', 'queued', 'claimed')"),
         problems=journal.problems(5),
     )
 
@@ -62,6 +64,8 @@ def describe(plan: Plan, *, source: str, columns: Columns, base_url: str, rate: 
         f"  to send   {plan.to_send:,}",
     ]
     for label, number in (
+        ("in doubt", plan.in_doubt),
+        ("done", plan.done),
         ("duplicate", plan.duplicates),
         ("invalid", plan.invalid),
         ("conflict", plan.conflicts),

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 
 _ENTRY: web.RequestKey[dict[str, Any]] = web.RequestKey("entry", dict)
 STATUSES = ("Planned", "Assigned", "In Progress", "Completed", "Cancelled", "Postponed")
+CLIENT_ID, CLIENT_SECRET, USER, PASSWORD = "sandbox-client", "sandbox-secret", "sandbox-user", "sandbox-pass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class SandboxOptions:
     lose_answers: float = 0.0
     orders: int = 10_000
     seed: int = 1
+    token_ttl: float = 0.0
     token: str = "sandbox-token"  # noqa: S105 - worth nothing elsewhere
 
 
@@ -54,6 +56,8 @@ class Sandbox:
             for n in range(1, options.orders + 1)
         }
         self._random = random.Random(options.seed)  # noqa: S311 - repeatable faults, no secret
+        self._tokens: dict[str, float] = {}
+        self._refresh_tokens: set[str] = set()
         self._in_flight = 0
         self._level = 0.0
         self._seen = 0.0
@@ -75,6 +79,8 @@ class Sandbox:
         app.router.add_get("/engagement/orders/status", self._list_statuses)
         app.router.add_get("/engagement/orders/{order}", self._detail)
         app.router.add_put("/engagement/orders/{order}/status", self._update)
+        app.router.add_get("/engagement/orders", self._list_orders)
+        app.router.add_post("/auth/oauth/token", self._token)
         app.router.add_get("/_sandbox/ledger", self._show_ledger)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -110,13 +116,18 @@ class Sandbox:
             self._in_flight -= 1
 
     def _gate(self, request: web.Request) -> web.Response | None:
-        if request.headers.get("Authorization") != f"Bearer {self.options.token}":
+        if request.path == "/auth/oauth/token":
+            return None
+        if not self._is_valid(request.headers.get("Authorization", "").removeprefix("Bearer ")):
             return web.json_response({"detail": "Could not validate credentials"}, status=401)
         if self.options.rate_limit and not self._within_limit():
             return web.json_response({"detail": "Too many requests"}, status=429, headers={"Retry-After": "1"})
         if request.method == "PUT" and self._random.random() < self.options.error_rate:
             return web.json_response({"detail": "Service unavailable"}, status=503)
         return None
+
+    def _is_valid(self, token: str) -> bool:
+        return token == self.options.token or self._tokens.get(token, 0.0) > time.monotonic()
 
     def _within_limit(self) -> bool:
         now, limit = time.monotonic(), self.options.rate_limit
@@ -151,6 +162,41 @@ class Sandbox:
         if order not in self.orders:
             return web.json_response({"detail": f"Order ({order}) not found"}, status=404)
         return web.json_response(self.orders[order])
+
+    async def _list_orders(self, request: web.Request) -> web.StreamResponse:
+        asked = request.query
+        try:
+            page, limit = int(asked.get("page", "1")), int(asked.get("limit", "10"))
+        except ValueError:
+            page = limit = 0
+        if page < 1 or not 1 <= limit <= 50:
+            return web.json_response({"detail": [{"loc": ["query"], "msg": "page or limit", "type": "x"}]}, status=422)
+        found = [
+            {"id": order["id"], "name": order["name"], "status_id": order["status"]["id"]}
+            for order in self.orders.values()
+            if asked.get("status_id", order["status"]["id"]) == order["status"]["id"]
+            and asked.get("name", "").casefold() in order["name"].casefold()
+            and asked.get("name__exact", order["name"]) == order["name"]
+        ]
+        if key := asked.get("sort_key"):
+            found.sort(key=lambda order: str(order.get(key)), reverse=asked.get("sort_order") == "desc")
+        return web.json_response({"items": found[(page - 1) * limit : page * limit]})
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        form = await request.post()
+        known = request.headers.get("Authorization") == encode_basic_auth(CLIENT_ID, CLIENT_SECRET)
+        if form.get("grant_type") == "refresh_token":
+            known = known and form.get("refresh_token") in self._refresh_tokens
+        else:
+            known = known and (form.get("username"), form.get("password")) == (USER, PASSWORD)
+        if not known:
+            return web.json_response({"detail": "Invalid credentials"}, status=401)
+        self._refresh_tokens.discard(str(form.get("refresh_token")))
+        token, refresh = f"access-{uuid.uuid4()}", f"refresh-{uuid.uuid4()}"
+        self._tokens[token] = time.monotonic() + (self.options.token_ttl or 1e9)
+        self._refresh_tokens.add(refresh)
+        answer = {"access_token": token, "refresh_token": refresh, "token_type": "bearer"}
+        return web.json_response({**answer, "expires_in": self.options.token_ttl} if self.options.token_ttl else answer)
 
     async def _list_statuses(self, _request: web.Request) -> web.StreamResponse:
         items = [{"id": key, "name": name, "color": "#808080"} for key, name in self.statuses.items()]

@@ -1,45 +1,127 @@
-"""What a run is asked to do, checked once."""
+"""What a run is asked to do: options over environment over config file, checked once."""
 
-from dataclasses import dataclass
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from batch_updater.errors import SettingsError
 
-CONFLICT_CHOICES = ("hold", "first", "last")
+CONFIG_NAME = "batch-updater.toml"
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
+PREFIX = "BATCH_UPDATER_"
+BASE_URL_NAME = "EVREKA360_BASE_URL"
+_SECRET_WORDS = ("token", "secret", "pass", "password", "client_id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Every choice of a run. Times are seconds, `rate` is requests per second. Raises SettingsError."""
+class Settings(BaseModel):
+    """Every choice of a run. Times are seconds, `rate` is requests per second."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    base_url: str | None = None
     order_column: str | None = None
     status_column: str | None = None
     sheet: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
-    on_conflict: str = "hold"
+    only: tuple[str, ...] = ()
+    on_conflict: Literal["hold", "first", "last", "sequence"] = "hold"
     strict: bool = False
-    concurrency: int = 20
-    rate: float | None = None
-    timeout: float = 30.0
-    retries: int = 5
+    concurrency: int = Field(20, ge=1, le=1000)
+    rate: float | None = Field(None, gt=0, le=1_000_000)
+    timeout: float = Field(30.0, gt=0, le=3600)
+    retries: int = Field(5, ge=0, le=100)
+    max_failures: str | None = Field(None, pattern=r"^[0-9]+%?$")
+    outage_budget: float = Field(300.0, ge=0, le=86_400)
     output: Path | None = None
     overwrite: bool = False
     runs_dir: Path | None = None
+    restart: bool = False
 
-    def __post_init__(self) -> None:
-        for name, value, lowest, highest in (
-            ("concurrency", self.concurrency, 1, 1000),
-            ("rate", self.rate, 0.01, 1_000_000),
-            ("timeout", self.timeout, 0.05, 3600),
-            ("retries", self.retries, 0, 100),
-        ):
-            if value is not None and not lowest <= value <= highest:
-                raise SettingsError(f"--{name} {value} is out of range.", f"use {lowest} to {highest}")
-        if self.on_conflict not in CONFLICT_CHOICES:
-            raise SettingsError(f"--on-conflict {self.on_conflict} is unknown.", f"use {', '.join(CONFLICT_CHOICES)}")
-        if self.output and self.output.suffix.lower() not in RESULT_SUFFIXES:
-            raise SettingsError(f"--output {self.output} has no known ending.", f"use {', '.join(RESULT_SUFFIXES)}")
-        if self.output and self.output.exists() and not self.overwrite:
-            raise SettingsError(f"{self.output} exists already.", "add --overwrite, or choose another name")
+    @field_validator("only", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_mark(cls, value: str | None) -> str | None:
+        named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(value or "", value)
+        if named is not None and named not in {",", ";", "\t", "|"}:
+            raise ValueError("use , ; | or tab")
+        return named
+
+    @field_validator("output")
+    @classmethod
+    def _known_ending(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix.lower() not in RESULT_SUFFIXES:
+            raise ValueError(f"it must end in {', '.join(RESULT_SUFFIXES)}")
+        return value
+
+    def failure_limit(self, rows: int) -> int | None:
+        """How many rows may fail, of so many to send; None when there is no limit."""
+        if self.max_failures is None:
+            return None
+        if self.max_failures.endswith("%"):
+            return rows * int(self.max_failures[:-1]) // 100
+        return int(self.max_failures)
+
+
+def load_settings(
+    options: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+    profile: str | None = None,
+) -> Settings:
+    """Merge options (None means not given), `BATCH_UPDATER_*` and the config file. Raises SettingsError."""
+    merged: dict[str, Any] = _from_file(config, profile)
+    for name in Settings.model_fields:
+        if (value := environment.get(PREFIX + name.upper())) not in {None, ""}:
+            merged[name] = value
+    if environment.get(BASE_URL_NAME):
+        merged["base_url"] = environment[BASE_URL_NAME]
+    merged.update({name: value for name, value in options.items() if value is not None})
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise _as_settings_error(error) from None
+
+
+def _as_settings_error(error: ValidationError) -> SettingsError:
+    problem = error.errors()[0]
+    name = str(problem["loc"][0])
+    option = "--" + name.replace("_", "-")
+    if problem["type"] == "extra_forbidden":
+        near = get_close_matches(name, Settings.model_fields, 1)
+        return SettingsError(
+            f"The config file knows no setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
+        )
+    message = problem["msg"].removeprefix("Value error, ")
+    return SettingsError(f"{option} can't be {problem['input']!r}: {message}.", "see --help")
+
+
+def _from_file(config: Path | None, profile: str | None) -> dict[str, Any]:
+    path = config or Path(CONFIG_NAME)
+    if config is None and not path.is_file():
+        if profile:
+            raise SettingsError(f"There is no {CONFIG_NAME} here for --profile {profile}.", "name it with --config")
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} can't be read: {error.strerror}.", "check --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.") from None
+    profiles = content.pop("profiles", {})
+    if profile and profile not in profiles:
+        raise SettingsError(f"{path} has no profile {profile!r}.", f"it has {', '.join(profiles) or 'none'}")
+    merged = {**content, **(profiles[profile] if profile else {})}
+    for name in merged:
+        if any(word in name.lower() for word in _SECRET_WORDS):
+            raise SettingsError(f"{path} holds {name!r}.", "secrets belong in the environment or a _FILE, not here")
+    return {name.replace("-", "_"): value for name, value in merged.items()}

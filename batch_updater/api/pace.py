@@ -7,11 +7,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from batch_updater.models import Answer, Verdict
+
 FALL = 0.7
 CLIMB_PER_SECOND = 1.05
 SLOWEST = 1.0
 BARE_PAUSE = 0.1
 TROUBLED_SHARE = 0.2
+FAILURES_IN_A_ROW = 20
+PROBE_FIRST = 0.5
+PROBE_LONGEST = 30.0
 _MEMORY = 0.98  # weight of the past in the share of bad answers: about the last 50 count
 
 
@@ -88,6 +93,45 @@ class Pace:
             self._second, self._succeeded = self._second + 1.0, [self._succeeded[1], 0]
 
 
+class Outage:
+    """Whether the service is down: 20 system failures in a row over at least a second. Pure state over a clock.
+
+    While it is down one request at a time may try, at intervals that double from 0.5 s to 30 s.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._first = 0.0
+        self._since: float | None = None
+        self._next = 0.0
+        self._interval = PROBE_FIRST
+
+    def answered(self, now: float, *, failed: bool) -> None:
+        """One request ended. `failed`: without an answer, or with the service's own error."""
+        if not failed:
+            self._failures, self._since = 0, None
+            return
+        self._failures += 1
+        if self._failures == 1:
+            self._first = now
+        if self._since is None and self._failures >= FAILURES_IN_A_ROW and now - self._first >= 1.0:
+            self._since, self._interval, self._next = now, PROBE_FIRST, now + PROBE_FIRST
+
+    def wait(self, now: float) -> float:
+        """Zero when a request may leave now (it is the probe when the service is down), else seconds to wait."""
+        if self._since is None:
+            return 0.0
+        if now < self._next:
+            return self._next - now
+        self._interval = min(self._interval * 2, PROBE_LONGEST)
+        self._next = now + self._interval
+        return 0.0
+
+    def lasted(self, now: float) -> float:
+        """Seconds since the service was found to be down; 0 when it is not."""
+        return 0.0 if self._since is None else now - self._since
+
+
 class Pacer:
     """Waits until the pace lets a request leave; first come, first served."""
 
@@ -100,30 +144,43 @@ class Pacer:
         self._clock = clock
         self._sleep = sleep
         self._pace = Pace(cap, clock())
+        self._outage = Outage()
         self._turn = asyncio.Lock()
 
     async def acquire(self, stopping: Callable[[], bool]) -> bool:
         """Wait for leave to send one request; False when the run stops meanwhile."""
         async with self._turn:
             while not stopping():
-                wait = self._pace.take(self._clock())
+                now = self._clock()
+                wait = self._outage.wait(now) or self._pace.take(now)
                 if wait <= 0:
                     return True
                 await self._sleep(min(wait, 0.25))
         return False
 
-    def succeeded(self) -> None:
-        """Tell the pace that an answer was no complaint about the load."""
-        self._pace.succeeded(self._clock())
-
-    def throttled(self, wait: float | None, *, told: bool) -> None:
-        """Tell the pace that the service can't keep up (see `Pace.throttled`)."""
-        self._pace.throttled(self._clock(), wait, told=told)
+    def answered(self, answer: Answer) -> None:
+        """Learn from an answer, or from its absence."""
+        now = self._clock()
+        if answer.verdict is Verdict.THROTTLED:
+            told = answer.wait is not None or answer.http_status == 429
+            self._pace.throttled(now, answer.wait, told=told)
+            self._outage.answered(now, failed=not told)
+            return
+        status = answer.http_status
+        failed = status is None or status >= 500
+        self._outage.answered(now, failed=failed)
+        if not failed:
+            self._pace.succeeded(now)
 
     @property
     def paused_for(self) -> float:
         """Seconds until the pause ends, 0 when there is none."""
         return max(self._pace.paused_until - self._clock(), 0.0)
+
+    @property
+    def outage_for(self) -> float:
+        """Seconds since the service was found to be down, 0 when it is not."""
+        return self._outage.lasted(self._clock())
 
     @property
     def rate(self) -> float | None:

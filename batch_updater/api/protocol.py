@@ -45,11 +45,16 @@ def check_base_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
-def update_url(base_url: str, order_id: str) -> str:
-    """The address of one order's status. Raises ValueError for anything but a canonical UUID."""
+def order_url(base_url: str, order_id: str) -> str:
+    """The address of one order. Raises ValueError for anything but a canonical UUID."""
     if not UUID_SHAPE.fullmatch(order_id):
         raise ValueError("not a canonical order id")
-    return f"{base_url}/engagement/orders/{order_id}/status"
+    return f"{base_url}/engagement/orders/{order_id}"
+
+
+def update_url(base_url: str, order_id: str) -> str:
+    """The address of one order's status. Raises ValueError for anything but a canonical UUID."""
+    return f"{order_url(base_url, order_id)}/status"
 
 
 def update_body(status_id: str) -> bytes:
@@ -136,3 +141,17 @@ def _classify_refusal(status: int, said: str) -> Answer:
         return Answer(Verdict.REFUSED, "order_not_found", said, status)
     code = _REFUSED.get(status, "validation_error" if status in {400, 422} else "unexpected_response")
     return Answer(Verdict.REFUSED, code, said or f"the service answered {status}", status)
+
+
+def read_order(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """What an answer to `GET /engagement/orders/{order_id}` means; `status_id` is set when it is DONE. Never raises."""
+    if status != 200:
+        answer = classify(status, headers, body)
+        return answer if answer.verdict is not Verdict.DONE else Answer(Verdict.UNKNOWN, "unexpected_response")
+    try:
+        found: Any = json.loads(body)["status"]["id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, str) or not UUID_SHAPE.fullmatch(found.lower()):
+        return Answer(Verdict.UNKNOWN, "unexpected_response", "the answer holds no status", 200)
+    return Answer(Verdict.DONE, "ok", "", 200, status_id=found.lower())

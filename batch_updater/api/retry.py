@@ -14,19 +14,19 @@ LONGEST_WAIT = 30.0
 async def attempt_again(
     attempt: Callable[[], Awaitable[Answer]],
     first: Answer,
-    retries: int,
+    exhausted: Callable[[], bool],
     sleep: Callable[[float], Awaitable[None]],
 ) -> Answer:
-    """Repeat a failed attempt up to `retries` times and give the last answer.
+    """Repeat a failed attempt until it ends well or for good, or until `exhausted`; give the last answer.
 
     Waits grow exponentially from 0.5 s to 30 s with full jitter. Only a failure comes here,
     so that a row that succeeds at once pays nothing for it.
     """
-    if retries <= 0 or first.verdict not in RETRIED:
+    if first.verdict not in RETRIED or exhausted():
         return first
     backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
     retrying = tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(retries),
+        stop=lambda _state: exhausted(),
         wait=backoff,
         retry=tenacity.retry_if_result(lambda answer: answer.verdict in RETRIED),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else first,

@@ -33,6 +33,14 @@ def result_free(header: Sequence[str]) -> list[int]:
     return [place for place, name in enumerate(header) if plain(name) not in _RESULT]
 
 
+def result_column(header: Sequence[str]) -> int:
+    """Position of an earlier run's `result` column. Raises InputError when there is none."""
+    names = [plain(name) for name in header]
+    if "result" not in names:
+        raise InputError("The sheet has no 'result' column.", "--only takes the result file of an earlier run")
+    return names.index("result")
+
+
 def find_columns(header: Sequence[str], order_column: str | None, status_column: str | None) -> Columns:
     """Find both columns by the names given, else by alias. Raises InputError, naming headers and option."""
     order = _find(header, order_column, _ORDER, "order", "--order-column")

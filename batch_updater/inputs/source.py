@@ -13,7 +13,7 @@ import pandas as pd
 import python_calamine
 
 from batch_updater.errors import InputError
-from batch_updater.inputs.columns import result_free
+from batch_updater.inputs.columns import result_column, result_free
 from batch_updater.models import SourceRow
 
 CHUNK = 20_000
@@ -29,28 +29,34 @@ class ReadOptions:
     sheet: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    only: tuple[str, ...] = ()  # results of an earlier run whose rows alone are read
 
 
 class Source:
-    """A sheet that can be streamed again and again. `header` leaves an earlier run's result columns out."""
+    """A sheet that can be streamed again and again. `header` leaves an earlier run's result columns out.
 
-    def __init__(self, path: Path, options: ReadOptions) -> None:
-        self.path = path
+    `name` is what messages call it: the person's file, not its copy.
+    """
+
+    def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
+        self.path, self.name = path, name
         self._excel = path.suffix.lower() in EXCEL
         if self._excel:
-            self._sheet = _choose_sheet(path, options.sheet)
+            self._sheet = _choose_sheet(path, name, options.sheet)
             self.description = f"Excel sheet {self._sheet!r}"
         else:
-            self._encoding = options.encoding or _detect_encoding(path)
+            self._encoding = options.encoding or _detect_encoding(path, name)
             self._delimiter = options.delimiter or _detect_delimiter(path, self._encoding)
             self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
         records = self._records()
         full = next(records, None)
         first = next((row for row in records if any(cell.strip() for cell in row)), None)
         if full is None or first is None:
-            raise InputError(f"{path}: there are no rows under the header.", "is it the right file and sheet?")
+            raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
         self._width = len(full)
         self._kept = result_free(full)
+        self._only = frozenset(options.only)
+        self._result = result_column(full) if options.only else 0
         self.header = tuple(full[place] for place in self._kept)
 
     def rows(self) -> Iterator[SourceRow]:
@@ -60,6 +66,8 @@ class Source:
         for number, record in enumerate(records, 2):
             if any(cell.strip() for cell in record):
                 cells = record + [""] * (self._width - len(record))
+                if self._only and cells[self._result] not in self._only:
+                    continue
                 yield SourceRow(number, tuple(cells[place] for place in self._kept))
 
     def _records(self) -> Iterator[list[str]]:
@@ -83,16 +91,16 @@ class Source:
                     place += len(chunk)
         except pd.errors.ParserWarning:
             raise InputError(
-                f"{self.path}: a row from row {place} on has more cells than the header's {len(header)}.",
+                f"{self.name}: a row from row {place} on has more cells than the header's {len(header)}.",
                 "is a cell with the delimiter in it not in quotes?",
             ) from None
         except pd.errors.ParserError as error:
-            raise InputError(f"{self.path}: {str(error).strip()}", "look for a lone quotation mark") from None
+            raise InputError(f"{self.name}: {str(error).strip()}", "look for a lone quotation mark") from None
 
 
-def open_source(path: Path, options: ReadOptions) -> Source:
-    """Open a sheet. Raises InputError for anything that can't be read for certain."""
-    if "://" in str(path) or ":/" in str(path):
+def check_file(path: Path) -> None:
+    """Raise InputError when this can't be a sheet, before anything is done with it."""
+    if ":/" in str(path):
         raise InputError(f"{path} is an address, not a file.", "download it first")
     if path.is_dir():
         raise InputError(f"{path} is a folder.", "name one sheet in it")
@@ -100,14 +108,30 @@ def open_source(path: Path, options: ReadOptions) -> Source:
         raise InputError(f"{path} does not exist.", "check the name")
     if path.suffix.lower() not in EXCEL | TEXT:
         raise InputError(f"{path} has no ending that says what it is.", f"use {', '.join(sorted(EXCEL | TEXT))}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path} is empty.", "save the sheet again")
+
+
+def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) -> Source:
+    """Open a sheet. Raises InputError for anything that can't be read for certain."""
+    name = shown_as or path
+    check_file(path)
     try:
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty.", "save the sheet again")
-        return Source(path, options)
+        return Source(path, name, options)
     except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}.", "check its permissions") from None
+        raise InputError(f"{name} can't be read: {error.strerror}.", "check its permissions") from None
     except (UnicodeError, LookupError):
-        raise InputError(f"{path} is not text in the encoding given.", "use --encoding, e.g. cp1254") from None
+        raise InputError(f"{name} is not text in the encoding given.", "use --encoding, e.g. cp1254") from None
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """A result file as a DataFrame of text cells. Raises OSError."""
+    if path.suffix.lower() == ".jsonl":
+        return pd.read_json(path, lines=True, dtype=False)
+    if path.suffix.lower() in EXCEL:
+        sheets = pd.read_excel(path, sheet_name=None, engine="calamine", dtype=str, keep_default_na=False)
+        return pd.concat(sheets.values(), ignore_index=True)
+    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
 
 
 def dataframe_to_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -120,19 +144,19 @@ def _plain_records(path: Path, encoding: str, delimiter: str) -> Iterator[list[s
         yield from csv.reader(stream, delimiter=delimiter)
 
 
-def _detect_encoding(path: Path) -> str:
+def _detect_encoding(path: Path, name: Path) -> str:
     with path.open("rb") as stream:
         start = stream.read(4)
-        for mark, name in _BOMS:
+        for mark, encoding in _BOMS:
             if start.startswith(mark):
-                return name
+                return encoding
     try:
         with path.open(encoding="utf-8", newline="") as text:
             while text.read(1 << 20):
                 pass
     except UnicodeDecodeError:
         raise InputError(
-            f"{path} is not UTF-8.", "save it as 'CSV UTF-8', or use --encoding cp1254 (Turkish) or cp1252 (Western)"
+            f"{name} is not UTF-8.", "save it as 'CSV UTF-8', or use --encoding cp1254 (Turkish) or cp1252 (Western)"
         ) from None
     return "utf-8"
 
@@ -144,12 +168,12 @@ def _detect_delimiter(path: Path, encoding: str) -> str:
     return max(counts, key=lambda mark: counts[mark])
 
 
-def _choose_sheet(path: Path, wanted: str | None) -> str:
+def _choose_sheet(path: Path, name: Path, wanted: str | None) -> str:
     try:
         with python_calamine.CalamineWorkbook.from_path(path) as book:
             sheets = [s for s in book.sheets_metadata if s.typ == python_calamine.SheetTypeEnum.WorkSheet]
     except (python_calamine.CalamineError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is no readable Excel file ({error}).", "open it in Excel and save it again") from None
+        raise InputError(f"{name} is no readable Excel file ({error}).", "open it in Excel and save it again") from None
     names = [sheet.name for sheet in sheets]
     shown = [s.name for s in sheets if s.visible == python_calamine.SheetVisibleEnum.Visible]
     if wanted is None and len(shown) == 1:
@@ -159,7 +183,7 @@ def _choose_sheet(path: Path, wanted: str | None) -> str:
     if wanted and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
         return names[int(wanted) - 1]
     listed = ", ".join(repr(name) for name in shown)
-    what = f"{path} has no sheet {wanted!r}" if wanted else f"{path} has {len(shown)} visible sheets"
+    what = f"{name} has no sheet {wanted!r}" if wanted else f"{name} has {len(shown)} visible sheets"
     raise InputError(f"{what}: {listed}.", "use --sheet NAME")
 
 

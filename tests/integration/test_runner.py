@@ -7,7 +7,7 @@ import pytest
 from batch_updater.api.auth import Secret
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
-from batch_updater.errors import CredentialsError, StoppedError
+from batch_updater.errors import CredentialsError, JournalError
 from batch_updater.journal import Journal
 from batch_updater.models import StatusUpdate, Verdict
 from batch_updater.runner import Runner
@@ -17,9 +17,10 @@ UPDATE = StatusUpdate(2, str(uuid.UUID(int=7)), str(uuid.UUID(int=8)))
 
 
 def journal_of(path: Path, count: int) -> Journal:
-    journal = Journal(path / "j.sqlite", create=True)
-    journal.add_planned([StatusUpdate(n + 2, order_id(n + 1), status_id("Completed")) for n in range(count)])
+    journal = Journal.create(path / "j.sqlite")
+    journal.add([StatusUpdate(n + 2, order_id(n + 1), status_id("Completed")) for n in range(count)])
     journal.settle_repeats("hold")
+    journal.seal({})
     return journal
 
 
@@ -74,7 +75,7 @@ async def test_every_updated_row_was_applied(tmp_path: Path) -> None:
     options = SandboxOptions(error_rate=0.05, lose_answers=0.02, latency=0.002)
     async with Sandbox(options) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 300)
-        await Runner(journal, client, Pacer(None), 8, 8).run()
+        await Runner(journal, client, Pacer(None), concurrency=8, retries=8).run()
         entries = list(journal.entries())
         journal.close()
         applied = {item["order_id"]: item["status_id"] for item in sandbox.ledger if item["applied"]}
@@ -92,7 +93,7 @@ async def test_requests_under_way_have_a_bounded_time_after_a_stop(
     monkeypatch.setattr("batch_updater.runner.DRAIN_SECONDS", 0.1)
     async with Sandbox(SandboxOptions(latency=30)) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 20)
-        runner = Runner(journal, client, Pacer(None), 4, 3)
+        runner = Runner(journal, client, Pacer(None), concurrency=4, retries=3)
         task = asyncio.create_task(runner.run())
         while runner.counters.in_flight < 4:
             await asyncio.sleep(0.01)
@@ -107,7 +108,7 @@ async def test_a_refused_token_stops_the_run(tmp_path: Path) -> None:
     async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url, "wrong") as client:
         journal = journal_of(tmp_path, 50)
         with pytest.raises(CredentialsError):
-            await Runner(journal, client, Pacer(None), 8, 3).run()
+            await Runner(journal, client, Pacer(None), concurrency=8, retries=3).run()
         assert journal.count("state") == {"planned": 50}
         journal.close()
         assert len(sandbox.ledger) <= 8
@@ -117,12 +118,12 @@ async def test_nothing_is_sent_when_the_claim_fails(tmp_path: Path, monkeypatch:
     """A journal that can't be written stops the run before the first PUT."""
 
     def full(_self: Journal, _count: int) -> list[StatusUpdate]:
-        raise StoppedError("disk full")
+        raise JournalError("disk full")
 
     async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 5)
         monkeypatch.setattr(Journal, "claim", full)
-        with pytest.raises(StoppedError, match="disk full"):
-            await Runner(journal, client, Pacer(None), 8, 3).run()
+        with pytest.raises(JournalError, match="disk full"):
+            await Runner(journal, client, Pacer(None), concurrency=8, retries=3).run()
         journal.close()
         assert sandbox.ledger == []

@@ -3,17 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.errors import StoppedError
+from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
-from batch_updater.models import RejectedRow, Result, RowOutcome, StatusUpdate
+from batch_updater.models import RejectedRow, Result, RowOutcome, State, StatusUpdate
 
 A, B, S, T = (str(uuid.UUID(int=n)) for n in range(1, 5))
 
 
 def plan(path: Path, updates: list[tuple[int, str, str]], on_conflict: str = "hold") -> Journal:
-    journal = Journal(path / "j.sqlite", create=True)
-    journal.add_planned([StatusUpdate(*update) for update in updates])
+    journal = Journal.create(path / "j.sqlite")
+    journal.add([StatusUpdate(*update) for update in updates])
     journal.settle_repeats(on_conflict)
+    journal.seal({"on_conflict": on_conflict})
     return journal
 
 
@@ -29,7 +30,7 @@ def test_a_repeated_row_waits_for_its_leader(tmp_path: Path) -> None:
     """The same order and status is sent once, by the first row, whose result the repeat shows."""
     journal = plan(tmp_path, [(2, A, S), (3, B, S), (4, A, S)])
     assert [u.row for u in journal.claim(9)] == [2, 3]
-    journal.record([RowOutcome(2, Result.UPDATED, "ok", "", 200, 1, 1.0, 5)])
+    journal.record([RowOutcome(2, State.ENDED, Result.UPDATED, "ok", "", 200, 1, 1.0, 5)])
     entry = list(journal.entries())[2]
     assert (entry["state"], entry["leader"], entry["leader_result"]) == ("waiting", 2, "updated")
     journal.close()
@@ -39,7 +40,7 @@ def test_claims_are_durable_before_they_are_given(tmp_path: Path) -> None:
     """A second reader of the file sees the claim as soon as claim() has returned."""
     journal = plan(tmp_path, [(2, A, S), (3, B, S)])
     journal.claim(1)
-    other = Journal(tmp_path / "j.sqlite")
+    other = Journal.open(tmp_path / "j.sqlite")
     assert other.count("state") == {"claimed": 1, "planned": 1}
     other.close()
     journal.close()
@@ -49,16 +50,17 @@ def test_a_row_that_was_not_sent_is_planned_again(tmp_path: Path) -> None:
     """not_sent keeps its attempts and stays open for the next start."""
     journal = plan(tmp_path, [(2, A, S)])
     journal.claim(1)
-    journal.record([RowOutcome(2, Result.NOT_SENT, "unauthorized", "no", 401, 1, 1.0, 5)])
+    journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "unauthorized", "no", 401, 1, 1.0, 5)])
     assert [u.row for u in journal.claim(1)] == [2]
     journal.close()
 
 
 def test_a_rejected_row_is_never_claimed(tmp_path: Path) -> None:
     """Rejected rows are in the journal but never given out."""
-    journal = Journal(tmp_path / "j.sqlite", create=True)
-    journal.add_rejected([RejectedRow(2, "bad_order_id", "no")])
+    journal = Journal.create(tmp_path / "j.sqlite")
+    journal.add([RejectedRow(2, "bad_order_id", "no")])
     journal.settle_repeats("hold")
+    journal.seal({})
     assert journal.claim(5) == []
     assert journal.problems(5) == [(2, "invalid", "no")]
     journal.close()
@@ -67,5 +69,28 @@ def test_a_rejected_row_is_never_claimed(tmp_path: Path) -> None:
 def test_a_journal_is_not_overwritten(tmp_path: Path) -> None:
     """Creating a journal where one is raises."""
     plan(tmp_path, []).close()
-    with pytest.raises(StoppedError, match="exists"):
-        Journal(tmp_path / "j.sqlite", create=True)
+    with pytest.raises(JournalError, match="exists"):
+        Journal.create(tmp_path / "j.sqlite")
+
+
+def test_a_sequence_sends_each_status_after_the_one_before(tmp_path: Path) -> None:
+    """Rows of one order are claimed one at a time, repeats within the sequence are led by their neighbour."""
+    journal = plan(tmp_path, [(2, A, S), (3, A, S), (4, A, T), (5, A, T), (6, A, S), (7, B, S)], "sequence")
+    ended = []
+    while block := journal.claim(9):
+        ended.append([u.row for u in block])
+        journal.record([RowOutcome(u.row, State.ENDED, Result.UPDATED, "ok", "") for u in block])
+    assert ended == [[2, 7], [4], [6]]
+    assert [(e["row"], e["leader"]) for e in journal.entries() if e["state"] == "waiting"] == [(3, 2), (5, 4)]
+    journal.close()
+
+
+def test_a_journal_that_lost_its_newest_commits_is_refused(tmp_path: Path) -> None:
+    """Without its -wal file the journal would forget claims; opening it raises instead."""
+    journal = plan(tmp_path, [(row, str(uuid.UUID(int=row)), S) for row in range(2, 50)])
+    journal.claim(10)
+    for name in ("j.sqlite", "j.claims"):
+        (tmp_path / f"copy-{name}").write_bytes((tmp_path / name).read_bytes())
+    journal.close()
+    with pytest.raises(JournalError, match="-wal"):
+        Journal.open(tmp_path / "copy-j.sqlite")

@@ -1,0 +1,179 @@
+"""Run folders: the frozen input, the lock on it, and which run is unfinished."""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from batch_updater.errors import InputError, JournalError, LockedError, ResumeError, SettingsError
+from batch_updater.journal import Journal, sync
+
+JOURNAL = "journal.sqlite"
+STDIN = Path("-")
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's place on disk: `<stem>.runs/<run id>/`."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """UTC start and four hex digits."""
+        return self.path.name
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the journal is."""
+        return self.path / JOURNAL
+
+    @property
+    def input_path(self) -> Path:
+        """The frozen copy of the sheet. Raises JournalError when it is gone."""
+        for found in self.path.glob("input.*"):
+            return found
+        raise JournalError(f"The copy of the sheet is missing in {self.path}.", "restore the folder")
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write `summary.json`, whole or not at all."""
+        part = self.path / ".summary.part"
+        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        part.replace(self.path / "summary.json")
+
+
+def find_run(place: Path) -> RunFolder:
+    """The run that a person names by its folder or any file in it. Raises SettingsError."""
+    folder = place if place.is_dir() else place.parent
+    if not (folder / JOURNAL).is_file():
+        raise SettingsError(f"{place} is no run folder.", "name a folder like orders.runs/20261123T101500Z-3f9a")
+    return RunFolder(folder)
+
+
+def runs_place(file: Path, runs_dir: Path | None) -> Path:
+    """The folder that holds the run folders of this input."""
+    if runs_dir is not None:
+        return runs_dir
+    return Path("stdin.runs") if file == STDIN else file.parent / f"{file.stem}.runs"
+
+
+def new_run(place: Path) -> RunFolder:
+    """Make a run folder. Raises SettingsError when that is not possible."""
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    try:
+        (place / run_id).mkdir(parents=True)
+    except OSError as error:
+        raise SettingsError(
+            f"No run folder can be made in {place}: {error.strerror}.", "choose another place with --runs-dir"
+        ) from None
+    return RunFolder(place / run_id)
+
+
+def freeze(file: Path, folder: RunFolder, suffix: str = "") -> str:
+    """Copy the sheet's bytes into the run folder and give their SHA-256.
+
+    Raises InputError when the file can't be read or changes meanwhile.
+    """
+    if file == STDIN:
+        return _copy(sys.stdin.buffer, folder.path / f"input{suffix or '.csv'}")
+    try:
+        before = file.stat()
+        with file.open("rb") as stream:
+            digest = _copy(stream, folder.path / f"input{file.suffix.lower()}")
+        after = file.stat()
+    except OSError as error:
+        raise InputError(f"{file} can't be read: {error.strerror}.", "check the name and its permissions") from None
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+        raise InputError(f"{file} changed while it was being read.", "wait until it has been saved, then run again")
+    return digest
+
+
+def _copy(stream: BinaryIO, target: Path) -> str:
+    digest = hashlib.sha256()
+    with target.open("xb") as copy:
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+            copy.write(piece)
+        copy.flush()
+        os.fsync(copy.fileno())
+    sync(target.parent)
+    return digest.hexdigest()
+
+
+def discard(folder: RunFolder) -> None:
+    """Remove a run folder from which nothing was sent."""
+    shutil.rmtree(folder.path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(place: Path, name: str) -> Iterator[None]:
+    """Hold the lock on one input. Raises LockedError, naming who has it; a dead process holds nothing."""
+    owner = place / f".{name}.owner"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / f".{name}.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
+    except OSError as error:
+        raise SettingsError(f"{place} can't be written: {error.strerror}.", "choose --runs-dir") from None
+    try:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        owner.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()  # the empty lock file stays: removing it would let two runs hold two locks
+
+
+def _read_owner(path: Path) -> str:
+    try:
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {owner['pid']}, started {owner['started']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its process is just starting or ending"
+
+
+def newest_run(place: Path, name: str) -> tuple[RunFolder, dict[str, Any]] | None:
+    """The newest run of this input and the facts in its journal; None when there is none to look at.
+
+    Raises ResumeError when that journal can't be trusted.
+    """
+    for path in sorted(place.glob(f"*/{JOURNAL}"), reverse=True):
+        folder = RunFolder(path.parent)
+        if not path.with_suffix(".claims").exists() and not Path(f"{path}-wal").exists():
+            continue  # planning never ended there, so nothing was sent
+        try:
+            with Journal.open(path) as journal:
+                facts = journal.meta()
+        except JournalError as error:
+            raise ResumeError(
+                f"The newest run here, {folder.run_id}, can't be picked up. {error.message}",
+                "restore its files, or start anew with --restart (rows may then be sent a second time)",
+            ) from None
+        if facts["name"] == name:
+            return folder, facts
+    return None
+
+
+def differences(facts: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What a new start asks otherwise than the run that it would pick up, one sentence each."""
+    words = {"sha256": "the file's bytes"}
+    found = []
+    for key, value in wanted.items():
+        if facts.get(key) != value:
+            label = words.get(key, "--" + key.replace("_", "-"))
+            both = "" if key == "sha256" else f": was {facts.get(key) or 'not set'}, now {value or 'not set'}"
+            found.append(f"{label} differ{'' if key == 'sha256' else 's'}{both}")
+    return found

@@ -1,0 +1,68 @@
+"""From the journal and the frozen sheet to the rows of the result file."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from batch_updater.errors import JournalError
+from batch_updater.inputs.source import Source
+from batch_updater.journal import Journal
+from batch_updater.models import Result, ResultRow, State
+
+
+def iso(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class ResultRows:
+    """Streams the result rows of a run in the sheet's order and counts what it streamed.
+
+    Raises JournalError when the journal and the sheet do not have the same rows.
+    """
+
+    def __init__(self, source: Source, journal: Journal, run_id: str) -> None:
+        self._source, self._journal, self._run_id = source, journal, run_id
+        self.results: Counter[str] = Counter()
+        self.codes: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[ResultRow]:
+        self.results.clear()
+        self.codes.clear()
+        entries = self._journal.entries()
+        for source_row in self._source.rows():
+            entry = next(entries, None)
+            if entry is None or entry["row"] != source_row.number:
+                raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
+            row = _result_row(source_row.cells, entry, self._run_id)
+            self.results[row.result.value] += 1
+            self.codes[row.code] += 1
+            yield row
+        if next(entries, None) is not None:
+            raise JournalError("The journal has more rows than the copy of the sheet.")
+
+
+def _result_row(cells: tuple[str, ...], entry: dict[str, Any], run_id: str) -> ResultRow:
+    result, code, detail = _say(entry)
+    return ResultRow(
+        cells, entry["row"], result, entry["http_status"], code, detail, entry["attempts"],
+        entry["order_id"], entry["status_id"], "", "",
+        iso(entry["sent_at"]) if entry["sent_at"] else "", entry["duration_ms"], run_id,
+    )  # fmt: skip
+
+
+def _say(entry: dict[str, Any]) -> tuple[Result, str, str]:
+    code, detail = entry["code"], entry["detail"]
+    match State(entry["state"]):
+        case State.ENDED:
+            return Result(entry["result"]), code, detail
+        case State.WAITING:
+            led_by = entry["leader_result"] if entry["leader_state"] == State.ENDED else Result.NOT_SENT.value
+            return Result.DUPLICATE, code, f"{detail}, which is {led_by}"
+        case State.CLAIMED:
+            return Result.UNKNOWN, code or "stopped", detail or "the run ended while this row was under way"
+        case State.QUEUED:
+            return Result.NOT_SENT, "stopped", f"the run stopped before row {entry['leader']} of this order had ended"
+        case _:
+            return Result.NOT_SENT, code or "stopped", detail or "the run stopped before this row"
