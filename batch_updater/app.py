@@ -8,13 +8,15 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batch_updater.api.auth import Secret
+from batch_updater.api.auth import Secret, static_token
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
+from batch_updater.api.protocol import check_base_url
 from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, ResumeError, SettingsError
 from batch_updater.folder import (
     STDIN,
@@ -28,14 +30,25 @@ from batch_updater.folder import (
     runs_place,
 )
 from batch_updater.inputs.columns import Columns, find_columns
-from batch_updater.inputs.source import EXCEL, ReadOptions, Source, check_file, open_source, read_results
+from batch_updater.inputs.source import (
+    EXCEL,
+    ReadOptions,
+    Source,
+    check_file,
+    dataframe_to_csv,
+    open_source,
+    read_results,
+)
 from batch_updater.journal import Journal
 from batch_updater.models import RunSummary
 from batch_updater.plan import Plan, make_plan, read_plan
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Counters, Runner
-from batch_updater.settings import Settings
+from batch_updater.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESUMABLE = frozenset({ExitCode.BUG, ExitCode.CREDENTIALS, ExitCode.STOPPED, ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 NOT_DONE = ("failed", "unknown", "invalid", "conflict", "not_sent")
@@ -72,6 +85,7 @@ def open_run(file: Path, settings: Settings, base_url: str) -> Iterator[Run]:
     """
     if file != STDIN:
         check_file(file)
+    started = time.time()
     place, name = runs_place(file, settings.runs_dir), file.name
     with locked(place, name):
         run = None
@@ -81,6 +95,7 @@ def open_run(file: Path, settings: Settings, base_url: str) -> Iterator[Run]:
             if settings.output and settings.output.exists() and not settings.overwrite:
                 raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
             run = _plan_into(new_run(place), file, settings, base_url)
+        run.started = started
         with run.journal:
             yield run
 
@@ -191,13 +206,48 @@ def _may_replace(settings: Settings, facts: dict[str, Any]) -> None:
         raise SettingsError(f"{path} exists already.", "add --overwrite, or choose another name")
 
 
-async def execute(run: Run, settings: Settings, token: Secret, on_tick: OnTick) -> RunSummary:
+async def run_batch(
+    source: "Path | str | pd.DataFrame", settings: Settings | None = None, *, token: Secret | None = None
+) -> RunSummary:
+    """Do the whole job on a sheet or a DataFrame, without asking; give its summary.
+
+    Settings and token come from the environment when not given. A DataFrame's run folder is made in
+    `dataframe.runs` unless `settings.runs_dir` says otherwise. Raises BatchUpdaterError when nothing could be
+    sent; a run that ended early is told by `exit_code` and `reason` of the summary.
+    """
+    settings = settings or load_settings({})
+    base_url = check_base_url(settings.base_url or "")
+    token = token or static_token(os.environ)
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, Path | str):
+            file = Path(source)
+        else:
+            file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "dataframe.csv"
+            dataframe_to_csv(source, file)
+            settings = settings.model_copy(update={"runs_dir": settings.runs_dir or Path("dataframe.runs")})
+        run = stack.enter_context(open_run(file, settings, base_url))
+        return await execute(run, settings, token, lambda _counters, _pacer: None, catch_signals=False)
+
+
+def run_batch_sync(
+    source: "Path | str | pd.DataFrame", settings: Settings | None = None, *, token: Secret | None = None
+) -> RunSummary:
+    """`run_batch` for scripts and for notebooks, where a loop is running already: it has a thread of its own."""
+    with ThreadPoolExecutor(1, "run_batch") as pool:
+        return pool.submit(lambda: asyncio.run(run_batch(source, settings, token=token))).result()
+
+
+async def execute(
+    run: Run, settings: Settings, token: Secret, on_tick: OnTick, *, catch_signals: bool = True
+) -> RunSummary:
     """Send what is open, write the result files, give the summary. Its `exit_code` says how it ended."""
-    counters, code, reason = await _send(run, settings, token, on_tick)
+    counters, code, reason = await _send(run, settings, token, on_tick, catch_signals)
     return finish(run, counters, code, reason)
 
 
-async def _send(run: Run, settings: Settings, token: Secret, on_tick: OnTick) -> tuple[Counters, int, str]:
+async def _send(
+    run: Run, settings: Settings, token: Secret, on_tick: OnTick, catch_signals: bool
+) -> tuple[Counters, int, str]:
     run.journal.set_meta({"phase": "sending"})
     base_url = run.facts["base_url"]
     async with OrderClient(base_url, token, timeout=settings.timeout, concurrency=settings.concurrency) as client:
@@ -206,7 +256,7 @@ async def _send(run: Run, settings: Settings, token: Secret, on_tick: OnTick) ->
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             on_tick=on_tick,
         )  # fmt: skip
-        with _signals(runner) as interrupted:
+        with _signals(runner, enabled=catch_signals) as interrupted:
             try:
                 await runner.run()
             except BatchUpdaterError as error:
@@ -217,7 +267,7 @@ async def _send(run: Run, settings: Settings, token: Secret, on_tick: OnTick) ->
 
 
 @contextlib.contextmanager
-def _signals(runner: Runner) -> Iterator[list[int]]:
+def _signals(runner: Runner, *, enabled: bool) -> Iterator[list[int]]:
     """The first SIGINT or SIGTERM stops the runner gently, a second one ends the process at once."""
     loop = asyncio.get_running_loop()
     interrupted: list[int] = []
@@ -229,7 +279,7 @@ def _signals(runner: Runner) -> Iterator[list[int]]:
         runner.stop()
 
     handled = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM) if enabled else ():
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             loop.add_signal_handler(number, handle, number)
             handled.append(number)

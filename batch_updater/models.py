@@ -82,6 +82,11 @@ class Answer:
     left: bool = True  # False: the request certainly never left this machine
     status_id: str | None = None  # what a read order has
 
+    @property
+    def told(self) -> bool:
+        """Whether the service said that it wants less: 429, or a Retry-After on anything."""
+        return self.verdict is Verdict.THROTTLED and (self.wait is not None or self.http_status == 429)
+
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:

@@ -326,7 +326,7 @@ class Runner:
 
     def _learn(self, way: _Way, answer: Answer) -> None:
         way.doubtful = way.doubtful or answer.verdict is Verdict.UNKNOWN
-        self.counters.throttled += answer.verdict is Verdict.THROTTLED
+        self.counters.throttled += answer.told
         self._pacer.answered(answer)
         way.tried += not self._pacer.outage_for
 

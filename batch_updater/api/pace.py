@@ -162,9 +162,8 @@ class Pacer:
         """Learn from an answer, or from its absence."""
         now = self._clock()
         if answer.verdict is Verdict.THROTTLED:
-            told = answer.wait is not None or answer.http_status == 429
-            self._pace.throttled(now, answer.wait, told=told)
-            self._outage.answered(now, failed=not told)
+            self._pace.throttled(now, answer.wait, told=answer.told)
+            self._outage.answered(now, failed=not answer.told)
             return
         status = answer.http_status
         failed = status is None or status >= 500

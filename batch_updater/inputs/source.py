@@ -1,13 +1,14 @@
 """Open a sheet and stream its rows as text; the only user of pandas."""
 
+import contextlib
 import csv
 import io
-import warnings
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import python_calamine
@@ -15,6 +16,9 @@ import python_calamine
 from batch_updater.errors import InputError
 from batch_updater.inputs.columns import result_column, result_free
 from batch_updater.models import SourceRow
+
+if TYPE_CHECKING:
+    from pandas.io.parsers import TextFileReader
 
 CHUNK = 20_000
 EXCEL = {".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}
@@ -48,9 +52,9 @@ class Source:
             self._encoding = options.encoding or _detect_encoding(path, name)
             self._delimiter = options.delimiter or _detect_delimiter(path, self._encoding)
             self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
-        records = self._records()
-        full = next(records, None)
-        first = next((row for row in records if any(cell.strip() for cell in row)), None)
+        with contextlib.closing(self._records()) as records:
+            full = next(records, None)
+            first = next((row for row in records if any(cell.strip() for cell in row)), None)
         if full is None or first is None:
             raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
         self._width = len(full)
@@ -61,41 +65,51 @@ class Source:
 
     def rows(self) -> Iterator[SourceRow]:
         """Every row that is not blank, numbered as a spreadsheet shows it (the header is row 1)."""
-        records = self._records()
-        next(records)
-        for number, record in enumerate(records, 2):
-            if any(cell.strip() for cell in record):
-                cells = record + [""] * (self._width - len(record))
-                if self._only and cells[self._result] not in self._only:
+        with contextlib.closing(self._records()) as records:
+            next(records)
+            for number, record in enumerate(records, 2):
+                if not any(cell.strip() for cell in record):
                     continue
-                yield SourceRow(number, tuple(cells[place] for place in self._kept))
+                cells = record + [""] * (self._width - len(record))
+                if not self._only or cells[self._result] in self._only:
+                    yield SourceRow(number, tuple(cells[place] for place in self._kept))
 
-    def _records(self) -> Iterator[list[str]]:
+    def _records(self) -> Generator[list[str]]:
         return _excel_records(self.path, self._sheet) if self._excel else self._csv_records()
 
-    def _csv_records(self) -> Iterator[list[str]]:
-        header = next(_plain_records(self.path, self._encoding, self._delimiter), None)
-        if header is None:
+    def _csv_records(self) -> Generator[list[str]]:
+        with contextlib.closing(_plain_records(self.path, self._encoding, self._delimiter)) as plain:
+            header = next(plain, None)
+        if not header:
             return
-        place = 1
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                for chunk in pd.read_csv(
-                    self.path, sep=self._delimiter, encoding=self._encoding, header=None, names=range(len(header)),
-                    dtype=object, keep_default_na=False, na_filter=False, skip_blank_lines=False, index_col=False,
-                    chunksize=CHUNK, low_memory=False,
-                ):  # fmt: skip
+            with self._open_csv(len(header)) as reader:
+                for chunk in reader:
                     for record in zip(*(chunk[name].tolist() for name in chunk.columns), strict=True):
                         yield [str(cell) for cell in record]
-                    place += len(chunk)
-        except pd.errors.ParserWarning:
-            raise InputError(
-                f"{self.name}: a row from row {place} on has more cells than the header's {len(header)}.",
-                "is a cell with the delimiter in it not in quotes?",
-            ) from None
         except pd.errors.ParserError as error:
-            raise InputError(f"{self.name}: {str(error).strip()}", "look for a lone quotation mark") from None
+            raise self._explain(str(error)) from None
+
+    def _explain(self, said: str) -> InputError:
+        if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said):
+            wanted, line, seen = found.groups()
+            return InputError(
+                f"{self.name}: line {line} has more cells ({seen}) than the header ({wanted}).",
+                f"put quotes around a cell that contains {self._delimiter!r}, or use --delimiter",
+            )
+        if found := re.search(r"EOF inside string starting at row (\d+)", said):
+            return InputError(
+                f"{self.name}: a quotation mark in row {int(found[1]) + 1} is never closed.",
+                "close it, or double it when it belongs to the text",
+            )
+        return InputError(f"{self.name} can't be read as CSV: {said.strip()}.", "save it again as CSV UTF-8")
+
+    def _open_csv(self, width: int) -> "TextFileReader":
+        return pd.read_csv(
+            self.path, sep=self._delimiter, encoding=self._encoding, header=None, names=range(width), dtype=object,
+            keep_default_na=False, na_filter=False, skip_blank_lines=False, index_col=False, chunksize=CHUNK,
+            low_memory=False,
+        )  # fmt: skip
 
 
 def check_file(path: Path) -> None:
@@ -139,7 +153,7 @@ def dataframe_to_csv(frame: pd.DataFrame, path: Path) -> None:
     frame.astype(str).to_csv(path, index=False, encoding="utf-8")
 
 
-def _plain_records(path: Path, encoding: str, delimiter: str) -> Iterator[list[str]]:
+def _plain_records(path: Path, encoding: str, delimiter: str) -> Generator[list[str]]:
     with path.open(encoding=encoding, newline="") as stream:
         yield from csv.reader(stream, delimiter=delimiter)
 
@@ -187,7 +201,7 @@ def _choose_sheet(path: Path, name: Path, wanted: str | None) -> str:
     raise InputError(f"{what}: {listed}.", "use --sheet NAME")
 
 
-def _excel_records(path: Path, sheet: str) -> Iterator[list[str]]:
+def _excel_records(path: Path, sheet: str) -> Generator[list[str]]:
     frame = pd.read_excel(
         path, sheet_name=sheet, engine="calamine", header=None, dtype=object, keep_default_na=False, na_filter=False
     )

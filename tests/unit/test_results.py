@@ -1,0 +1,77 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from batch_updater.errors import SettingsError
+from batch_updater.inputs.source import read_results
+from batch_updater.models import Result, ResultRow
+from batch_updater.reports.results import RESULT_COLUMNS, write_results
+
+HEADER = ("Order", "note")
+
+
+def row(number: int, note: str = "x", detail: str = "") -> ResultRow:
+    return ResultRow(
+        (f"o{number}", note), number, Result.FAILED, 400, "order_not_found", detail, 2, "oid", "sid", "", "",
+        "2026-11-23T10:00:00.000Z", 12, "run",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".jsonl"])
+def test_every_form_holds_every_row_and_column_once(tmp_path: Path, suffix: str) -> None:
+    """CSV, Excel and JSONL give the same table back."""
+    path = tmp_path / f"r{suffix}"
+    write_results(path, HEADER, (row(n) for n in range(2, 50)))
+    frame = read_results(path)
+    assert list(frame.columns) == [*HEADER, *RESULT_COLUMNS]
+    assert [str(value) for value in frame["result_row"]] == [str(n) for n in range(2, 50)]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_a_csv_cell_is_never_a_formula(tmp_path: Path, text: str) -> None:
+    """Cells of the sheet and of the API's detail are neutralised."""
+    write_results(tmp_path / "r.csv", HEADER, [row(2, note=text, detail=text)])
+    with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as stream:
+        found = list(csv.reader(stream))[1]
+    assert found[1] == found[5] == f"'{text}"
+
+
+def test_an_excel_cell_is_text(tmp_path: Path) -> None:
+    """A formula-like cell is stored as the text it is, long and odd characters included."""
+    write_results(
+        tmp_path / "r.xlsx", HEADER, [row(2, note="=1+1"), row(3, note="a\x00b\x1b"), row(4, note="y" * 40_000)]
+    )
+    notes = read_results(tmp_path / "r.xlsx")["note"].tolist()
+    assert notes[0] == "=1+1"
+    assert len(notes[2]) == 32_767
+
+
+def test_jsonl_keeps_types(tmp_path: Path) -> None:
+    """Numbers are numbers and missing is null."""
+    write_results(tmp_path / "r.jsonl", HEADER, [row(2)])
+    found = json.loads((tmp_path / "r.jsonl").read_text())
+    assert (found["result_http_status"], found["result"]) == (400, "failed")
+
+
+def test_a_failure_leaves_the_earlier_file(tmp_path: Path) -> None:
+    """When the rows end in an error, the file that was there is still whole."""
+    path = tmp_path / "r.csv"
+    path.write_text("before")
+
+    def broken() -> object:
+        yield row(2)
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        write_results(path, HEADER, broken())  # type: ignore[arg-type]
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    """Only the three endings are written."""
+    with pytest.raises(SettingsError):
+        write_results(tmp_path / "r.pdf", HEADER, [])

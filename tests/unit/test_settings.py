@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from batch_updater.errors import SettingsError
+from batch_updater.settings import load_settings
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "batch-updater.toml"
+
+
+def test_options_go_before_environment_before_file(tmp_path: Path) -> None:
+    """The nearest word wins; names may have - or _ in the file."""
+    config = tmp_path / "c.toml"
+    config.write_text('concurrency = 3\non-conflict = "first"\ntimeout = 5\n[profiles.p]\ntimeout = 7\n')
+    environment = {"BATCH_UPDATER_CONCURRENCY": "4", "BATCH_UPDATER_RETRIES": "1", "EVREKA360_BASE_URL": "https://x"}
+    settings = load_settings({"retries": 2, "rate": None}, environment, config, "p")
+    assert (settings.concurrency, settings.retries, settings.timeout) == (4, 2, 7)
+    assert (settings.on_conflict, settings.base_url) == ("first", "https://x")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"concurrency": 0}, "--concurrency"),
+        ({"rate": -1}, "--rate"),
+        ({"on_conflict": "x"}, "--on-conflict"),
+        ({"output": "r.pdf"}, "--output"),
+        ({"max_failures": "some"}, "--max-failures"),
+        ({"delimiter": "x"}, "--delimiter"),
+    ],
+)
+def test_a_wrong_value_names_its_option(options: dict[str, object], words: str) -> None:
+    """The message says which option can't be what."""
+    with pytest.raises(SettingsError, match=words):
+        load_settings(options, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("concurency = 3", "did you mean 'concurrency'"),
+        ('access_token = "x"', "environment"),
+        ("a = ", "not valid TOML"),
+        ("timeout = 3", "no profile 'p'"),
+    ],
+)
+def test_a_wrong_config_file_is_refused(tmp_path: Path, content: str, words: str) -> None:
+    """Unknown names get a suggestion, secrets are refused."""
+    config = tmp_path / "c.toml"
+    config.write_text(content)
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, {}, config, "p" if "profile" in words else None)
+    assert words in str(caught.value)
+
+
+def test_the_sample_config_is_valid() -> None:
+    """The commented sample loads with each of its profiles."""
+    assert load_settings({}, {}, SAMPLE, "staging").base_url == "https://staging.example.com/v1"
+    assert load_settings({}, {}, SAMPLE, "production").failure_limit(1000) == 20
