@@ -1,0 +1,110 @@
+"""What the integration and acceptance tests share: running the program, and one judge for a run."""
+
+import asyncio
+import csv
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
+
+PROGRAM = [sys.executable, "-m", "batch_updater.cli"]
+TOKEN = "sandbox-token"
+DONE = status_id("Completed")
+PLANNED = status_id("Planned")
+
+
+def environment(base_url: str = "", **more: str) -> dict[str, str]:
+    """The environment without any setting of the program but these."""
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("EVREKA360", "ACCESS_TOKEN", "BATCH_UPDATER"))}
+    base = {"EVREKA360_BASE_URL": base_url, "EVREKA360_ACCESS_TOKEN": TOKEN} if base_url else {}
+    return {**keep, **base, **more}
+
+
+def program(*arguments: object, env: dict[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, without a terminal."""
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False, env=env, cwd=cwd,
+    )  # fmt: skip
+
+
+def start(*arguments: object, env: dict[str, str]) -> subprocess.Popen[str]:
+    """Start the program and go on."""
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, env=env,
+    )  # fmt: skip
+
+
+@contextmanager
+def served(**options: Any) -> Iterator[Sandbox]:
+    """A sandbox in a thread of its own, so that a test may block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    sandbox = Sandbox(SandboxOptions(**options))
+    try:
+        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(10)
+        yield sandbox
+    finally:
+        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def write_sheet(path: Path, rows: list[tuple[str, str]]) -> Path:
+    """A CSV of order ids and status ids."""
+    path.write_text("order_id,status_id\n" + "".join(f"{a},{b}\n" for a, b in rows), encoding="utf-8")
+    return path
+
+
+def good_rows(count: int, first: int = 1, status: str = DONE) -> list[tuple[str, str]]:
+    """Updates of orders that exist."""
+    return [(order_id(n), status) for n in range(first, first + count)]
+
+
+def read_result(path: Path) -> list[dict[str, str]]:
+    """The rows of a result file in CSV."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def newest_run(sheet: Path) -> Path:
+    """The newest run folder of a sheet."""
+    return max((sheet.parent / f"{sheet.stem}.runs").glob("2*"))
+
+
+def summary_of(sheet: Path) -> dict[str, Any]:
+    """summary.json of the newest run."""
+    found: dict[str, Any] = json.loads((newest_run(sheet) / "summary.json").read_text())
+    return found
+
+
+def judge(rows: list[dict[str, str]], sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
+    """The guarantees that must hold after any run, from the result rows and the sandbox's ledger."""
+    assert [int(row["result_row"]) for row in rows] == list(range(2, sheet_rows + 2)), "every row once, in order"
+    puts: dict[str, list[dict[str, Any]]] = {}
+    for entry in sandbox.ledger:
+        if entry["method"] == "PUT":
+            puts.setdefault(entry["order_id"], []).append(entry)
+    never = {row["result_order_id"] for row in rows if row["result_order_id"]}
+    assert set(puts) <= never, "nothing was sent that was not asked for"
+    for row in rows:
+        sent = puts.get(row["result_order_id"], [])
+        assert row["result_code"], f"row {row['result_row']} has no reason"
+        assert row["result_code"] == "ok" or row["result_detail"], f"row {row['result_row']} has no sentence"
+        if row["result"] == "updated":
+            assert sandbox.orders[row["result_order_id"]]["status"]["id"] == row["result_status_id"]
+            assert any(entry["applied"] and entry["status_id"] == row["result_status_id"] for entry in sent)
+        if row["result"] in {"invalid", "conflict"}:
+            assert row["result_attempts"] == "0"
+        if row["result"] not in {"duplicate", "invalid", "conflict"}:
+            assert int(row["result_attempts"]) <= len(sent) <= int(row["result_attempts"]) + kills
