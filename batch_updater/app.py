@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch_updater.api.auth import Secret, static_token
+from batch_updater.api.auth import Credentials, Secret, Tokens, find_credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.api.protocol import check_base_url
@@ -41,11 +41,13 @@ from batch_updater.inputs.source import (
 )
 from batch_updater.journal import Journal
 from batch_updater.models import RunSummary
-from batch_updater.plan import Plan, make_plan, read_plan
+from batch_updater.plan import Judge, Plan, make_plan, read_plan
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Counters, Runner
 from batch_updater.settings import Settings, load_settings
+from batch_updater.tenant import Tenant, meet
+from batch_updater.validate import Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,37 +79,41 @@ class Run:
         return self.folder.path / f"results{suffix}"
 
 
+def check_input(file: Path) -> None:
+    """Raise InputError when this can't be a sheet; cheap, to be asked before the service is."""
+    if file != STDIN:
+        check_file(file)
+
+
 @contextlib.contextmanager
-def open_run(file: Path, settings: Settings, base_url: str) -> Iterator[Run]:
+def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Iterator[Run]:
     """The run for this sheet: its unfinished one picked up again, else a new one, planned and locked.
 
     Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
     """
-    if file != STDIN:
-        check_file(file)
+    check_input(file)
     started = time.time()
     place, name = runs_place(file, settings.runs_dir), file.name
     with locked(place, name):
         run = None
         if not settings.restart and file != STDIN:
-            run = _pick_up(file, place, settings, base_url)
+            run = _pick_up(file, place, settings, _choices(settings, tenant))
         if run is None:
             if settings.output and settings.output.exists() and not settings.overwrite:
                 raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
-            run = _plan_into(new_run(place), file, settings, base_url)
+            run = _plan_into(new_run(place), file, settings, tenant, judge)
         run.started = started
         with run.journal:
             yield run
 
 
 @contextlib.contextmanager
-def open_trial(file: Path, settings: Settings, base_url: str) -> Iterator[Run]:
+def open_trial(file: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
-    if file != STDIN:
-        check_file(file)
+    check_input(file)
     place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
-        run = _plan_into(new_run(place), file, settings, base_url)
+        run = _plan_into(new_run(place), file, settings, tenant)
         with run.journal:
             yield run
     finally:
@@ -119,9 +125,9 @@ def reopen_run(folder: RunFolder) -> Iterator[Run]:
     """An earlier run, to read. Raises JournalError."""
     with Journal.open(folder.journal_path) as journal:
         facts = journal.meta()
-        settings = Settings(**facts["reading"])
+        settings = Settings(**facts["reading"], compare=facts["compare"])
         source = open_source(folder.input_path, _read_options(settings))
-        columns = find_columns(source.header, settings.order_column, settings.status_column)
+        columns = _find_columns(source, settings)
         yield Run(folder, source, columns, journal, read_plan(journal), facts, resumed=True)
 
 
@@ -129,29 +135,43 @@ def _read_options(settings: Settings) -> ReadOptions:
     return ReadOptions(settings.sheet, settings.encoding, settings.delimiter, settings.only)
 
 
-def _choices(settings: Settings, base_url: str) -> dict[str, Any]:
+def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:
     """What must be the same for a run to be picked up again."""
-    return {"base_url": base_url, "on_conflict": settings.on_conflict, **_reading(settings)}
+    return {
+        "base_url": tenant.base_url,
+        "account": tenant.account,
+        "on_conflict": settings.on_conflict,
+        "compare": settings.compares,
+        **_reading(settings),
+    }
 
 
 def _reading(settings: Settings) -> dict[str, Any]:
-    names = {"order_column", "status_column", "sheet", "encoding", "delimiter", "only"}
+    names = {"order_column", "status_column", "expect_column", "sheet", "encoding", "delimiter", "only"}
     return settings.model_dump(mode="json", include=names)
 
 
-def _plan_into(folder: RunFolder, file: Path, settings: Settings, base_url: str) -> Run:
+def _find_columns(source: Source, settings: Settings) -> Columns:
+    return find_columns(
+        source.header, settings.order_column, settings.status_column, settings.expect_column, compares=settings.compares
+    )
+
+
+def _plan_into(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Run:
     journal: Journal | None = None
     try:
         sha256 = freeze(file, folder)
         source = open_source(folder.input_path, _read_options(settings), shown_as=file)
-        columns = find_columns(source.header, settings.order_column, settings.status_column)
+        columns = _find_columns(source, settings)
         journal = Journal.create(folder.journal_path)
-        make_plan(source.rows(), columns, journal, settings.on_conflict)
+        judge = judge or Rules(columns.order, columns.status, columns.expect, tenant.book).judge
+        make_plan(source.rows(), judge, journal, settings.on_conflict)
+        _refuse_names(file, journal, tenant)
         _refuse_if_strict(file, journal, settings)
         facts = {
             "run_id": folder.run_id, "name": file.name, "input": str(file), "phase": "planned", "sha256": sha256,
             "output": str(settings.output) if settings.output else None, "reading": _reading(settings),
-            **_choices(settings, base_url),
+            "status_names": dict(tenant.names), **_choices(settings, tenant),
         }  # fmt: skip
         journal.seal(facts)
         return Run(folder, source, columns, journal, read_plan(journal), facts)
@@ -160,6 +180,15 @@ def _plan_into(folder: RunFolder, file: Path, settings: Settings, base_url: str)
             journal.close()
         discard(folder)
         raise
+
+
+def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:
+    """A sheet with status names is of no use when names can't be looked up."""
+    if tenant.book is None and (found := journal.first("unknown_status")):
+        row, detail = found
+        raise InputError(
+            f"{file}, row {row}: {detail} ({tenant.unchecked}).", "write status ids, or set the token for `plan`"
+        )
 
 
 def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
@@ -171,7 +200,7 @@ def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
         )
 
 
-def _pick_up(file: Path, place: Path, settings: Settings, base_url: str) -> Run | None:
+def _pick_up(file: Path, place: Path, settings: Settings, choices: dict[str, Any]) -> Run | None:
     found = newest_run(place, file.name)
     if found is None or found[1]["phase"] == "finished":
         return None
@@ -181,7 +210,7 @@ def _pick_up(file: Path, place: Path, settings: Settings, base_url: str) -> Run 
         sha256 = freeze(file, RunFolder(trial))
     finally:
         shutil.rmtree(trial, ignore_errors=True)
-    if differ := differences(facts, {"sha256": sha256, **_choices(settings, base_url)}):
+    if differ := differences(facts, {"sha256": sha256, **choices}):
         raise ResumeError(
             f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:\n  " + "\n  ".join(differ),
             "repeat the earlier command to finish that run, or add --restart to give it up and start anew",
@@ -189,7 +218,7 @@ def _pick_up(file: Path, place: Path, settings: Settings, base_url: str) -> Run 
     journal = Journal.open(folder.journal_path)
     try:
         source = open_source(folder.input_path, _read_options(settings), shown_as=file)
-        columns = find_columns(source.header, settings.order_column, settings.status_column)
+        columns = _find_columns(source, settings)
         if settings.output:
             _may_replace(settings, facts)
             facts["output"] = str(settings.output)
@@ -217,7 +246,8 @@ async def run_batch(
     """
     settings = settings or load_settings({})
     base_url = check_base_url(settings.base_url or "")
-    token = token or static_token(os.environ)
+    credentials = Credentials(token) if token else find_credentials(os.environ)
+    tenant = await meet(base_url, credentials, settings)
     with contextlib.ExitStack() as stack:
         if isinstance(source, Path | str):
             file = Path(source)
@@ -225,8 +255,8 @@ async def run_batch(
             file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "dataframe.csv"
             dataframe_to_csv(source, file)
             settings = settings.model_copy(update={"runs_dir": settings.runs_dir or Path("dataframe.runs")})
-        run = stack.enter_context(open_run(file, settings, base_url))
-        return await execute(run, settings, token, lambda _counters, _pacer: None, catch_signals=False)
+        run = stack.enter_context(open_run(file, settings, tenant))
+        return await execute(run, settings, tenant, lambda _counters, _pacer: None, catch_signals=False)
 
 
 def run_batch_sync(
@@ -238,21 +268,24 @@ def run_batch_sync(
 
 
 async def execute(
-    run: Run, settings: Settings, token: Secret, on_tick: OnTick, *, catch_signals: bool = True
+    run: Run, settings: Settings, tenant: Tenant, on_tick: OnTick, *, catch_signals: bool = True
 ) -> RunSummary:
     """Send what is open, write the result files, give the summary. Its `exit_code` says how it ended."""
-    counters, code, reason = await _send(run, settings, token, on_tick, catch_signals)
+    counters, code, reason = await _send(run, settings, tenant, on_tick, catch_signals)
     return finish(run, counters, code, reason)
 
 
 async def _send(
-    run: Run, settings: Settings, token: Secret, on_tick: OnTick, catch_signals: bool
+    run: Run, settings: Settings, tenant: Tenant, on_tick: OnTick, catch_signals: bool
 ) -> tuple[Counters, int, str]:
     run.journal.set_meta({"phase": "sending"})
-    base_url = run.facts["base_url"]
-    async with OrderClient(base_url, token, timeout=settings.timeout, concurrency=settings.concurrency) as client:
+    tokens = tenant.tokens or Tokens(find_credentials(os.environ))
+    async with OrderClient(
+        tenant.base_url, tokens, timeout=settings.timeout, concurrency=settings.concurrency
+    ) as client:
         runner = Runner(
             run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
+            compare=settings.compares, canary=0 if run.resumed else settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             on_tick=on_tick,
         )  # fmt: skip
@@ -316,7 +349,7 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
 def _add_up(run: Run, counters: Counters) -> dict[str, int]:
     """Requests over all starts of the run; PUTs as the journal counted them."""
     before = run.facts.get("requests", {})
-    now = {"get": counters.get, "token": 0, "retried": counters.retried, "throttled": counters.throttled}
+    now = {"get": counters.get, "token": counters.token, "retried": counters.retried, "throttled": counters.throttled}
     total = {key: before.get(key, 0) + value for key, value in now.items()}
     run.journal.set_meta({"requests": total})
     return {"put": run.journal.attempts(), **total}

@@ -15,10 +15,10 @@ import click
 from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
 
 if TYPE_CHECKING:
-    from batch_updater.api.auth import Secret
     from batch_updater.app import Run
     from batch_updater.models import RunSummary
     from batch_updater.settings import Settings
+    from batch_updater.tenant import Tenant
 
 PATH = click.Path(path_type=Path)
 CONFLICTS = click.Choice(["hold", "first", "last", "sequence"])
@@ -35,6 +35,10 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--on-conflict", type=CONFLICTS,
                  help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
     click.option("--strict", is_flag=True, default=None, help="Any invalid or conflicting row: send nothing, exit 4."),
+    click.option("--compare", is_flag=True, default=None,
+                 help="Read each order just before; leave it alone when it is so already. Needed for `undo`."),
+    click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
+    click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
     click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
     click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
     click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
@@ -160,38 +164,58 @@ def _run(*, as_json: bool, file: Path, config: Path | None, profile: str | None,
 def _run_checked(file: Path, settings: "Settings", *, yes: bool, dry_run: bool, quiet: bool, no_color: bool,
                  as_json: bool) -> int:  # fmt: skip
     from batch_updater import app
-    from batch_updater.api.auth import static_token
+
+    if dry_run:
+        tenant = _meet(settings, needs_token=False)
+        with app.open_trial(file, settings, tenant) as trial:
+            _show_plan(trial, file, settings, tenant, err=as_json)
+            if as_json:
+                click.echo(json.dumps(app.trial_summary(trial)))
+        return ExitCode.DONE
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
+    app.check_input(file)
+    tenant = _meet(settings)
+    with app.open_run(file, settings, tenant) as opened:
+        if not quiet:
+            _show_plan(opened, file, settings, tenant, err=True)
+        if not yes and not _confirm(opened, settings):
+            app.give_up(opened)
+            raise SettingsError("Not confirmed; nothing was sent.")
+        return _send(opened, settings, tenant, quiet=quiet, no_color=no_color, as_json=as_json)
+
+
+def _meet(settings: "Settings", *, needs_token: bool = True) -> "Tenant":
+    """Check the address, sign in and read the statuses; without a token only when that is allowed."""
+    import asyncio
+
+    from batch_updater.api.auth import find_credentials
     from batch_updater.api.protocol import check_base_url
+    from batch_updater.tenant import meet, unmet
 
     if not settings.base_url:
         raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
     base_url = check_base_url(settings.base_url)
-    if dry_run:
-        with app.open_trial(file, settings, base_url) as trial:
-            _show_plan(trial, file, settings, err=as_json)
-            if as_json:
-                click.echo(json.dumps(app.trial_summary(trial)))
-        return ExitCode.DONE
-    token = static_token(os.environ)
-    if not yes and not sys.stdin.isatty():
-        raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    with app.open_run(file, settings, base_url) as opened:
-        if not quiet:
-            _show_plan(opened, file, settings, err=True)
-        if not yes and not _confirm(opened):
-            app.give_up(opened)
-            raise SettingsError("Not confirmed; nothing was sent.")
-        return _send(opened, settings, token, quiet=quiet, no_color=no_color, as_json=as_json)
+    try:
+        credentials = find_credentials(os.environ)
+    except SettingsError:
+        if needs_token:
+            raise
+        return unmet(base_url)
+    return asyncio.run(meet(base_url, credentials, settings))
 
 
-def _confirm(opened: "Run") -> bool:
-    plan = opened.plan
-    if not plan.to_send + plan.in_doubt:
+def _confirm(opened: "Run", settings: "Settings") -> bool:
+    number = opened.plan.to_send + opened.plan.in_doubt
+    if not number:
         return True
-    return click.confirm(f"Send {plan.to_send + plan.in_doubt:,} updates to {opened.facts['base_url']}?", err=True)
+    if settings.production:
+        typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
+        return bool(typed.strip().replace(",", "") == str(number))
+    return click.confirm(f"Send {number:,} updates to {opened.facts['base_url']}?", err=True)
 
 
-def _show_plan(opened: "Run", file: Path, settings: "Settings", *, err: bool) -> None:
+def _show_plan(opened: "Run", file: Path, settings: "Settings", tenant: "Tenant", *, err: bool) -> None:
     from batch_updater.plan import describe
 
     if opened.resumed:
@@ -202,13 +226,13 @@ def _show_plan(opened: "Run", file: Path, settings: "Settings", *, err: bool) ->
             err=err,
         )
     text = describe(
-        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns,
-        base_url=opened.facts["base_url"], rate=settings.rate,
+        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=tenant,
+        settings=settings,
     )  # fmt: skip
     click.echo(text, err=err)
 
 
-def _send(opened: "Run", settings: "Settings", token: "Secret", *, quiet: bool, no_color: bool, as_json: bool) -> int:
+def _send(opened: "Run", settings: "Settings", tenant: "Tenant", *, quiet: bool, no_color: bool, as_json: bool) -> int:
     import asyncio
 
     from batch_updater import app
@@ -220,7 +244,7 @@ def _send(opened: "Run", settings: "Settings", token: "Secret", *, quiet: bool, 
         def tick(counters: Any, pacer: Any) -> None:
             bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
 
-        summary = asyncio.run(app.execute(opened, settings, token, tick))
+        summary = asyncio.run(app.execute(opened, settings, tenant, tick))
     _show_summary(summary, as_json=as_json, quiet=quiet)
     return summary.exit_code
 

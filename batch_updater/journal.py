@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_updater.errors import JournalError
-from batch_updater.models import RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.models import Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -26,8 +26,9 @@ CREATE TABLE rows (
   leader INTEGER,  -- the row that speaks for a waiting one, or has to end before a queued one
   result TEXT, code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
   http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
-  normalised INTEGER NOT NULL DEFAULT 0
+  normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT
 );
+CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
 """
 _INDEXES = """
 CREATE INDEX rows_order ON rows (order_id, row);
@@ -35,8 +36,11 @@ CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
 """
 _OUTCOME = (
     "UPDATE rows SET state = ?, result = ?, code = ?, detail = ?, http_status = coalesce(?, http_status),"
-    " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms) WHERE row = ?"
+    " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
+    " previous_status_id = coalesce(previous_status_id, ?) WHERE row = ?"
 )
+
+_UPDATE = "row, order_id, status_id, expected_id"
 
 
 class Journal:
@@ -78,6 +82,8 @@ class Journal:
             except BaseException:
                 db.close()
                 raise
+        except sqlite3.ProgrammingError:
+            raise  # a bug, no trouble with the file
         except sqlite3.Error as error:
             raise JournalError(f"The journal {path} can't be read: {error}") from None
         return journal
@@ -136,6 +142,8 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+        except sqlite3.ProgrammingError:
+            raise  # a bug, no trouble with the file
         except sqlite3.Error as error:
             raise JournalError(
                 f"The journal {self.path} can't be written: {error}.", "free some disk space, then run again"
@@ -154,8 +162,13 @@ class Journal:
         items = list(judged)
         self._write(
             (
-                "INSERT INTO rows (row, order_id, status_id, state, normalised) VALUES (?, ?, ?, 'planned', ?)",
-                ((i.row, i.order_id, i.status_id, i.normalised) for i in items if isinstance(i, StatusUpdate)),
+                "INSERT INTO rows (row, order_id, status_id, state, normalised, expected_id)"
+                " VALUES (?, ?, ?, 'planned', ?, ?)",
+                (
+                    (i.row, i.order_id, i.status_id, i.normalised, i.expected_id)
+                    for i in items
+                    if isinstance(i, StatusUpdate)
+                ),
             ),
             (
                 "INSERT INTO rows (row, state, result, code, detail) VALUES (?, 'ended', ?, ?, ?)",
@@ -174,20 +187,30 @@ class Journal:
 
     def claim(self, count: int) -> list[StatusUpdate]:
         """Announce the next `count` planned rows as about to be sent; durable when this returns."""
-        found = self._db.execute(
-            "SELECT row, order_id, status_id FROM rows WHERE row > ? AND state = 'planned' ORDER BY row LIMIT ?",
+        return self._claim(
+            f"SELECT {_UPDATE} FROM rows WHERE row > ? AND state = 'planned' ORDER BY row LIMIT ?",  # noqa: S608 - a constant
             (self._cursor, count),
-        ).fetchall()
+        )
+
+    def claim_canary(self, count: int) -> list[StatusUpdate]:
+        """Announce `count` planned rows spread over the statuses; durable when this returns."""
+        nth = "row_number() OVER (PARTITION BY status_id ORDER BY row)"
+        query = f"SELECT {_UPDATE} FROM rows WHERE state = 'planned' ORDER BY {nth}, row LIMIT ?"  # noqa: S608 - constants
+        return self._claim(query, (count,))
+
+    def _claim(self, query: str, values: tuple[int, ...]) -> list[StatusUpdate]:
+        found = [_update(row) for row in self._db.execute(query, values)]
         if not found:
             return []
         number = self.meta()["claims"] + 1
         self._write(
-            ("UPDATE rows SET state = 'claimed' WHERE row = ?", [(row,) for row, _, _ in found]),
+            ("UPDATE rows SET state = 'claimed' WHERE row = ?", [(update.row,) for update in found]),
             _meta({"claims": number}),
         )
         self._note_claim(number)
-        self._cursor = found[-1][0]
-        return [StatusUpdate(row, order_id, status_id) for row, order_id, status_id in found]
+        if len(values) == 2:
+            self._cursor = found[-1].row
+        return found
 
     def _note_claim(self, number: int) -> None:
         try:
@@ -200,10 +223,52 @@ class Journal:
         self._write(("UPDATE rows SET state = 'planned' WHERE row = ? AND state = 'claimed'", [(r,) for r in rows]))
         self._cursor = 0
 
-    def note_attempts(self, attempts: Iterable[tuple[int, float | None]]) -> None:
-        """Count one failed attempt each for these rows (row, first send), before the next one leaves."""
-        statement = "UPDATE rows SET attempts = attempts + 1, sent_at = coalesce(sent_at, ?) WHERE row = ?"
-        self._write((statement, [(sent_at, row) for row, sent_at in attempts]))
+    def note(self, notes: Iterable[tuple[int, int, float | None, str | None]]) -> None:
+        """Keep what must be durable before the next request of a row leaves.
+
+        Each note is the row, failed attempts to count, the time of the first send, and the order's status before.
+        """
+        statement = (
+            "UPDATE rows SET attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
+            " previous_status_id = coalesce(previous_status_id, ?) WHERE row = ?"
+        )
+        self._write((statement, [(count, sent_at, previous, row) for row, count, sent_at, previous in notes]))
+
+    def record_readings(self, readings: Iterable[Reading]) -> None:
+        """Keep what `verify` has read."""
+        values = [(reading.row, reading.symbol, reading.status_id, reading.detail) for reading in readings]
+        self._write(("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", values))
+
+    def clear_readings(self) -> None:
+        """Forget what an earlier `verify` has read."""
+        self._write(("DELETE FROM readings", [()]))
+
+    def readings(self) -> Iterator[tuple[Reading, str, str]]:
+        """What `verify` has read, in order, each with the order's id and the status it should have."""
+        query = (
+            "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
+            " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
+        )
+        for row, symbol, found, detail, order_id, status_id in self._db.execute(query):
+            yield Reading(row, symbol, found, detail), order_id, status_id
+
+    def to_verify(self, after: int, count: int) -> list[StatusUpdate]:
+        """Rows that say what an order should have: the last usable one of each order."""
+        condition = (
+            "order_id <> '' AND (result IS NULL OR result NOT IN ('invalid', 'conflict')) AND state <> 'waiting'"
+            " AND NOT EXISTS (SELECT 1 FROM rows l WHERE l.order_id = rows.order_id AND l.row > rows.row"
+            " AND l.state <> 'waiting' AND (l.result IS NULL OR l.result NOT IN ('invalid', 'conflict')))"
+        )
+        return self._page(condition, after, count)
+
+    def to_undo(self) -> Iterator[tuple[str, str, str]]:
+        """Orders this run has changed: id, the status before (empty when not known), the status we set last."""
+        query = (
+            "SELECT order_id, (SELECT coalesce(f.previous_status_id, '') FROM rows f WHERE f.row = min(r.row)),"
+            " (SELECT l.status_id FROM rows l WHERE l.row = max(r.row)) FROM rows r"
+            " WHERE state = 'ended' AND result = 'updated' GROUP BY order_id ORDER BY min(row)"
+        )
+        yield from self._db.execute(query)
 
     def record(self, outcomes: Iterable[RowOutcome]) -> None:
         """Write outcomes in one commit, and let rows that waited for them be sent next."""
@@ -211,18 +276,11 @@ class Journal:
         ended = [(o.row,) for o in items if o.state is State.ENDED] if self._queued else []
         values = [
             (
-                o.state.value,
-                o.result.value,
-                o.code,
-                o.detail,
-                o.http_status,
-                o.attempts,
-                o.sent_at,
-                o.duration_ms,
-                o.row,
+                o.state.value, o.result.value, o.code, o.detail, o.http_status, o.attempts, o.sent_at, o.duration_ms,
+                o.previous_status_id, o.row,
             )
             for o in items
-        ]
+        ]  # fmt: skip
         release = "UPDATE rows SET state = 'planned' WHERE state = 'queued' AND leader = ?"
         self._write((_OUTCOME, values), (release, ended))
         if ended or any(o.state is State.PLANNED for o in items):
@@ -255,8 +313,8 @@ class Journal:
         return self._page(condition, after, count) if self.meta().get("on_conflict") == "sequence" else []
 
     def _page(self, condition: str, after: int, count: int) -> list[StatusUpdate]:
-        query = f"SELECT row, order_id, status_id FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - the conditions stand above
-        return [StatusUpdate(*found) for found in self._db.execute(query, (after, count))]
+        query = f"SELECT {_UPDATE} FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - the conditions stand above
+        return [_update(found) for found in self._db.execute(query, (after, count))]
 
     def count(self, column: str, where: str = "1") -> dict[str, int]:
         """How many rows have each value of a column; rows without one are left out. For code, not for input."""
@@ -274,6 +332,12 @@ class Journal:
         query = "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') ORDER BY row LIMIT ?"
         return [(row, result, detail) for row, result, detail in self._db.execute(query, (limit,))]
 
+    def first(self, code: str) -> tuple[int, str] | None:
+        """The first row with this code, and its detail."""
+        query = "SELECT row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1"
+        found: tuple[int, str] | None = self._db.execute(query, (code,)).fetchone()
+        return found
+
     def entries(self) -> Iterator[dict[str, Any]]:
         """Every row in order, with the result of the row that speaks for a duplicate as `leader_result`."""
         cursor = self._db.execute(
@@ -283,6 +347,11 @@ class Journal:
         names = [column[0] for column in cursor.description]
         for values in cursor:
             yield dict(zip(names, values, strict=True))
+
+
+def _update(values: tuple[int, str, str, str]) -> StatusUpdate:
+    row, order_id, status_id, expected_id = values
+    return StatusUpdate(row, order_id, status_id, expected_id=expected_id)
 
 
 def sync(path: Path) -> None:

@@ -53,12 +53,16 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """A usable row: this order shall get this status. Both ids are lower-case hyphenated UUIDs."""
+    """A usable row: this order shall get this status. All ids are lower-case hyphenated UUIDs.
+
+    `expected_id` is the status that the order must have now for the update to be sent; empty for any.
+    """
 
     row: int
     order_id: str
     status_id: str
     normalised: bool = False
+    expected_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Answer:
     wait: float | None = None
     left: bool = True  # False: the request certainly never left this machine
     status_id: str | None = None  # what a read order has
+    signed: int = 0  # the generation of the token that it was sent with
 
     @property
     def told(self) -> bool:
@@ -104,6 +109,17 @@ class RowOutcome:
     attempts: int = 0
     sent_at: float | None = None
     duration_ms: int | None = None
+    previous_status_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An order as `verify` found it: `=` as planned, `*` differs, `-` gone, `!` could not be read."""
+
+    row: int
+    symbol: str
+    status_id: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

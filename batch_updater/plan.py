@@ -1,13 +1,16 @@
 """From a sheet to a plan in the journal, and the plan as a person reads it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
+from textwrap import wrap
 
 from batch_updater.inputs.columns import Columns
 from batch_updater.journal import Journal
-from batch_updater.models import SourceRow
-from batch_updater.validate import shown, validate_row
+from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.settings import Settings
+from batch_updater.tenant import Tenant
+from batch_updater.validate import shown
 
 BLOCK = 5000
 
@@ -28,11 +31,14 @@ class Plan:
     problems: list[tuple[int, str, str]]
 
 
-def make_plan(rows: Iterable[SourceRow], columns: Columns, journal: Journal, on_conflict: str) -> None:
+Judge = Callable[[SourceRow], StatusUpdate | RejectedRow]
+
+
+def make_plan(rows: Iterable[SourceRow], judge: Judge, journal: Journal, on_conflict: str) -> None:
     """Judge every row and write the plan into the journal. Memory does not grow with the rows."""
     stream = iter(rows)
     while block := list(islice(stream, BLOCK)):
-        journal.add(validate_row(row, columns.order, columns.status) for row in block)
+        journal.add(map(judge, block))
     journal.settle_repeats(on_conflict)
 
 
@@ -54,30 +60,52 @@ def read_plan(journal: Journal) -> Plan:
     )
 
 
-def describe(plan: Plan, *, source: str, columns: Columns, base_url: str, rate: float | None) -> str:
+def describe(plan: Plan, *, source: str, columns: Columns, tenant: Tenant, settings: Settings) -> str:
     """The plan as text that fits 80 columns."""
+    expect = f", expected = {shown(columns.expect_header)!r}" if columns.expect_header else ""
     lines = [
         f"Plan for {source}",
-        f"  service   {base_url}",
-        f"  columns   order = {shown(columns.order_header)!r}, status = {shown(columns.status_header)!r}",
+        f"  SERVICE   {tenant.base_url}{'   ** PRODUCTION **' if settings.production else ''}",
+        f"  columns   order = {shown(columns.order_header)!r}, status = {shown(columns.status_header)!r}{expect}",
         f"  rows      {plan.rows:,}",
-        f"  to send   {plan.to_send:,}",
+        f"  to send   {plan.to_send:,}{_duration(plan, tenant, settings)}",
     ]
-    for label, number in (
-        ("in doubt", plan.in_doubt),
-        ("done", plan.done),
-        ("duplicate", plan.duplicates),
-        ("invalid", plan.invalid),
-        ("conflict", plan.conflicts),
-        ("tidied", plan.normalised),
-    ):
-        if number:
-            lines.append(f"  {label:<9} {number:,}")
-    lines += [f"  {'status' if not n else '':<9} {i}  {c:,}" for n, (i, c) in enumerate(plan.statuses.items())][:12]
-    if rate and plan.to_send:
-        lines.append(f"  takes     at least {plan.to_send / rate:,.0f} s at {rate:g} requests/s")
-    lines += [f"  row {row}: {result}: {detail}" for row, result, detail in plan.problems]
+    counts = {
+        "in doubt": plan.in_doubt,
+        "done": plan.done,
+        "duplicate": plan.duplicates,
+        "invalid": plan.invalid,
+        "conflict": plan.conflicts,
+        "tidied": plan.normalised,
+    }
+    lines += [f"  {label:<9} {number:,}" for label, number in counts.items() if number]
+    lines += _describe_statuses(plan, tenant)
+    if settings.compares:
+        lines.append("  compare   each order is read first; it is left alone when it is so already")
+    if tenant.unchecked:
+        lines.append(f"  note      {tenant.unchecked}")
+    for row, result, detail in plan.problems:
+        lines += wrap(f"row {row}: {result}: {detail}", 78, initial_indent="  ", subsequent_indent="      ")
     hidden = plan.invalid + plan.conflicts - len(plan.problems)
     if hidden > 0:
         lines.append(f"  … and {hidden:,} more; the result file names each")
     return "\n".join(lines)
+
+
+def _describe_statuses(plan: Plan, tenant: Tenant) -> list[str]:
+    width = max((len(f"{number:,}") for number in plan.statuses.values()), default=0)
+    found = [
+        f"  {'statuses' if not place else '':<9} {number:>{width},}  {tenant.names.get(status, status)}"
+        for place, (status, number) in enumerate(plan.statuses.items())
+    ]
+    return found if len(found) <= 12 else [*found[:11], f"  {'':<9} … and {len(found) - 11} more statuses"]
+
+
+def _duration(plan: Plan, tenant: Tenant, settings: Settings) -> str:
+    requests = (plan.to_send + plan.in_doubt) * (2 if settings.compares else 1)
+    paced = requests / settings.rate if settings.rate else 0.0
+    answered = requests * tenant.latency / settings.concurrency if tenant.latency else 0.0
+    seconds = max(paced, answered)
+    if seconds < 1:
+        return ""
+    return f", about {seconds:,.0f} s" if seconds < 120 else f", about {seconds / 60:,.0f} min"

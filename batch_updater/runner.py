@@ -7,7 +7,7 @@ end is unknown are read back. All use the same pool, pace and journal thread.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -16,15 +16,16 @@ from batch_updater.api.pace import Pacer
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import BatchUpdaterError, CredentialsError, JournalError, StoppedError
 from batch_updater.journal import Journal
-from batch_updater.models import Answer, Result, RowOutcome, State, StatusUpdate, Verdict
+from batch_updater.models import Answer, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
 
 CLAIM_BLOCK = 256
 FLUSH_SECONDS = 0.1
 DRAIN_SECONDS = 25.0
+RENEWALS = 2
 CANNOT_READ = frozenset({403, 404, 405})
 
 T = TypeVar("T")
-Handler = Callable[[StatusUpdate], Awaitable[RowOutcome | None]]
+Handler = Callable[[StatusUpdate], Awaitable[RowOutcome | Reading | None]]
 
 
 class Sender(Protocol):
@@ -35,6 +36,13 @@ class Sender(Protocol):
 
     async def read_order(self, order_id: str) -> Answer:
         """Read one order; the answer's `status_id` is its present status."""
+
+    async def renew(self, refused: int) -> bool:
+        """Get a newer token than generation `refused`; False when there is no way to."""
+
+    @property
+    def token_requests(self) -> int:
+        """Requests to the token endpoint so far."""
 
 
 @dataclass(slots=True)
@@ -48,6 +56,7 @@ class Counters:
     get: int = 0
     retried: int = 0
     throttled: int = 0
+    token: int = 0
 
 
 @dataclass(slots=True)
@@ -58,6 +67,7 @@ class _Way:
     left: int = 0  # attempts that left this machine
     tried: int = 0  # attempts that count against the retries
     noted: int = 0  # attempts the journal knows of already
+    previous: str | None = None  # the order's status before, when it was read
     doubtful: bool = False  # an attempt may have been applied although nobody said so
     sent_at: float | None = None
     began: float = field(default_factory=time.monotonic)
@@ -66,6 +76,17 @@ class _Way:
     def duration_ms(self) -> int | None:
         """Milliseconds from the first send to now; None when nothing was sent."""
         return None if self.sent_at is None else round((time.monotonic() - self.began) * 1000)
+
+
+@dataclass(slots=True)
+class _Note:
+    """Asks the journal to keep something of a row before its next request leaves; `kept` says whether it did."""
+
+    row: int
+    attempts: int
+    sent_at: float | None
+    previous: str | None
+    kept: asyncio.Future[bool]
 
 
 class Runner:
@@ -79,18 +100,22 @@ class Runner:
         *,
         concurrency: int = 20,
         retries: int = 5,
+        compare: bool = False,
+        canary: int = 0,
         max_failures: int | None = None,
         outage_budget: float = 300.0,
         on_tick: Callable[[Counters, Pacer], None] = lambda _counters, _pacer: None,
     ) -> None:
         self._journal, self._client, self._pacer = journal, client, pacer
         self._concurrency, self._retries = concurrency, retries
+        self._compare, self._canary = compare, canary
         self._max_failures, self._outage_budget, self._on_tick = max_failures, outage_budget, on_tick
         self.counters = Counters()
         self._failure: BatchUpdaterError | None = None
         self._stopping = asyncio.Event()
         self._drain_until: float | None = None
-        self._records: list[RowOutcome | _Way] = []  # a _Way asks for its attempt to be noted
+        self._records: list[RowOutcome | Reading | _Note] = []
+        self._wake = asyncio.Event()
         self._flushed = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._ended = asyncio.Event()
@@ -109,14 +134,28 @@ class Runner:
 
         Raises StoppedError or CredentialsError after what was under way has been recorded.
         """
-        flusher = asyncio.create_task(self._flush_regularly())
-        try:
+        async with self._journal_writing():
             await self._phase(self._pages(self._journal.in_doubt), self._settle)
-            await self._phase(self._claims, self._send)
+            if self._canary:
+                await self._phase(self._once(lambda: self._journal.claim_canary(self._canary)), self._send_and_check)
+            await self._phase(self._claim_next, self._send)
             await self._phase(self._pages(self._journal.unknown), self._read_back)
             await self._phase(self._pages(self._journal.overtaken), self._recheck)
+
+    async def verify(self) -> None:
+        """Read every order of the run and keep what was found as readings. Raises as `run` does."""
+        async with self._journal_writing():
+            await self._phase(self._pages(self._journal.to_verify), self._verify)
+
+    @contextlib.asynccontextmanager
+    async def _journal_writing(self) -> AsyncIterator[None]:
+        """Write what happens within to the journal; raise afterwards what made the run stop."""
+        flusher = asyncio.create_task(self._flush_regularly())
+        try:
+            yield
         finally:
             self._ended.set()
+            self._wake.set()
             await flusher
             await self._end()
         if self._failure:
@@ -128,6 +167,7 @@ class Runner:
         except JournalError as error:
             self._fail(error)
         finally:
+            self.counters.token = self._client.token_requests
             self._thread.shutdown()
             self._on_tick(self.counters, self._pacer)
 
@@ -192,9 +232,6 @@ class Runner:
                 StoppedError(f"More than {limit:,} rows have failed.", "see the result file; run again to go on")
             )
 
-    def _claims(self) -> Awaitable[list[StatusUpdate]]:
-        return self._claim_next()
-
     async def _claim_next(self) -> list[StatusUpdate]:
         """The next block; waits while rows are queued behind others that are under way."""
         while not self._stopping.is_set():
@@ -219,6 +256,15 @@ class Runner:
 
         return next_page
 
+    def _once(self, read: Callable[[], list[StatusUpdate]]) -> Callable[[], Awaitable[list[StatusUpdate]]]:
+        """One block, then the end."""
+        blocks = [read]
+
+        async def next_block() -> list[StatusUpdate]:
+            return await self._in_thread(blocks.pop()) if blocks else []
+
+        return next_block
+
     async def _give_back(self) -> None:
         """Rows that were claimed but taken by no worker are planned again."""
         unsent = []
@@ -240,7 +286,9 @@ class Runner:
 
     async def _send(self, update: StatusUpdate) -> RowOutcome:
         way = _Way(update)
-        outcome = _outcome(way, await self._exchange(way, "put"), stopping=self._stopping.is_set())
+        outcome = await self._compare_first(way) if self._compare or update.expected_id else None
+        if outcome is None:
+            outcome = _outcome(way, await self._exchange(way, "put"), stopping=self._stopping.is_set())
         if outcome.state is State.ENDED and outcome.result is Result.UNKNOWN and self._journal.sequenced:
             settled = await self._read_back(update)
             outcome = (
@@ -250,6 +298,57 @@ class Runner:
             )
         self._count(outcome)
         return outcome
+
+    async def _compare_first(self, way: _Way) -> RowOutcome | None:
+        """Read the order; None when the update is to be sent and the status before is in the journal."""
+        wanted = way.update
+        answer = await self._exchange(way, "get")
+        found = answer.status_id
+        if found is None:
+            outcome = _outcome(way, answer, stopping=self._stopping.is_set())
+            return replace(outcome, detail=f"not sent, for the order can't be read: {outcome.detail}")
+        if found == wanted.status_id:
+            detail = "the order has this status already"
+            return RowOutcome(
+                wanted.row, State.ENDED, Result.UNCHANGED, "already_set", detail, 200, previous_status_id=found
+            )
+        if wanted.expected_id and found != wanted.expected_id:
+            detail = f"not sent, for the order has another status ({found}) than expected ({wanted.expected_id})"
+            return RowOutcome(
+                wanted.row, State.ENDED, Result.CONFLICT, "status_moved", detail, 200, previous_status_id=found
+            )
+        way.previous, way.tried = found, 0
+        return None if await self._keep(way) else _outcome(way, _STOPPED, stopping=True)
+
+    async def _send_and_check(self, update: StatusUpdate) -> RowOutcome:
+        """Send a row of the canary and read it back; anything but the wanted status stops the run."""
+        outcome = await self._send(update)
+        if outcome.state is not State.ENDED or outcome.result is Result.UNCHANGED:
+            return outcome
+        seen = f"{outcome.result}, {outcome.detail}"
+        if outcome.result is Result.UPDATED:
+            answer = await self._exchange(_Way(update), "get")
+            if answer.status_id == update.status_id:
+                return outcome
+            seen = f"confirmed, but read back it has {answer.status_id or f'not been found: {answer.detail}'}"
+            if answer.status_id:
+                outcome = replace(outcome, result=Result.FAILED, code="not_applied", detail=seen)
+        self._fail(
+            StoppedError(f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again")
+        )
+        return outcome
+
+    async def _verify(self, update: StatusUpdate) -> Reading | None:
+        answer = await self._exchange(_Way(update), "get")
+        self.counters.ended += 1
+        if answer is _STOPPED:
+            return None
+        if answer.status_id is not None:
+            symbol = "=" if answer.status_id == update.status_id else "*"
+            self.counters.failed += symbol == "*"
+            return Reading(update.row, symbol, answer.status_id, "")
+        self.counters.failed += 1
+        return Reading(update.row, "-" if answer.code == "order_not_found" else "!", "", answer.detail)
 
     async def _settle(self, update: StatusUpdate) -> RowOutcome | None:
         """Read a row in doubt back: right already, or to be sent (again)."""
@@ -286,21 +385,34 @@ class Runner:
         return RowOutcome(update.row, State.ENDED, Result.FAILED, "overtaken", detail)
 
     async def _exchange(self, way: _Way, kind: str) -> Answer:
-        """All attempts of one row; gives the last answer."""
-
-        async def again() -> Answer:
-            if kind == "put" and not await self._note_attempt(way):
-                return _STOPPED
-            self.counters.retried += 1
-            return await self._attempt(way, kind)
-
-        first = await self._attempt(way, kind)
-        answer = await attempt_again(again, first, lambda: self._exhausted(way), self._sleep)
+        """All attempts of one row; gives the last answer. A refused token is renewed up to twice."""
+        answer = await self._attempts(way, kind)
+        for _ in range(RENEWALS):
+            if answer.verdict is not Verdict.UNAUTHORIZED or not await self._renew(answer):
+                break
+            answer = await self._attempts(way, kind) if await self._note_attempt(way) else _STOPPED
         if answer.verdict is Verdict.UNAUTHORIZED:
             self._fail(CredentialsError("The service did not accept the token.", "get a new one, then run again"))
         elif answer.verdict is Verdict.STOP and answer is not _STOPPED:
             self._fail(StoppedError(f"Stopped: {answer.detail}.", "check the base URL, then run again"))
         return answer
+
+    async def _attempts(self, way: _Way, kind: str) -> Answer:
+        async def again() -> Answer:
+            if not await self._note_attempt(way):
+                return _STOPPED
+            self.counters.retried += 1
+            return await self._attempt(way, kind)
+
+        first = await self._attempt(way, kind)
+        return await attempt_again(again, first, lambda: self._exhausted(way), self._sleep)
+
+    async def _renew(self, answer: Answer) -> bool:
+        try:
+            return await self._client.renew(answer.signed)
+        except BatchUpdaterError as error:
+            self._fail(error)
+            return False
 
     def _exhausted(self, way: _Way) -> bool:
         return self._stopping.is_set() or (way.tried > self._retries and not self._pacer.outage_for)
@@ -315,29 +427,37 @@ class Runner:
                 answer = await self._client.update_status(way.update)
             else:
                 answer = await self._client.read_order(way.update.order_id)
+        except BatchUpdaterError as error:  # no token is to be had
+            self._fail(error)
+            return _STOPPED
         finally:
             self.counters.in_flight -= 1
         if answer.left and kind == "put":
             way.left += 1
+            way.doubtful = way.doubtful or answer.verdict is Verdict.UNKNOWN
             self.counters.put += 1
         self.counters.get += kind == "get"
         self._learn(way, answer)
         return answer
 
     def _learn(self, way: _Way, answer: Answer) -> None:
-        way.doubtful = way.doubtful or answer.verdict is Verdict.UNKNOWN
         self.counters.throttled += answer.told
         self._pacer.answered(answer)
         way.tried += not self._pacer.outage_for
 
     async def _note_attempt(self, way: _Way) -> bool:
-        """Make the failed attempt durable before the next one leaves; False when the journal can't."""
-        if way.left > way.noted:
-            self._records.append(way)
-            while way.left > way.noted and not self._stopping.is_set():
-                self._flushed.clear()
-                await self._flushed.wait()
-        return way.left == way.noted
+        """Make failed attempts durable before the next one leaves; False when the journal can't."""
+        return way.left == way.noted or await self._keep(way)
+
+    async def _keep(self, way: _Way) -> bool:
+        kept = asyncio.get_running_loop().create_future()
+        attempts = way.left - way.noted
+        self._records.append(_Note(way.update.row, attempts, way.sent_at, way.previous, kept))
+        self._wake.set()
+        if not await kept:
+            return False
+        way.noted += attempts
+        return True
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -353,7 +473,8 @@ class Runner:
     async def _flush_regularly(self) -> None:
         while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), FLUSH_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), FLUSH_SECONDS)
+            self._wake.clear()
             try:
                 await self._flush()
             except JournalError as error:
@@ -372,19 +493,28 @@ class Runner:
     async def _write_records(self) -> None:
         async with self._flushing:
             records, self._records = self._records, []
-            outcomes = [record for record in records if isinstance(record, RowOutcome)]
-            ways = [record for record in records if isinstance(record, _Way)]
             try:
-                if ways:
-                    noted = [(way.update.row, way.sent_at) for way in ways]
-                    await self._in_thread(lambda: self._journal.note_attempts(noted))
-                    for way in ways:
-                        way.noted += 1
-                if outcomes:
-                    await self._in_thread(lambda: self._journal.record(outcomes))
+                await self._in_thread(lambda: _write(self._journal, records))
             except JournalError:
-                self._records = [*outcomes, *(way for way in ways if way.left > way.noted), *self._records]
+                self._records = [*(record for record in records if not isinstance(record, _Note)), *self._records]
+                _answer_notes(records, kept=False)
                 raise
+            _answer_notes(records, kept=True)
+
+
+def _write(journal: Journal, records: list[RowOutcome | Reading | _Note]) -> None:
+    if notes := [(n.row, n.attempts, n.sent_at, n.previous) for n in records if isinstance(n, _Note)]:
+        journal.note(notes)
+    if outcomes := [record for record in records if isinstance(record, RowOutcome)]:
+        journal.record(outcomes)
+    if readings := [record for record in records if isinstance(record, Reading)]:
+        journal.record_readings(readings)
+
+
+def _answer_notes(records: list[RowOutcome | Reading | _Note], *, kept: bool) -> None:
+    for record in records:
+        if isinstance(record, _Note) and not record.kept.done():
+            record.kept.set_result(kept)
 
 
 _STOPPED = Answer(Verdict.STOP, "stopped", "the run stopped before this row", left=False)
@@ -410,5 +540,5 @@ def _outcome(way: _Way, answer: Answer, *, stopping: bool) -> RowOutcome:
         result = Result.FAILED
     return RowOutcome(
         way.update.row, state, result, answer.code, detail, answer.http_status, way.left - way.noted,
-        way.sent_at if way.left else None, way.duration_ms if way.left else None,
+        way.sent_at if way.left else None, way.duration_ms if way.left else None, way.previous,
     )  # fmt: skip

@@ -32,6 +32,11 @@ class Settings(BaseModel):
     only: tuple[str, ...] = ()
     on_conflict: Literal["hold", "first", "last", "sequence"] = "hold"
     strict: bool = False
+    compare: bool = False
+    expect_column: str | None = None
+    canary: int = Field(0, ge=0, le=10_000)
+    status_map: dict[str, str] = {}
+    production: bool = False
     concurrency: int = Field(20, ge=1, le=1000)
     rate: float | None = Field(None, gt=0, le=1_000_000)
     timeout: float = Field(30.0, gt=0, le=3600)
@@ -62,6 +67,11 @@ class Settings(BaseModel):
         if value is not None and value.suffix.lower() not in RESULT_SUFFIXES:
             raise ValueError(f"it must end in {', '.join(RESULT_SUFFIXES)}")
         return value
+
+    @property
+    def compares(self) -> bool:
+        """Whether each order is read before it is sent; an expected status can't be checked otherwise."""
+        return self.compare or self.expect_column is not None
 
     def failure_limit(self, rows: int) -> int | None:
         """How many rows may fail, of so many to send; None when there is no limit."""

@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.statuses import StatusBook, UnknownStatusError
 
 _SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
@@ -52,16 +54,60 @@ def why_not_an_id(text: str) -> str:
     return f"'{shown(bare)}' is not an id; ids look like 1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 
 
-def validate_row(row: SourceRow, order: int, status: int) -> StatusUpdate | RejectedRow:
-    """Judge a row by its order cell and status cell (0-based positions)."""
-    order_text, status_text = row.cells[order], row.cells[status]
-    for name, text in (("order id", order_text), ("status id", status_text)):
-        if not text.strip(_BLANKS):
-            return RejectedRow(row.number, "missing_value", f"the {name} is empty")
-    order_id = normalise_id(order_text)
-    if order_id is None:
-        return RejectedRow(row.number, "bad_order_id", f"order id {why_not_an_id(order_text)}")
-    status_id = normalise_id(status_text)
-    if status_id is None:
-        return RejectedRow(row.number, "bad_status_id", f"status id {why_not_an_id(status_text)}")
-    return StatusUpdate(row.number, order_id, status_id, (order_id, status_id) != (order_text, status_text))
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How to judge rows: positions of the columns (0-based), and the tenant's statuses when they are known."""
+
+    order: int
+    status: int
+    expect: int | None = None
+    book: StatusBook | None = None
+
+    def judge(self, row: SourceRow) -> StatusUpdate | RejectedRow:
+        """A usable update, or why there is none."""
+        order_text, status_text = row.cells[self.order], row.cells[self.status]
+        for name, text in (("order id", order_text), ("status", status_text)):
+            if not text.strip(_BLANKS):
+                return RejectedRow(row.number, "missing_value", f"the {name} is empty")
+        order_id = normalise_id(order_text)
+        if order_id is None:
+            return RejectedRow(row.number, "bad_order_id", f"order id {why_not_an_id(order_text)}")
+        expect_text = "" if self.expect is None else row.cells[self.expect]
+        try:
+            status_id = self._status(status_text)
+            expected_id = self._status(expect_text) if expect_text.strip(_BLANKS) else ""
+        except _BadStatusError as error:
+            return RejectedRow(row.number, error.code, error.detail)
+        tidied = order_id != order_text or (status_id != status_text and status_id in status_text.lower())
+        return StatusUpdate(row.number, order_id, status_id, tidied, expected_id)
+
+    def _status(self, text: str) -> str:
+        status_id = normalise_id(text)
+        try:
+            if status_id is not None:
+                if self.book is not None:
+                    self.book.check_id(status_id)
+                return status_id
+            if self.book is not None:
+                return self.book.find(text.strip(_BLANKS))
+        except UnknownStatusError as error:
+            if status_id is None and not is_name(text):
+                raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}") from None
+            raise _BadStatusError("unknown_status", f"'{shown(text)}': {error}") from None
+        if is_name(text):
+            raise _BadStatusError("unknown_status", f"'{shown(text)}' is a name, and names can't be looked up now")
+        raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}")
+
+
+class _BadStatusError(Exception):
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+def is_name(text: str) -> bool:
+    """Whether a text looks like a status name a person wrote, rather than a damaged id or a number."""
+    bare = text.strip(_BLANKS)
+    if bare.casefold() in _MISSING or bare.startswith("#") or re.fullmatch(r"[0-9a-fA-F{}-]{16,}", bare):
+        return False
+    return bare.isprintable() and sum(c.isalpha() for c in bare) >= 2

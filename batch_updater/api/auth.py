@@ -1,12 +1,24 @@
-"""The bearer token, kept so that it can't be printed by accident."""
+"""Who we are: secrets that can't be printed by accident, and a token that is renewed once for the whole pool.
 
-from collections.abc import Mapping
+The vendor's sign-in is OAuth 2 (RFC 6749): password grant and refresh at `POST /auth/oauth/token`.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from batch_updater.errors import SettingsError
+from batch_updater.api.retry import attempt_again
+from batch_updater.errors import CredentialsError, SettingsError, StoppedError
+from batch_updater.models import Answer, Verdict
 
 TOKEN_NAMES = ("EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN")
+GRANT_NAMES = ("EVREKA360_AUTH_CLIENT_ID", "EVREKA360_AUTH_CLIENT_SECRET", "EVREKA360_API_USER", "EVREKA360_API_PASS")
+SIGN_IN_ATTEMPTS = 5
+KEYRING_SERVICE = "batch-updater"
 
 
 class Secret:
@@ -30,19 +42,75 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
-def static_token(environment: Mapping[str, str]) -> Secret:
-    """The access token from the environment, or from the file that `<NAME>_FILE` names.
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The four values of the password grant."""
 
-    Raises SettingsError when there is none, or when it could not be a header.
+    client_id: Secret
+    client_secret: Secret
+    user: Secret
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A static token, the values to sign in with, or both: then the token is used until it is refused."""
+
+    token: Secret | None = None
+    grant: Grant | None = None
+
+    @property
+    def account(self) -> str | None:
+        """Tells one user from another without naming them; None for a static token."""
+        if self.grant is None:
+            return None
+        return hashlib.sha256(self.grant.user.reveal().encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What the token endpoint gave; `expires_in` is seconds, None when it did not say."""
+
+    access: Secret
+    refresh: Secret | None
+    expires_in: float | None
+
+
+Ask = Callable[[dict[str, str], Grant], Awaitable[tuple[Answer, Granted | None]]]
+
+
+def find_credentials(environment: Mapping[str, str]) -> Credentials:
+    """Credentials from the environment, the files that `<NAME>_FILE` names, or the system's keyring.
+
+    Raises SettingsError when there are none or when one could not be sent.
     """
-    for name in TOKEN_NAMES:
-        text = environment.get(name) or _from_file(name, environment.get(f"{name}_FILE"))
-        if text and text.strip():
-            token = text.strip()
-            if not token.isascii() or not token.isprintable() or " " in token:
-                raise SettingsError(f"{name} holds a blank or a character that no token has.", "copy it again")
-            return Secret(token)
-    raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file")
+    token = next((secret for name in TOKEN_NAMES if (secret := _find(name, environment))), None)
+    if token is not None:
+        _check_header(token)
+    values = [_find(name, environment) for name in GRANT_NAMES]
+    missing = [name for name, value in zip(GRANT_NAMES, values, strict=True) if value is None]
+    if len(missing) in {1, 2, 3} and token is None:
+        raise SettingsError(f"To sign in, {', '.join(missing)} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
+    given = [value for value in values if value is not None]
+    grant = None if missing else Grant(*given)
+    if token is None and grant is None:
+        raise SettingsError(
+            "No access token.",
+            "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
+            f" {GRANT_NAMES[0]}, _SECRET, EVREKA360_API_USER, _PASS",
+        )
+    return Credentials(token, grant)
+
+
+def _find(name: str, environment: Mapping[str, str]) -> Secret | None:
+    text = environment.get(name) or _from_file(name, environment.get(f"{name}_FILE")) or _from_keyring(name)
+    return Secret(text.strip()) if text and text.strip() else None
+
+
+def _check_header(token: Secret) -> None:
+    text = token.reveal()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingsError("The access token holds a blank or a character that no token has.", "copy it again")
 
 
 def _from_file(name: str, path: str | None) -> str | None:
@@ -52,3 +120,96 @@ def _from_file(name: str, path: str | None) -> str | None:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}_FILE: {path} can't be read ({type(error).__name__}).", "check the path") from None
+
+
+def _from_keyring(name: str) -> str | None:
+    try:
+        import keyring  # noqa: PLC0415 - an optional extra
+        import keyring.errors  # noqa: PLC0415 - as above
+    except ImportError:
+        return None
+    try:
+        found: str | None = keyring.get_password(KEYRING_SERVICE, name)
+    except keyring.errors.KeyringError:
+        return None  # no keyring on this machine
+    return found
+
+
+class Tokens:
+    """The token in use. One renewal at a time serves every row that waits; a rotated refresh token is kept."""
+
+    def __init__(self, credentials: Credentials, clock: Callable[[], float] = time.monotonic) -> None:
+        self._grant = credentials.grant
+        self._access = credentials.token
+        self._refresh: Secret | None = None
+        self._renew_at: float | None = None
+        self._clock = clock
+        self.generation = 0
+        self.requests = 0
+        self.attach(None)
+
+    def attach(self, ask: Ask | None) -> None:
+        """Use this way to the token endpoint, from the running loop."""
+        self._ask = ask
+        self._turn = asyncio.Lock()
+
+    async def current(self) -> Secret:
+        """A token to send with, renewed shortly before it expires. Raises CredentialsError or StoppedError."""
+        if self._access is not None and (self._renew_at is None or self._clock() < self._renew_at):
+            return self._access
+        await self.renew(self.generation)
+        if self._access is None:
+            raise CredentialsError("No access token.", "check the credentials")
+        return self._access
+
+    async def renew(self, refused: int) -> bool:
+        """Get a newer token than generation `refused`; False when that is not possible.
+
+        Raises CredentialsError when the service refuses to sign us in, StoppedError when it does not answer.
+        """
+        async with self._turn:
+            if self.generation > refused:
+                return True
+            if self._grant is None or self._ask is None:
+                return False
+            granted = None
+            if self._refresh is not None:
+                form = {"grant_type": "refresh_token", "refresh_token": self._refresh.reveal()}
+                granted = await self._request(form, self._grant, self._ask)
+            if granted is None:
+                granted = await self._request(_password_form(self._grant), self._grant, self._ask)
+            if granted is None:
+                raise CredentialsError(
+                    "The service refused to sign in.", f"check {', '.join(GRANT_NAMES)}, then run again"
+                )
+            self._keep(granted)
+            return True
+
+    def _keep(self, granted: Granted) -> None:
+        self._access = granted.access
+        self._refresh = granted.refresh or self._refresh
+        life = granted.expires_in
+        # A fortieth of its life before the end, at most 30 s: requests under way still arrive in time.
+        self._renew_at = None if life is None else self._clock() + life - min(life / 40, 30.0)
+        self.generation += 1
+
+    async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Granted | None:
+        granted: Granted | None = None
+        tries = 0
+
+        async def attempt() -> Answer:
+            nonlocal granted, tries
+            tries += 1
+            self.requests += 1
+            answer, granted = await ask(form, grant)
+            return answer
+
+        answer = await attempt_again(attempt, await attempt(), lambda: tries >= SIGN_IN_ATTEMPTS, asyncio.sleep)
+        if answer.verdict in {Verdict.DONE, Verdict.REFUSED, Verdict.UNAUTHORIZED}:
+            return granted
+        raise StoppedError(f"Signing in failed: {answer.detail}.", "run again when the service is back")
+
+
+def _password_form(grant: Grant) -> dict[str, str]:
+    user, password = grant.user.reveal(), grant.password.reveal()
+    return {"grant_type": "password", "username": user, "password": password, "scope": "profile"}

@@ -2,17 +2,30 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
-from batch_updater.api.auth import Secret
-from batch_updater.api.protocol import classify, order_url, read_order, update_body, update_url
+from batch_updater.api.auth import Grant, Granted, Tokens
+from batch_updater.api.protocol import (
+    classify,
+    order_url,
+    read_order,
+    read_statuses,
+    read_token,
+    update_body,
+    update_url,
+)
 from batch_updater.models import Answer, StatusUpdate, Verdict
+from batch_updater.statuses import OrderStatus
 
 MAX_BODY = 64 * 1024
+MAX_LIST = 8 * 1024 * 1024
+JSON = "application/json; charset=utf-8"
 Judge = Callable[[int, Mapping[str, str], bytes], Answer]
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -31,23 +44,23 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 
 
 class OrderClient:
-    """Sends status updates to one origin with one token; an async context manager."""
+    """Speaks to one origin as one account; an async context manager.
 
-    def __init__(self, base_url: str, token: Secret, *, timeout: float, concurrency: int) -> None:
+    Its calls raise CredentialsError or StoppedError only when no token is to be had; all else is in the answer.
+    """
+
+    def __init__(self, base_url: str, tokens: Tokens, *, timeout: float, concurrency: int) -> None:
         self._base_url = base_url
+        self._tokens = tokens
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=concurrency),
+            connector=aiohttp.TCPConnector(limit=concurrency + 1),  # one more for the token
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=timeout),
             auto_decompress=False,
             middlewares=(_send_once,),
-            headers={
-                "Authorization": f"Bearer {token.reveal()}",
-                "Content-Type": "application/json; charset=utf-8",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-            },
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
+        tokens.attach(self._ask_for_token)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,17 +73,63 @@ class OrderClient:
     async def update_status(self, update: StatusUpdate) -> Answer:
         """Send one PUT, exactly once, and say what its answer means. Network failures are answers too."""
         url = update_url(self._base_url, update.order_id)
-        return await self._exchange("PUT", url, update_body(update.status_id), classify)
+        return await self._signed("PUT", url, update_body(update.status_id), classify)
 
     async def read_order(self, order_id: str) -> Answer:
         """Read one order; `status_id` of the answer is its present status."""
-        return await self._exchange("GET", order_url(self._base_url, order_id), None, read_order)
+        return await self._signed("GET", order_url(self._base_url, order_id), None, read_order)
 
-    async def _exchange(self, method: str, url: str, data: bytes | None, judge: Judge) -> Answer:
+    async def list_statuses(self) -> tuple[Answer, list[OrderStatus]]:
+        """Read the tenant's order statuses; the list is empty unless the answer is DONE."""
+        found: list[OrderStatus] = []
+
+        def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+            answer, items = read_statuses(status, headers, body)
+            found.extend(items)
+            return answer
+
+        url = f"{self._base_url}/engagement/orders/status"
+        return await self._signed("GET", url, None, judge, limit=MAX_LIST), found
+
+    async def renew(self, refused: int) -> bool:
+        """Get a newer token than generation `refused`, for everybody; False when there is no way to."""
+        return await self._tokens.renew(refused)
+
+    @property
+    def token_requests(self) -> int:
+        """Requests to the token endpoint so far."""
+        return self._tokens.requests
+
+    async def _signed(self, method: str, url: str, data: bytes | None, judge: Judge, limit: int = MAX_BODY) -> Answer:
+        token = await self._tokens.current()
+        generation = self._tokens.generation
+        headers = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": JSON}
+        answer = await self._exchange(method, url, data, headers, judge, limit)
+        return replace(answer, signed=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
+
+    async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> tuple[Answer, Granted | None]:
+        granted: Granted | None = None
+
+        def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+            nonlocal granted
+            answer, granted = read_token(status, headers, body)
+            return answer
+
+        basic = aiohttp.encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())
+        headers = {"Authorization": basic, "Content-Type": "application/x-www-form-urlencoded"}
+        data = urlencode(form).encode("ascii")
+        answer = await self._exchange("POST", f"{self._base_url}/auth/oauth/token", data, headers, judge, MAX_BODY)
+        return answer, granted
+
+    async def _exchange(  # noqa: PLR0917 - private, and called in two places
+        self, method: str, url: str, data: bytes | None, headers: dict[str, str], judge: Judge, limit: int
+    ) -> Answer:
         try:
-            response = await self._session.request(method, URL(url, encoded=True), data=data, allow_redirects=False)
+            response = await self._session.request(
+                method, URL(url, encoded=True), data=data, headers=headers, allow_redirects=False
+            )
             try:
-                return judge(response.status, response.headers, await _read_capped(response))
+                return judge(response.status, response.headers, await _read_capped(response, limit))
             finally:
                 response.release() if response.content.at_eof() else response.close()
         except _NEVER_LEFT as error:
@@ -82,9 +141,9 @@ class OrderClient:
             return Answer(Verdict.UNKNOWN, kind, "the connection broke before the answer")
 
 
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
+async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes:
     body = b""
-    while len(body) < MAX_BODY and (more := await response.content.read(MAX_BODY - len(body))):
+    while len(body) < limit and (more := await response.content.read(limit - len(body))):
         body += more
     return body
 

@@ -7,13 +7,16 @@ with `{"status_id": "<uuid>"}`, answered by 200 or by 400 `Order (...) not found
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from batch_updater.api.auth import Granted, Secret
 from batch_updater.errors import SettingsError
 from batch_updater.models import Answer, Verdict
+from batch_updater.statuses import OrderStatus
 
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 CONFIRMATION = "order status updated successfully"
@@ -155,3 +158,39 @@ def read_order(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     if not isinstance(found, str) or not UUID_SHAPE.fullmatch(found.lower()):
         return Answer(Verdict.UNKNOWN, "unexpected_response", "the answer holds no status", 200)
     return Answer(Verdict.DONE, "ok", "", 200, status_id=found.lower())
+
+
+def read_statuses(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Answer, list[OrderStatus]]:
+    """What an answer to `GET /engagement/orders/status` means; statuses with a bad id or no name are left out."""
+    if status != 200:
+        return classify(status, headers, body), []
+    try:
+        items: Any = json.loads(body)["items"]
+        found = [_order_status(item) for item in items]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Answer(Verdict.UNKNOWN, "unexpected_response", "the answer is no list of statuses", 200), []
+    return Answer(Verdict.DONE, "ok", "", 200), [item for item in found if item is not None]
+
+
+def _order_status(item: Any) -> OrderStatus | None:
+    status_id, name = str(item["id"]).lower(), item["name"]
+    if not UUID_SHAPE.fullmatch(status_id) or not isinstance(name, str):
+        return None
+    return OrderStatus(status_id, name, str(item.get("color") or ""))
+
+
+def read_token(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Answer, Granted | None]:
+    """What an answer of the token endpoint means (RFC 6749, 5.1 and 5.2)."""
+    if status != 200:
+        answer = classify(status, headers, body)
+        return replace(answer, detail=f"the token endpoint answered {status}"), None
+    try:
+        found: Any = json.loads(body)
+        access, refresh, life = found["access_token"], found.get("refresh_token"), found.get("expires_in")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        access = refresh = life = None
+    if not isinstance(access, str) or not access.isascii() or not access.isprintable():
+        return Answer(Verdict.UNKNOWN, "unexpected_response", "the token endpoint gave no token", 200), None
+    expires = float(life) if isinstance(life, int | float) and 0 < life < 1e9 else None
+    kept = Secret(refresh) if isinstance(refresh, str) and refresh else None
+    return Answer(Verdict.DONE, "ok", "", 200), Granted(Secret(access), kept, expires)

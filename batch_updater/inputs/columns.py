@@ -7,6 +7,7 @@ from batch_updater.errors import InputError
 
 _ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
 _STATUS = ("statusid", "newstatusid", "targetstatusid", "statusuuid", "newstatus", "targetstatus", "status")
+_EXPECT = ("expectedstatus", "expectedstatusid", "currentstatus", "currentstatusid", "from", "fromstatus")
 _RESULT = (
     "result", "resulthttpstatus", "resultcode", "resultdetail", "resultattempts", "resultorderid", "resultstatusid",
     "resultstatusname", "resultpreviousstatusid", "resultrow", "resultsentat", "resultdurationms", "resultrunid",
@@ -15,12 +16,14 @@ _RESULT = (
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Positions (0-based) and headers of the two columns that matter."""
+    """Positions (0-based) and headers of the columns that matter; `expect` holds the status an order must have now."""
 
     order: int
     status: int
     order_header: str
     status_header: str
+    expect: int | None = None
+    expect_header: str = ""
 
 
 def plain(name: str) -> str:
@@ -41,13 +44,28 @@ def result_column(header: Sequence[str]) -> int:
     return names.index("result")
 
 
-def find_columns(header: Sequence[str], order_column: str | None, status_column: str | None) -> Columns:
-    """Find both columns by the names given, else by alias. Raises InputError, naming headers and option."""
+def find_columns(
+    header: Sequence[str],
+    order_column: str | None,
+    status_column: str | None,
+    expect_column: str | None = None,
+    *,
+    compares: bool = False,
+) -> Columns:
+    """Find the columns by the names given, else by alias. Raises InputError, naming headers and option.
+
+    The column of expected statuses is optional, and looked for only when orders are compared.
+    """
     order = _find(header, order_column, _ORDER, "order", "--order-column")
     status = _find(header, status_column, _STATUS, "status", "--status-column")
     if order == status:
         raise InputError(f"Column {header[order]!r} can't be both.", "choose --order-column and --status-column")
-    return Columns(order, status, header[order], header[status])
+    expect = None
+    if expect_column or (compares and any(plain(name) in _EXPECT for name in header)):
+        expect = _find(header, expect_column, _EXPECT, "expected status", "--expect-column")
+    if expect in {order, status}:
+        raise InputError(f"Column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
+    return Columns(order, status, header[order], header[status], expect, "" if expect is None else header[expect])
 
 
 def _find(header: Sequence[str], chosen: str | None, aliases: Sequence[str], what: str, option: str) -> int:

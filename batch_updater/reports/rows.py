@@ -24,6 +24,7 @@ class ResultRows:
 
     def __init__(self, source: Source, journal: Journal, run_id: str) -> None:
         self._source, self._journal, self._run_id = source, journal, run_id
+        self._names: dict[str, str] = journal.meta().get("status_names", {})
         self.results: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
 
@@ -35,7 +36,7 @@ class ResultRows:
             entry = next(entries, None)
             if entry is None or entry["row"] != source_row.number:
                 raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
-            row = _result_row(source_row.cells, entry, self._run_id)
+            row = _result_row(source_row.cells, entry, self._names, self._run_id)
             self.results[row.result.value] += 1
             self.codes[row.code] += 1
             yield row
@@ -43,11 +44,11 @@ class ResultRows:
             raise JournalError("The journal has more rows than the copy of the sheet.")
 
 
-def _result_row(cells: tuple[str, ...], entry: dict[str, Any], run_id: str) -> ResultRow:
+def _result_row(cells: tuple[str, ...], entry: dict[str, Any], names: dict[str, str], run_id: str) -> ResultRow:
     result, code, detail = _say(entry)
     return ResultRow(
         cells, entry["row"], result, entry["http_status"], code, detail, entry["attempts"],
-        entry["order_id"], entry["status_id"], "", "",
+        entry["order_id"], entry["status_id"], names.get(entry["status_id"], ""), entry["previous_status_id"] or "",
         iso(entry["sent_at"]) if entry["sent_at"] else "", entry["duration_ms"], run_id,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.api.auth import Secret
+from batch_updater.api.auth import Credentials, Secret, Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.errors import CredentialsError, JournalError
@@ -25,7 +25,7 @@ def journal_of(path: Path, count: int) -> Journal:
 
 
 def client_for(url: str, token: str = "sandbox-token", timeout: float = 5.0) -> OrderClient:
-    return OrderClient(url, Secret(token), timeout=timeout, concurrency=8)
+    return OrderClient(url, Tokens(Credentials(Secret(token))), timeout=timeout, concurrency=8)
 
 
 @pytest.mark.parametrize("reads", [False, True])

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
-from batch_updater.validate import normalise_id, validate_row
+from batch_updater.validate import Rules, normalise_id
 
+RULES = Rules(0, 1)
 ID = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 
 
@@ -33,7 +34,7 @@ def test_harmless_spellings_are_normalised(text: str) -> None:
 )
 def test_a_bad_id_is_refused_with_its_reason(text: str, word: str) -> None:
     """Each kind of unusable id has a sentence of its own."""
-    judged = validate_row(SourceRow(2, (text, ID)), 0, 1)
+    judged = RULES.judge(SourceRow(2, (text, ID)))
     assert isinstance(judged, RejectedRow)
     assert judged.code == "bad_order_id"
     assert word in judged.detail
@@ -41,7 +42,7 @@ def test_a_bad_id_is_refused_with_its_reason(text: str, word: str) -> None:
 
 def test_missing_and_bad_status_have_their_codes() -> None:
     """An empty cell and a bad status are told apart."""
-    missing, bad = validate_row(SourceRow(2, (ID, " ")), 0, 1), validate_row(SourceRow(2, (ID, "x")), 0, 1)
+    missing, bad = RULES.judge(SourceRow(2, (ID, " "))), RULES.judge(SourceRow(2, (ID, "x")))
     assert isinstance(missing, RejectedRow)
     assert isinstance(bad, RejectedRow)
     assert (missing.code, bad.code) == ("missing_value", "bad_status_id")
@@ -57,5 +58,5 @@ def test_no_text_becomes_another_id(text: str) -> None:
 @given(st.uuids())
 def test_every_uuid_is_accepted(value: uuid.UUID) -> None:
     """A canonical UUID passes unchanged."""
-    judged = validate_row(SourceRow(2, (str(value), ID)), 0, 1)
+    judged = RULES.judge(SourceRow(2, (str(value), ID)))
     assert judged == StatusUpdate(2, str(value), ID, False)
