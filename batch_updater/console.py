@@ -3,7 +3,6 @@
 Plan and summary go to stdout or stderr as text; nothing here ends the process.
 """
 
-import asyncio
 import json
 import os
 import shlex
@@ -125,7 +124,7 @@ def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
         def tick(counters: Counters, pacer: Pacer) -> None:
             bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
 
-        return asyncio.run(app.execute(opened, settings, tick))
+        return app.run_loop(app.execute(opened, settings, tick))
 
 
 def verify(run: Path, settings: Settings, manners: Manners) -> int:
@@ -138,7 +137,7 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
             def tick(counters: Counters, pacer: Pacer) -> None:
                 bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
 
-            summary = asyncio.run(app.verify(opened, settings, tick))
+            summary = app.run_loop(app.verify(opened, settings, tick))
     if summary.reason:
         click.echo(summary.reason, err=True)
     if manners.as_json:

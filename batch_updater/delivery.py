@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from batch_updater.api.pace import Pacer
@@ -121,9 +121,9 @@ class Delivery:
         if self._sequenced and outcome.state is State.ENDED and outcome.result is Result.UNKNOWN:
             settled = await self.read_back(update)
             outcome = (
-                replace(settled, attempts=outcome.attempts, sent_at=outcome.sent_at)
+                settled._replace(attempts=outcome.attempts, sent_at=outcome.sent_at)
                 if settled
-                else replace(outcome, state=State.CLAIMED)  # rows queued behind it wait for a later start
+                else outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
             )
         return outcome
 
@@ -139,7 +139,7 @@ class Delivery:
                 return outcome
             seen = f"confirmed, but read back it is {self._named(answer.status_id) or f'not found: {answer.detail}'}"
             if answer.status_id:
-                outcome = replace(outcome, result=Result.FAILED, code="not_applied", detail=seen)
+                outcome = outcome._replace(result=Result.FAILED, code="not_applied", detail=seen)
         self._control.fail(
             StoppedError(f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again")
         )
@@ -210,7 +210,7 @@ class Delivery:
         found = answer.status_id
         if found is None:
             outcome = self._outcome(way, answer)
-            return replace(outcome, detail=f"not sent, for the order can't be read: {outcome.detail}")
+            return outcome._replace(detail=f"not sent, for the order can't be read: {outcome.detail}")
         if found == wanted.status_id:
             return already_set(wanted)
         if wanted.expected_id and found != wanted.expected_id:
