@@ -184,12 +184,20 @@ def runs(place: Path, as_json: bool) -> int:
 @click.option("--orders", type=int, default=10_000, show_default=True, help="Orders that exist.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the faults repeatable.")
 def sandbox(**options: Any) -> int:
-    """Serve a local Evreka360-like API with switchable faults, until Ctrl-C."""
+    """Serve a local Evreka360-like API with switchable faults, until Ctrl-C.
+
+    Every request it receives is listed at /_sandbox/ledger, with what it did about it.
+    """
     import asyncio
 
     from batch_updater.sandbox import SandboxOptions, serve
 
-    asyncio.run(serve(SandboxOptions(**options), lambda url: click.echo(f"{url}  (token: sandbox-token)", err=True)))
+    def announce(url: str) -> None:
+        click.echo(f"{url} serves {options['orders']:,} orders. In another terminal:", err=True)
+        click.echo(f"  export EVREKA360_BASE_URL={url} EVREKA360_ACCESS_TOKEN=sandbox-token", err=True)
+        click.echo("  batch-updater statuses", err=True)
+
+    asyncio.run(serve(SandboxOptions(**options), announce))
     return ExitCode.DONE
 
 
