@@ -210,7 +210,9 @@ class Delivery:
         found = answer.status_id
         if found is None:
             outcome = self._outcome(way, answer)
-            why = "nothing was sent" if answer.code == "order_not_found" else "the order can't be read, nothing was sent"
+            why = (
+                "nothing was sent" if answer.code == "order_not_found" else "the order can't be read, nothing was sent"
+            )
             return outcome._replace(detail=f"{outcome.detail}; {why}")
         if found == wanted.status_id:
             return already_set(wanted)
