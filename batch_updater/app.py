@@ -340,6 +340,7 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
         rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
         requests=requests, seconds=seconds, rows_per_second=round(counters.ended / seconds, 1),
         run_dir=str(run.folder.path), results_file=str(path), reason=reason, frame=lambda: read_results(path),
+        reasons=rows.reasons.top(),
     )  # fmt: skip
     run.folder.write_summary(summary.to_dict())
     run.journal.set_meta({"phase": "stopped" if is_open else "finished"})

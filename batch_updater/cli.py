@@ -245,26 +245,23 @@ def _send(opened: "Run", settings: "Settings", tenant: "Tenant", *, quiet: bool,
             bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
 
         summary = asyncio.run(app.execute(opened, settings, tenant, tick))
-    _show_summary(summary, as_json=as_json, quiet=quiet)
+    _show_summary(summary, as_json=as_json, quiet=quiet, no_color=no_color)
     return summary.exit_code
 
 
-def _show_summary(summary: "RunSummary", *, as_json: bool, quiet: bool) -> None:
+def _show_summary(summary: "RunSummary", *, as_json: bool, quiet: bool, no_color: bool = False) -> None:
+    from batch_updater.reports.summary import describe_summary, next_step
+    from batch_updater.terminal import look
+
     if summary.reason:
         click.echo(summary.reason, err=True)
     if as_json:
         click.echo(json.dumps(summary.to_dict()))
+    if as_json and not quiet:
+        why, command = next_step(summary, sys.argv[1:])
+        click.echo(f"{why}: {shlex.join(command)}", err=True)
     elif not quiet:
-        counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
-        click.echo(f"{summary.rows:,} rows in {summary.seconds:,.1f} s: {counts or 'nothing to do'}")
-        click.echo(f"Results: {summary.results_file}")
-    if quiet:
-        return
-    if summary.resumable:
-        click.echo(f"To go on: {shlex.join(['batch-updater', *sys.argv[1:]])}", err=True)
-    elif failed := [word for word in ("failed", "unknown") if summary.result_counts.get(word)]:
-        again = ["batch-updater", "run", summary.results_file, "--only", ",".join(failed)]
-        click.echo(f"To try those again: {shlex.join(again)}", err=True)
+        click.echo(describe_summary(summary, sys.argv[1:], look(sys.stdout, no_color=no_color)))
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
