@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -42,6 +43,7 @@ from batch_updater.inputs.source import (
 from batch_updater.journal import Journal
 from batch_updater.models import RunSummary
 from batch_updater.plan import Judge, Plan, make_plan, read_plan
+from batch_updater.reports.provenance import note_start
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Counters, Runner
@@ -278,7 +280,7 @@ async def execute(
 async def _send(
     run: Run, settings: Settings, tenant: Tenant, on_tick: OnTick, catch_signals: bool
 ) -> tuple[Counters, int, str]:
-    run.journal.set_meta({"phase": "sending"})
+    run.journal.set_meta({"phase": "sending", **note_start(run.facts, settings)})
     tokens = tenant.tokens or Tokens(find_credentials(os.environ))
     async with OrderClient(
         tenant.base_url, tokens, timeout=settings.timeout, concurrency=settings.concurrency
@@ -342,9 +344,21 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
         run_dir=str(run.folder.path), results_file=str(path), reason=reason, frame=lambda: read_results(path),
         reasons=rows.reasons.top(),
     )  # fmt: skip
+    summary = _report(run, summary, rows)
     run.folder.write_summary(summary.to_dict())
     run.journal.set_meta({"phase": "stopped" if is_open else "finished"})
     return summary
+
+
+def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
+    """Write the page for people; a run is no worse for the want of it."""
+    from batch_updater.reports.html import REPORT, write_report  # noqa: PLC0415 - loads jinja2 and pygal, at the end only
+
+    try:
+        return write_report(run.folder.path / REPORT, summary, rows, run.journal)
+    except Exception:  # the updates are sent and the results written: a page must not change how the run ends
+        logging.getLogger("batch_updater").exception("the report could not be written")
+        return summary
 
 
 def _add_up(run: Run, counters: Counters) -> dict[str, int]:
