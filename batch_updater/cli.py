@@ -15,10 +15,9 @@ import click
 from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
 
 if TYPE_CHECKING:
-    from batch_updater.app import Run
     from batch_updater.models import RunSummary
+    from batch_updater.runs import Run
     from batch_updater.settings import Settings
-    from batch_updater.tenant import Tenant
 
 PATH = click.Path(path_type=Path)
 CONFLICTS = click.Choice(["hold", "first", "last", "sequence"])
@@ -51,6 +50,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
     click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
     click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
+    click.option("-v", "--verbose", count=True, help="Show retries, pauses and changes of the rate; -vv shows more."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
     click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),
     click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
@@ -109,11 +110,30 @@ def results(run: Path, as_json: bool) -> int:
     """
     from batch_updater import app
     from batch_updater.folder import find_run
-    from batch_updater.runner import Counters
+    from batch_updater.runs import reopen_run
 
-    with app.reopen_run(find_run(run)) as opened:
-        summary = app.finish(opened, Counters())
+    with reopen_run(find_run(run)) as opened:
+        summary = app.write_outputs(opened)
     _show_summary(summary, as_json=as_json, quiet=False)
+    return ExitCode.DONE
+
+
+@commands.command()
+@click.argument("place", type=PATH, default=".")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per run on stdout.")
+def runs(place: Path, as_json: bool) -> int:
+    """List the runs of PLACE: a sheet, or a folder with sheets; newest first.  [this folder]"""
+    from batch_updater.runs import list_runs
+
+    infos = list_runs(place)
+    if as_json:
+        for info in infos:
+            click.echo(json.dumps(info.to_dict()))
+        return ExitCode.DONE
+    if not infos:
+        click.echo(f"There are no runs at {place}.", err=True)
+    for info in infos:
+        click.echo(info.describe())
     return ExitCode.DONE
 
 
@@ -148,12 +168,15 @@ def demo(rows: int, folder: Path | None) -> int:
 
 
 def _run(*, as_json: bool, file: Path, config: Path | None, profile: str | None, **options: Any) -> int:
+    from batch_updater.log import log_to_stderr
     from batch_updater.settings import load_settings
 
     flags = {name: options.pop(name) for name in ("yes", "dry_run", "quiet", "no_color")}
+    verbosity = options.pop("verbose", 0)
     try:
         settings = load_settings(options, config=config, profile=profile)
-        return _run_checked(file, settings, as_json=as_json, **flags)
+        with log_to_stderr(verbosity, settings.log_format):
+            return _run_checked(file, settings, as_json=as_json, **flags)
     except BatchUpdaterError as error:
         if as_json:
             failed = {"schema": 1, "input": str(file), "exit_code": int(error.exit_code), "reason": error.message}
@@ -163,59 +186,59 @@ def _run(*, as_json: bool, file: Path, config: Path | None, profile: str | None,
 
 def _run_checked(file: Path, settings: "Settings", *, yes: bool, dry_run: bool, quiet: bool, no_color: bool,
                  as_json: bool) -> int:  # fmt: skip
-    from batch_updater import app
+    from batch_updater.runs import open_run
+    from batch_updater.tenant import find_tenant
 
     if dry_run:
-        tenant = _meet(settings, needs_token=False)
-        with app.open_trial(file, settings, tenant) as trial:
-            _show_plan(trial, file, settings, tenant, err=as_json)
-            if as_json:
-                click.echo(json.dumps(app.trial_summary(trial)))
-        return ExitCode.DONE
+        return _try(file, settings, as_json=as_json)
+    tenant = find_tenant(settings, os.environ)
     if not yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    app.check_input(file)
-    tenant = _meet(settings)
-    with app.open_run(file, settings, tenant) as opened:
+    with open_run(file, settings, tenant) as opened:
         if not quiet:
-            _show_plan(opened, file, settings, tenant, err=True)
-        if not yes and not _confirm(opened, settings):
-            app.give_up(opened)
-            raise SettingsError("Not confirmed; nothing was sent.")
-        return _send(opened, settings, tenant, quiet=quiet, no_color=no_color, as_json=as_json)
+            _show_plan(opened, file, settings, err=True)
+        if not yes and not opened.tenant.refused:
+            _confirm(opened, settings)
+        return _send(opened, settings, quiet=quiet, no_color=no_color, as_json=as_json)
 
 
-def _meet(settings: "Settings", *, needs_token: bool = True) -> "Tenant":
-    """Check the address, sign in and read the statuses; without a token only when that is allowed."""
-    import asyncio
+def _try(file: Path, settings: "Settings", *, as_json: bool) -> int:
+    from batch_updater import app
+    from batch_updater.runs import open_trial
+    from batch_updater.tenant import find_tenant
 
-    from batch_updater.api.auth import find_credentials
-    from batch_updater.api.protocol import check_base_url
-    from batch_updater.tenant import meet, unmet
+    with open_trial(file, settings, find_tenant(settings, os.environ, needs_token=False)) as trial:
+        _show_plan(trial, file, settings, err=as_json)
+        if trial.tenant.refused:
+            raise trial.tenant.refused
+        if as_json:
+            click.echo(json.dumps(app.trial_summary(trial)))
+    return ExitCode.DONE
 
-    if not settings.base_url:
-        raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
-    base_url = check_base_url(settings.base_url)
+
+def _confirm(opened: "Run", settings: "Settings") -> None:
+    """Ask; without a clear yes the new run is removed. Raises SettingsError or Abort."""
+    from batch_updater.runs import give_up
+
     try:
-        credentials = find_credentials(os.environ)
-    except SettingsError:
-        if needs_token:
-            raise
-        return unmet(base_url)
-    return asyncio.run(meet(base_url, credentials, settings))
+        agreed = not opened.open_rows or _ask(opened, settings)
+    except click.Abort:
+        give_up(opened)
+        raise
+    if not agreed:
+        give_up(opened)
+        raise SettingsError("Not confirmed; nothing was sent.")
 
 
-def _confirm(opened: "Run", settings: "Settings") -> bool:
-    number = opened.plan.to_send + opened.plan.in_doubt
-    if not number:
-        return True
+def _ask(opened: "Run", settings: "Settings") -> bool:
+    number = opened.open_rows
     if settings.production:
         typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
     return click.confirm(f"Send {number:,} updates to {opened.facts['base_url']}?", err=True)
 
 
-def _show_plan(opened: "Run", file: Path, settings: "Settings", tenant: "Tenant", *, err: bool) -> None:
+def _show_plan(opened: "Run", file: Path, settings: "Settings", *, err: bool) -> None:
     from batch_updater.plan import describe
 
     if opened.resumed:
@@ -226,25 +249,24 @@ def _show_plan(opened: "Run", file: Path, settings: "Settings", tenant: "Tenant"
             err=err,
         )
     text = describe(
-        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=tenant,
+        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
         settings=settings,
     )  # fmt: skip
     click.echo(text, err=err)
 
 
-def _send(opened: "Run", settings: "Settings", tenant: "Tenant", *, quiet: bool, no_color: bool, as_json: bool) -> int:
+def _send(opened: "Run", settings: "Settings", *, quiet: bool, no_color: bool, as_json: bool) -> int:
     import asyncio
 
     from batch_updater import app
     from batch_updater.progress import Progress
 
-    total = opened.plan.to_send + opened.plan.in_doubt
-    with Progress(total, sys.stderr, quiet=quiet, no_color=no_color) as bar:
+    with Progress(opened.open_rows, sys.stderr, quiet=quiet, no_color=no_color) as bar:
 
         def tick(counters: Any, pacer: Any) -> None:
             bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
 
-        summary = asyncio.run(app.execute(opened, settings, tenant, tick))
+        summary = asyncio.run(app.execute(opened, settings, tick))
     _show_summary(summary, as_json=as_json, quiet=quiet, no_color=no_color)
     return summary.exit_code
 

@@ -110,6 +110,35 @@ class RowOutcome:
     sent_at: float | None = None
     duration_ms: int | None = None
     previous_status_id: str | None = None
+    remark: str = ""  # said after the detail, whatever becomes of the row later
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What must be durable before the next request of a row leaves.
+
+    `attempts` are PUTs not counted before, `sent_at` the time of the first (seconds since the epoch).
+    """
+
+    row: int
+    attempts: int = 0
+    sent_at: float | None = None
+    previous_status_id: str | None = None
+    remark: str = ""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened in this start of a run. `throttled` are answers that asked for less."""
+
+    ended: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    put: int = 0
+    get: int = 0
+    token: int = 0
+    retried: int = 0
+    throttled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

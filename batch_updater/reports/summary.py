@@ -24,6 +24,8 @@ def next_step(summary: RunSummary, command: Sequence[str]) -> tuple[str, list[st
         again = [word for word in command if word != "--restart"]  # it would leave this very run
         return "To go on", [_PROGRAM, *(again if again[:1] == ["run"] else ["run", summary.input])]
     open_words = ("failed", "unknown", "not_sent") if summary.resumable else ("failed", "unknown")
+    if not summary.results_file:
+        return "When there is space, to write the results", [_PROGRAM, "results", summary.run_dir]
     for why, words in (("To try those again", open_words), ("After correcting those", ("invalid", "conflict"))):
         if found := [word for word in words if counts.get(word)]:
             return why, [_PROGRAM, "run", summary.results_file, "--only", ",".join(found)]
@@ -45,7 +47,7 @@ def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[
     yield from _counts(summary, look)
     yield from _reasons(summary, look)
     yield []
-    yield [("Results  ", "dim"), (summary.results_file, "")]
+    yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
     if summary.report_file:
         yield [("Report   ", "dim"), (summary.report_file, "")]
     why, words = next_step(summary, command)

@@ -27,6 +27,10 @@ def texts(node: ast.AST) -> Iterator[str]:
     return (n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 
+def keys(node: ast.AST) -> Iterator[str]:
+    return (text for n in ast.walk(node) if isinstance(n, ast.Subscript) for text in texts(n.slice))
+
+
 def codes_used(tree: ast.Module) -> set[str]:
     """Every word that stands where a code stands: in a call, as `code=`, in a table of codes, or in SQL."""
     found: set[str] = set()
@@ -42,7 +46,7 @@ def codes_used(tree: ast.Module) -> set[str]:
             if targets & CODE_TABLES and isinstance(node.value, ast.Dict):
                 found.update(text for value in node.value.values for text in texts(value))
             if targets & {"code", "kind"}:
-                found.update(texts(node.value))
+                found.update(set(texts(node.value)) - set(keys(node.value)))
     for text in texts(tree):
         found.update(re.findall(r"\bcode = (?:CASE .*? ELSE )?'(\w+)'", text))
     return {code for code in found if re.fullmatch(r"[a-z]+(_[a-z]+)*", code)} - {"put", "get"}

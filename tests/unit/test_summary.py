@@ -68,12 +68,14 @@ def test_a_stream_without_unicode_gets_ascii() -> None:
         ({"result_counts": {"failed": 1, "unknown": 1, "invalid": 1}}, [], "To try those again",
          "run r.csv --only failed,unknown"),
         ({"result_counts": {"conflict": 1}}, [], "After correcting those", "run r.csv --only conflict"),
+        ({"result_counts": {"failed": 1}, "results_file": ""}, [], "When there is space, to write the results",
+         "results folder"),
         ({"result_counts": {"updated": 1}}, [], "To read every order back", "verify folder"),
     ],
 )  # fmt: skip
 def test_the_next_command_fits_the_end(changes: dict[str, object], command: list[str], why: str, words: str) -> None:
     """An unfinished run is gone on with, failures are tried again, bad rows corrected, a good run verified."""
-    summary = replace(SUMMARY, results_file="r.csv", run_dir="folder", **changes)  # type: ignore[arg-type]
+    summary = replace(SUMMARY, **{"results_file": "r.csv", "run_dir": "folder", **changes})  # type: ignore[arg-type]
     assert next_step(summary, command) == (why, ["batch-updater", *shlex.split(words)])
 
 
