@@ -50,7 +50,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
     click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
     click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
-    click.option("-v", "--verbose", count=True, help="Show retries, pauses and changes of the rate; -vv shows more."),
+    click.option("-v", "--verbose", count=True, help="Show retries, pauses and changes of the rate; -vv every answer."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
     click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),

@@ -260,6 +260,7 @@ class Delivery:
         self._counters.throttled += answer.told
         self._pacer.answered(answer)
         self.watch.look(answer.code, way.update.row)
+        event("answer", logging.DEBUG, row=way.update.row, reason=answer.code, http_status=answer.http_status)
         way.last = answer
         way.tried += not self._pacer.outage_for
         return answer

@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -67,7 +67,8 @@ def _attached(handler: logging.Handler, level: int, form: str) -> Iterator[None]
     finally:
         LOGGER.setLevel(before)
         LOGGER.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what could not be written before can't be flushed now
+            handler.close()
 
 
 class _File(RotatingFileHandler):
