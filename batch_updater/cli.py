@@ -264,7 +264,7 @@ def _send(opened: "Run", settings: "Settings", *, quiet: bool, no_color: bool, a
     with Progress(opened.open_rows, sys.stderr, quiet=quiet, no_color=no_color) as bar:
 
         def tick(counters: Any, pacer: Any) -> None:
-            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
+            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
 
         summary = asyncio.run(app.execute(opened, settings, tick))
     _show_summary(summary, as_json=as_json, quiet=quiet, no_color=no_color)
