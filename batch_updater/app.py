@@ -1,4 +1,4 @@
-"""The use cases: send a planned run, make the results of a run, verify it, undo it; the library's `run_batch`."""
+"""The use cases: send a planned run, make its results, verify it, undo it; the library's `run_batch`."""
 
 import asyncio
 import contextlib
@@ -8,27 +8,31 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from batch_updater.api.auth import Credentials, Secret, Tokens, find_credentials
+from batch_updater.api.auth import Credentials, Secret
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.api.protocol import check_base_url
-from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError
+from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, SettingsError, StoppedError
+from batch_updater.folder import find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.log import LOG, LOGGER, event, log_to_file
 from batch_updater.models import Counters, RunSummary
+from batch_updater.plan import Judge
+from batch_updater.reconcile import SYMBOLS, UNDO_COLUMNS, judge_undo, write_undo_sheet, write_verification
 from batch_updater.reports.provenance import note_start
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Runner
-from batch_updater.runs import FRAME, Run, open_run
+from batch_updater.runs import FRAME, Run, open_run, reopen_run
 from batch_updater.settings import Settings, load_settings
-from batch_updater.tenant import with_credentials
+from batch_updater.statuses import OrderStatus
+from batch_updater.tenant import Tenant, find_tenant, meet, with_credentials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +55,10 @@ async def run_batch(
     sent; a run that ended early is told by `exit_code` and `reason` of the summary.
     """
     settings = settings or load_settings({})
-    credentials = Credentials(token) if token else find_credentials(os.environ)
-    tenant = with_credentials(check_base_url(settings.base_url or ""), credentials)
+    if token:
+        tenant = with_credentials(check_base_url(settings.base_url or ""), Credentials(token))
+    else:
+        tenant = find_tenant(settings, os.environ)
     with contextlib.ExitStack() as stack:
         if isinstance(source, Path | str):
             file = Path(source)
@@ -92,21 +98,22 @@ async def _execute(run: Run, settings: Settings, on_tick: OnTick, catch_signals:
     async with _client(run, settings) as client:
         runner = Runner(
             run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
-            compare=settings.compares, canary=0 if run.resumed else settings.canary,
+            compare=settings.compares, by_list=settings.compare == "list", canary=0 if run.resumed else settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
-            on_tick=on_tick,
+            names=run.tenant.names, on_tick=on_tick,
         )  # fmt: skip
         with _signals(runner, enabled=catch_signals) as interrupted:
-            code, reason = await _drive(runner, interrupted)
+            code, reason = await _drive(runner.run, interrupted)
+            run.facts["notes"] = [*run.facts.get("notes", ()), *runner.notes]
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     if interrupted and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
         return replace(summary, exit_code=128 + interrupted[0])  # while the results were being written
     return summary
 
 
-async def _drive(runner: Runner, interrupted: list[int]) -> tuple[int, str]:
+async def _drive(work: Callable[[], Awaitable[None]], interrupted: list[int]) -> tuple[int, str]:
     try:
-        await runner.run()
+        await work()
     except BatchUpdaterError as error:
         return error.exit_code, str(error)
     if interrupted:
@@ -115,8 +122,11 @@ async def _drive(runner: Runner, interrupted: list[int]) -> tuple[int, str]:
 
 
 def _client(run: Run, settings: Settings) -> OrderClient:
-    tokens = run.tenant.tokens or Tokens(find_credentials(os.environ))
-    return OrderClient(run.tenant.base_url, tokens, timeout=settings.timeout, concurrency=settings.concurrency)
+    if run.tenant.tokens is None:
+        raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
+    return OrderClient(
+        run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency
+    )
 
 
 @contextlib.contextmanager
@@ -168,7 +178,7 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
     run.facts["phase"] = "stopped" if _is_open(run) else "finished"
     summary = write_outputs(run)
     try:
-        run.journal.set_meta({key: run.facts[key] for key in ("requests", "end", "phase")})
+        run.journal.set_meta({key: run.facts[key] for key in ("requests", "end", "phase", "notes") if key in run.facts})
     except JournalError as error:
         return replace(summary, exit_code=int(error.exit_code), reason=f"{summary.reason}\n{error}".strip())
     return summary
@@ -192,7 +202,8 @@ def write_outputs(run: Run) -> RunSummary:
         seconds=end["seconds"], rows_per_second=end["rows_per_second"],
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end["reason"], trouble) if part),
-        frame=None if path is None else lambda: read_results(path), reasons=rows.reasons.top(),
+        notes=tuple(run.facts.get("notes", ())), reasons=rows.reasons.top(),
+        frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the same trouble as with the result file, which is told
@@ -242,6 +253,85 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str]:
             continue
         return place, trouble and f"{trouble}; the results are in {place}."
     return None, f"{trouble}.\n  hint: free some disk space, then: batch-updater results {run.folder.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySummary:
+    """What `verify` found: orders by symbol (`=`, `*`, `-`, `!`) and where each is listed."""
+
+    run_id: str
+    exit_code: int
+    symbols: dict[str, int]
+    verify_file: str
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain JSON types."""
+        return {"schema": 1, **asdict(self), "orders": sum(self.symbols.values())}
+
+    def describe(self) -> str:
+        """The summary for a person."""
+        lines = [f"{sum(self.symbols.values()):,} orders read back"]
+        lines += [f"  {symbol} {self.symbols.get(symbol, 0):>9,}  {words}" for symbol, words in SYMBOLS.items()]
+        return "\n".join([*lines, f"Listed in {self.verify_file}"])
+
+
+@contextlib.contextmanager
+def open_verification(place: Path, tenant: Tenant) -> Iterator[Run]:
+    """The run to verify, locked. Raises JournalError, LockedError, or ResumeError for another tenant's run."""
+    folder = find_run(place)
+    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["name"])):
+        run.journal.clear_readings()
+        yield run
+
+
+async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary:
+    """Read every order of a run back, write `verify.csv`, give the summary; nothing is changed.
+
+    `exit_code` is 0 when all are as planned, 3 when some are not.
+    """
+    async with _client(run, settings) as client:
+        runner = Runner(
+            run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
+            outage_budget=settings.outage_budget, on_tick=on_tick,
+        )  # fmt: skip
+        with _signals(runner, enabled=True) as interrupted:
+            code, reason = await _drive(runner.verify, interrupted)
+    path = run.folder.path / "verify.csv"
+    try:
+        counts = write_verification(run.journal, path)
+    except OSError as error:
+        raise StoppedError(f"{path} can't be written: {error.strerror}.", "free some disk space") from None
+    if code == ExitCode.DONE and set(counts) - {"="}:
+        code = ExitCode.NOT_ALL_DONE
+    return VerifySummary(run.folder.run_id, int(code), dict(counts), str(path), reason)
+
+
+def prepare_undo(place: Path, settings: Settings) -> tuple[Path, Settings, Judge]:
+    """The sheet that undoes a run, in its folder, and how to run it. Raises SettingsError or JournalError."""
+    folder = find_run(place)
+    sheet = folder.path / "undo.csv"
+    tenant = find_tenant(settings, os.environ)
+    with reopen_run(folder, tenant) as run:
+        try:
+            write_undo_sheet(run.journal, sheet)
+        except OSError as error:
+            raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
+    order, status, expect = UNDO_COLUMNS
+    reading: dict[str, Any] = {
+        "order_column": order, "status_column": status, "expect_column": expect, "order_by": "id", "compare": "each",
+        "encoding": "utf-8", "delimiter": ",", "sheet": None, "only": (), "on_conflict": "hold", "strict": False,
+        "status_map": {},
+    }  # fmt: skip
+    return sheet, settings.model_copy(update=reading), judge_undo
+
+
+def read_statuses(tenant: Tenant, settings: Settings) -> tuple[OrderStatus, ...]:
+    """The tenant's order statuses. Raises CredentialsError, or StoppedError when they can't be had."""
+    tenant = asyncio.run(meet(tenant, settings))
+    if tenant.book is None:
+        raise tenant.failure or StoppedError(f"The {tenant.unchecked}.", "a sheet of status ids can be sent anyway")
+    return tenant.book.statuses
 
 
 def trial_summary(run: Run) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The command line. Heavy modules are imported inside the commands, so that --help is quick."""
 
 import json
-import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -12,56 +10,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
+from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.options import (
+    ASKING,
+    DECIDING,
+    PATH,
+    READING,
+    SENDING,
+    SERVICE,
+    SHOWING,
+    WRITING,
+    SheetCommand,
+    with_options,
+)
 
 if TYPE_CHECKING:
-    from batch_updater.models import RunSummary
-    from batch_updater.runs import Run
+    from batch_updater.console import Manners
     from batch_updater.settings import Settings
-
-PATH = click.Path(path_type=Path)
-CONFLICTS = click.Choice(["hold", "first", "last", "sequence"])
-
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.argument("file", type=PATH),
-    click.option("--base-url", help="The service's address; usually from EVREKA360_BASE_URL."),
-    click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
-    click.option("--status-column", help="Header of the column with status ids.  [found by name]"),
-    click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only visible one]"),
-    click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
-    click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
-    click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
-    click.option("--on-conflict", type=CONFLICTS,
-                 help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
-    click.option("--strict", is_flag=True, default=None, help="Any invalid or conflicting row: send nothing, exit 4."),
-    click.option("--compare", is_flag=True, default=None,
-                 help="Read each order just before; leave it alone when it is so already. Needed for `undo`."),
-    click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
-    click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
-    click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
-    click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
-    click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
-    click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
-    click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
-    click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
-    click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),
-    click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
-    click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
-    click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
-    click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
-    click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
-    click.option("-v", "--verbose", count=True, help="Show retries, pauses and changes of the rate; -vv every answer."),
-    click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
-    click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
-    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),
-    click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
-)  # fmt: skip
-
-
-def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -77,8 +42,8 @@ def commands() -> None:
     """
 
 
-@commands.command()
-@_options
+@commands.command(cls=SheetCommand)
+@with_options(READING, DECIDING, SENDING, WRITING, SERVICE, SHOWING)
 def plan(**options: Any) -> int:
     """Check FILE and show what `run` would do; sends no update.
 
@@ -87,10 +52,8 @@ def plan(**options: Any) -> int:
     return _run(dry_run=True, yes=True, **options)
 
 
-@commands.command()
-@_options
-@click.option("--yes", "-y", is_flag=True, envvar="BATCH_UPDATER_YES", help="No question; needed without a terminal.")
-@click.option("--dry-run", is_flag=True, envvar="BATCH_UPDATER_DRY_RUN", help="As `plan`.")
+@commands.command(cls=SheetCommand)
+@with_options(READING, DECIDING, SENDING, WRITING, ASKING, SERVICE, SHOWING)
 def run(**options: Any) -> int:
     """Check FILE, show the plan, ask, send the updates, write the result file.
 
@@ -109,12 +72,89 @@ def results(run: Path, as_json: bool) -> int:
     RUN is a run folder or any file in it; the run may be unfinished. Nothing is sent.
     """
     from batch_updater import app
+    from batch_updater.console import Manners, show_summary
     from batch_updater.folder import find_run
     from batch_updater.runs import reopen_run
 
     with reopen_run(find_run(run)) as opened:
         summary = app.write_outputs(opened)
-    _show_summary(summary, as_json=as_json, quiet=False)
+    show_summary(summary, Manners(as_json=as_json))
+    return ExitCode.DONE
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@with_options(SENDING[1:], SERVICE, SHOWING)
+def verify(run: Path, as_json: bool, **options: Any) -> int:
+    """Read every order of RUN back and compare; writes verify.csv, changes nothing.
+
+    One symbol for each order: = as planned, * another status, - no such order, ! could not be read.
+    Ends with 0 when all are as planned, with 3 when some are not.
+    """
+
+    def work() -> int:
+        from batch_updater import console
+        from batch_updater.log import log_to_stderr
+
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return console.verify(run, settings, manners)
+
+    return _telling(work, as_json=as_json, subject=run)
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@with_options(SENDING, WRITING, ASKING, SERVICE, SHOWING)
+def undo(run: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
+    """Put back the status that each order of RUN had before, where it still has the one that RUN set.
+
+    Needs a run made with --compare, which records the statuses before. It is a run of its own, with a plan,
+    a question and a result file: it can be interrupted, picked up by the same command, and undone.
+    """
+
+    def work() -> int:
+        from batch_updater import console
+        from batch_updater.log import log_to_stderr
+
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return console.undo(run, settings, manners, dry_run=dry_run)
+
+    return _telling(work, as_json=as_json, subject=run)
+
+
+@commands.command()
+@with_options(SERVICE)
+@click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
+def statuses(as_json: bool, **options: Any) -> int:
+    """List the statuses that an order can have, with their ids."""
+    from batch_updater import console
+
+    settings, _manners = _settings_of(options)
+    return console.show_statuses(settings, as_json=as_json)
+
+
+@commands.command()
+@with_options(SERVICE)
+@click.option("--token", "only_token", is_flag=True, help="Keep an access token instead of the values to sign in with.")
+def login(only_token: bool, **options: Any) -> int:
+    """Ask for credentials, try them, and keep them in the system's keyring for this service."""
+    from batch_updater.login import log_in
+
+    settings, _manners = _settings_of(options)
+    click.echo(log_in(settings, only_token=only_token))
+    return ExitCode.DONE
+
+
+@commands.command()
+@with_options(SERVICE)
+def logout(**options: Any) -> int:
+    """Remove what `login` has kept for this service."""
+    from batch_updater.login import log_out
+
+    settings, _manners = _settings_of(options)
+    click.echo(log_out(settings))
     return ExitCode.DONE
 
 
@@ -167,123 +207,42 @@ def demo(rows: int, folder: Path | None) -> int:
     return run_demo(rows, folder, click.echo)
 
 
-def _run(*, as_json: bool, file: Path, config: Path | None, profile: str | None, **options: Any) -> int:
-    from batch_updater.log import log_to_stderr
+def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
+    """Split what was typed into the run's settings and the manners of talking about it. Raises SettingsError."""
+    from batch_updater.console import Manners
     from batch_updater.settings import load_settings
 
-    flags = {name: options.pop(name) for name in ("yes", "dry_run", "quiet", "no_color")}
-    verbosity = options.pop("verbose", 0)
+    names = ("yes", "as_json", "quiet", "no_color")
+    manners = Manners(
+        **{name: bool(options.pop(name)) for name in names if name in options},
+        verbosity=options.pop("verbose", 0),
+        command=("batch-updater", *sys.argv[1:]),
+    )
+    config, profile = options.pop("config"), options.pop("profile")
+    return load_settings(options, config=config, profile=profile), manners
+
+
+def _telling(work: Callable[[], int], *, as_json: bool, subject: Path) -> int:
+    """Do the work; with --json an error is an object on stdout too."""
     try:
-        settings = load_settings(options, config=config, profile=profile)
-        with log_to_stderr(verbosity, settings.log_format):
-            return _run_checked(file, settings, as_json=as_json, **flags)
+        return work()
     except BatchUpdaterError as error:
         if as_json:
-            failed = {"schema": 1, "input": str(file), "exit_code": int(error.exit_code), "reason": error.message}
+            failed = {"schema": 1, "input": str(subject), "exit_code": int(error.exit_code), "reason": error.message}
             click.echo(json.dumps({**failed, "resumable": False, "rows": 0, "results": {}, "codes": {}}))
         raise
 
 
-def _run_checked(file: Path, settings: "Settings", *, yes: bool, dry_run: bool, quiet: bool, no_color: bool,
-                 as_json: bool) -> int:  # fmt: skip
-    from batch_updater.runs import open_run
-    from batch_updater.tenant import find_tenant
+def _run(*, file: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
+    def work() -> int:
+        from batch_updater.console import run_sheet, try_sheet
+        from batch_updater.log import log_to_stderr
 
-    if dry_run:
-        return _try(file, settings, as_json=as_json)
-    tenant = find_tenant(settings, os.environ)
-    if not yes and not sys.stdin.isatty():
-        raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    with open_run(file, settings, tenant) as opened:
-        if not quiet:
-            _show_plan(opened, file, settings, err=True)
-        if not yes and not opened.tenant.refused:
-            _confirm(opened, settings)
-        return _send(opened, settings, quiet=quiet, no_color=no_color, as_json=as_json)
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return (try_sheet if dry_run else run_sheet)(file, settings, manners)
 
-
-def _try(file: Path, settings: "Settings", *, as_json: bool) -> int:
-    from batch_updater import app
-    from batch_updater.runs import open_trial
-    from batch_updater.tenant import find_tenant
-
-    with open_trial(file, settings, find_tenant(settings, os.environ, needs_token=False)) as trial:
-        _show_plan(trial, file, settings, err=as_json)
-        if trial.tenant.refused:
-            raise trial.tenant.refused
-        if as_json:
-            click.echo(json.dumps(app.trial_summary(trial)))
-    return ExitCode.DONE
-
-
-def _confirm(opened: "Run", settings: "Settings") -> None:
-    """Ask; without a clear yes the new run is removed. Raises SettingsError or Abort."""
-    from batch_updater.runs import give_up
-
-    try:
-        agreed = not opened.open_rows or _ask(opened, settings)
-    except click.Abort:
-        give_up(opened)
-        raise
-    if not agreed:
-        give_up(opened)
-        raise SettingsError("Not confirmed; nothing was sent.")
-
-
-def _ask(opened: "Run", settings: "Settings") -> bool:
-    number = opened.open_rows
-    if settings.production:
-        typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
-        return bool(typed.strip().replace(",", "") == str(number))
-    return click.confirm(f"Send {number:,} updates to {opened.facts['base_url']}?", err=True)
-
-
-def _show_plan(opened: "Run", file: Path, settings: "Settings", *, err: bool) -> None:
-    from batch_updater.plan import describe
-
-    if opened.resumed:
-        plan = opened.plan
-        click.echo(
-            f"Picking up the unfinished run {opened.folder.run_id}: {plan.done:,} done,"
-            f" {plan.in_doubt:,} to settle, {plan.to_send:,} left.\n",
-            err=err,
-        )
-    text = describe(
-        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
-        settings=settings,
-    )  # fmt: skip
-    click.echo(text, err=err)
-
-
-def _send(opened: "Run", settings: "Settings", *, quiet: bool, no_color: bool, as_json: bool) -> int:
-    import asyncio
-
-    from batch_updater import app
-    from batch_updater.progress import Progress
-
-    with Progress(opened.open_rows, sys.stderr, quiet=quiet, no_color=no_color) as bar:
-
-        def tick(counters: Any, pacer: Any) -> None:
-            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
-
-        summary = asyncio.run(app.execute(opened, settings, tick))
-    _show_summary(summary, as_json=as_json, quiet=quiet, no_color=no_color)
-    return summary.exit_code
-
-
-def _show_summary(summary: "RunSummary", *, as_json: bool, quiet: bool, no_color: bool = False) -> None:
-    from batch_updater.reports.summary import describe_summary, next_step
-    from batch_updater.terminal import look
-
-    if summary.reason:
-        click.echo(summary.reason, err=True)
-    if as_json:
-        click.echo(json.dumps(summary.to_dict()))
-    if as_json and not quiet:
-        why, command = next_step(summary, sys.argv[1:])
-        click.echo(f"{why}: {shlex.join(command)}", err=True)
-    elif not quiet:
-        click.echo(describe_summary(summary, sys.argv[1:], look(sys.stdout, no_color=no_color)))
+    return _telling(work, as_json=as_json, subject=file)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -11,7 +11,18 @@ from batch_updater.api.pace import Pacer
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.log import event
-from batch_updater.models import Answer, Counters, Note, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
+from batch_updater.models import (
+    Answer,
+    Counters,
+    ListedOrder,
+    Note,
+    Reading,
+    Result,
+    RowOutcome,
+    State,
+    StatusUpdate,
+    Verdict,
+)
 from batch_updater.watch import PaceWatch
 
 RENEWALS = 2
@@ -26,6 +37,9 @@ class Sender(Protocol):
 
     async def read_order(self, order_id: str) -> Answer:
         """Read one order; the answer's `status_id` is its present status."""
+
+    async def list_orders(self, page: int) -> tuple[Answer, list[ListedOrder]]:
+        """Read one page (from 1) of the orders."""
 
     async def renew(self, refused: int) -> bool:
         """Get a newer token than generation `refused`; False when there is no way to."""
@@ -100,9 +114,10 @@ class Delivery:
         retries: int,
         compare: bool,
         sequenced: bool,
+        names: Mapping[str, str],
     ) -> None:
         self._client, self._pacer, self._control, self._counters, self._keep = client, pacer, control, counters, keep
-        self._retries, self._compare, self._sequenced = retries, compare, sequenced
+        self._retries, self._compare, self._sequenced, self._names = retries, compare, sequenced, names
         self.watch = PaceWatch(pacer)
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
@@ -130,7 +145,7 @@ class Delivery:
             answer = await self._exchange(_Way(update), self._get)
             if answer.status_id == update.status_id:
                 return outcome
-            seen = f"confirmed, but read back it has {answer.status_id or f'not been found: {answer.detail}'}"
+            seen = f"confirmed, but read back it is {self._named(answer.status_id) or f'not found: {answer.detail}'}"
             if answer.status_id:
                 outcome = replace(outcome, result=Result.FAILED, code="not_applied", detail=seen)
         self._control.fail(
@@ -159,7 +174,7 @@ class Delivery:
         if answer.status_id == update.status_id:
             detail = "no answer confirmed it; read back, the order has the status"
             return RowOutcome(update.row, State.ENDED, Result.UPDATED, "confirmed_by_reading", detail)
-        detail = f"never confirmed; read back, the order has another status ({answer.status_id})"
+        detail = f"never confirmed; read back, the order is {self._named(answer.status_id)}"
         return RowOutcome(update.row, State.ENDED, Result.FAILED, "not_applied", detail)
 
     async def recheck(self, update: StatusUpdate) -> RowOutcome | None:
@@ -171,7 +186,7 @@ class Delivery:
             remark = "an earlier row of this order was never answered, and this one could not be read back at the end"
             await self._keep(Note(update.row, remark=remark))
             return None
-        detail = f"confirmed, but read back the order has another status ({answer.status_id})"
+        detail = f"confirmed, but read back the order is {self._named(answer.status_id)}"
         return RowOutcome(update.row, State.ENDED, Result.FAILED, "overtaken", detail)
 
     async def verify(self, update: StatusUpdate) -> Reading | None:
@@ -184,6 +199,18 @@ class Delivery:
             return Reading(update.row, symbol, answer.status_id, "")
         return Reading(update.row, "-" if answer.code == "order_not_found" else "!", "", answer.detail)
 
+    async def read_page(self, page: int) -> tuple[Answer, list[ListedOrder]]:
+        """Read one page of the order list."""
+        found: list[ListedOrder] = []
+
+        async def get(_way: _Way) -> Answer:
+            nonlocal found
+            self._counters.get += 1
+            answer, found = await self._client.list_orders(page)
+            return answer
+
+        return await self._exchange(_Way(StatusUpdate(0, "", "")), get), found
+
     async def _compare_first(self, way: _Way) -> RowOutcome | None:
         """Read the order; None when the update is to be sent and the status before is in the journal."""
         wanted = way.update
@@ -193,17 +220,20 @@ class Delivery:
             outcome = self._outcome(way, answer)
             return replace(outcome, detail=f"not sent, for the order can't be read: {outcome.detail}")
         if found == wanted.status_id:
-            detail = "the order has this status already"
-            return RowOutcome(
-                wanted.row, State.ENDED, Result.UNCHANGED, "already_set", detail, 200, previous_status_id=found
-            )
+            return already_set(wanted)
         if wanted.expected_id and found != wanted.expected_id:
-            detail = f"not sent, for the order has another status ({found}) than expected ({wanted.expected_id})"
+            expected = self._named(wanted.expected_id)
+            detail = f"not sent, for the order is {self._named(found)}, and {expected} was expected"
             return RowOutcome(
                 wanted.row, State.ENDED, Result.CONFLICT, "status_moved", detail, 200, previous_status_id=found
             )
         way.previous, way.tried = found, 0
         return None if await self._note(way) else self._outcome(way, STOPPED)
+
+    def _named(self, status_id: str | None) -> str:
+        """A status as a person knows it: by its name, or by its id when the service gave no names."""
+        name = self._names.get(status_id or "")
+        return f"'{name}'" if name else status_id or ""
 
     # Requests
 
@@ -297,6 +327,14 @@ class Delivery:
             way.update.row, state, result, answer.code, detail, answer.http_status, way.left - way.noted,
             way.sent_at if sent else None, way.duration_ms if sent else None, way.previous,
         )  # fmt: skip
+
+
+def already_set(update: StatusUpdate) -> RowOutcome:
+    """The outcome of a row whose order has the status already."""
+    detail = "the order has this status already"
+    return RowOutcome(
+        update.row, State.ENDED, Result.UNCHANGED, "already_set", detail, 200, previous_status_id=update.status_id
+    )
 
 
 def _log_retry(way: _Way) -> None:

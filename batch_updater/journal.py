@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_updater.errors import JournalError
-from batch_updater.models import Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.repeats import REPEATS
 
 SCHEMA_VERSION = 2
@@ -289,11 +289,12 @@ class Journal:
         return self._page(condition, after, count)
 
     def to_undo(self) -> Iterator[tuple[str, str, str]]:
-        """Orders this run has changed: id, the status before (empty when not known), the status we set last."""
+        """Orders this run has changed, or may have: id, the status before (empty when not known), the one set last."""
         query = (
-            "SELECT order_id, (SELECT coalesce(f.previous_status_id, '') FROM rows f WHERE f.row = min(r.row)),"
-            " (SELECT l.status_id FROM rows l WHERE l.row = max(r.row)) FROM rows r"
-            " WHERE state = 'ended' AND result = 'updated' GROUP BY order_id ORDER BY min(row)"
+            "WITH changed AS (SELECT order_id, min(row) AS first, max(row) AS last FROM rows"
+            " WHERE state = 'ended' AND result IN ('updated', 'unknown') GROUP BY order_id)"
+            " SELECT c.order_id, coalesce(f.previous_status_id, ''), l.status_id FROM changed c"
+            " JOIN rows f ON f.row = c.first JOIN rows l ON l.row = c.last ORDER BY c.first"
         )
         yield from self._db.execute(query)
 
@@ -322,6 +323,11 @@ class Journal:
         """Whether rows still wait for an earlier row of their order."""
         query = "SELECT EXISTS (SELECT 1 FROM rows WHERE state = 'queued')"
         return self._queued and bool(self._db.execute(query).fetchone()[0])
+
+    def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
+        """Planned rows that ask for the very status which their order has."""
+        query = f"SELECT {_UPDATE} FROM rows WHERE order_id = ? AND status_id = ? AND state = 'planned'"  # noqa: S608 - a constant
+        return [_update(row) for order in orders for row in self._db.execute(query, (order.id, order.status_id))]
 
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
         """Claimed rows without an outcome, in order, from beyond row `after`."""

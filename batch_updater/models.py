@@ -94,6 +94,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """An order as the paged list has it. Ids are lower-case hyphenated UUIDs."""
+
+    id: str
+    name: str
+    status_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RowOutcome:
     """What became of one row. `attempts` are those not noted before; `sent_at` is seconds since the epoch.
 
@@ -218,6 +227,7 @@ class RunSummary:
     run_dir: str
     results_file: str
     reason: str = ""
+    notes: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
     report_file: str = ""
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
@@ -248,6 +258,7 @@ class RunSummary:
             "run_dir": self.run_dir,
             "results_file": self.results_file,
             "reason": self.reason,
+            "notes": list(self.notes),
             "reasons": [reason.to_dict() for reason in self.reasons],
             "report_file": self.report_file,
         }

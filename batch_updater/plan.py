@@ -34,10 +34,20 @@ class Plan:
 Judge = Callable[[SourceRow], StatusUpdate | RejectedRow]
 
 
-def make_plan(rows: Iterable[SourceRow], judge: Judge, journal: Journal, on_conflict: str) -> None:
-    """Judge every row and write the plan into the journal. Memory does not grow with the rows."""
+def make_plan(
+    rows: Iterable[SourceRow],
+    judge: Judge,
+    journal: Journal,
+    on_conflict: str,
+    prepare: Callable[[list[SourceRow]], None] = lambda _block: None,
+) -> None:
+    """Judge every row and write the plan into the journal. Memory does not grow with the rows.
+
+    `prepare` sees each block of rows before it is judged.
+    """
     stream = iter(rows)
     while block := list(islice(stream, BLOCK)):
+        prepare(block)
         journal.add(map(judge, block))
     journal.settle_repeats(on_conflict)
 

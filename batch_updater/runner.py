@@ -6,28 +6,33 @@ unknown, look again at sequences whose answers were lost. All use the same pool,
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from batch_updater.api.pace import Pacer
-from batch_updater.delivery import Control, Delivery, Sender
+from batch_updater.delivery import Control, Delivery, Sender, already_set
 from batch_updater.errors import JournalError, StoppedError
 from batch_updater.journal import Journal
+from batch_updater.listing import Listing
 from batch_updater.log import event
-from batch_updater.models import Counters, Reading, Result, RowOutcome, State, StatusUpdate
+from batch_updater.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
 from batch_updater.recorder import Recorder
 
 CLAIM_BLOCK = 500
 DRAIN_SECONDS = 25.0
 
-Handler = Callable[[StatusUpdate], Awaitable[RowOutcome | Reading | None]]
-NextBlock = Callable[[], Awaitable[list[StatusUpdate]]]
+Record = RowOutcome | Reading
+T = TypeVar("T", StatusUpdate, int)
+Handler = Callable[[T], Awaitable[Record | list[RowOutcome] | None]]
+NextBlock = Callable[[], Awaitable[list[T]]]
 Page = Callable[[int, int], list[StatusUpdate]]
 
 
 class Runner:
     """Brings every open row of a journal to its end. `stop()` lets requests under way finish and claims no more.
 
-    `concurrency` is the most requests in flight, `outage_budget` seconds without an answer until the run stops.
+    `concurrency` is the most requests in flight, `outage_budget` seconds without an answer until the run stops,
+    `names` are the statuses' names by their ids.
     """
 
     def __init__(
@@ -39,24 +44,27 @@ class Runner:
         concurrency: int = 20,
         retries: int = 5,
         compare: bool = False,
+        by_list: bool = False,
         canary: int = 0,
         max_failures: int | None = None,
         outage_budget: float = 300.0,
+        names: Mapping[str, str] | None = None,
         on_tick: Callable[[Counters, Pacer], None] = lambda _counters, _pacer: None,
     ) -> None:
         self._journal, self._client, self._pacer = journal, client, pacer
         self._concurrency, self._canary, self._max_failures = concurrency, canary, max_failures
-        self._outage_budget, self._on_tick = outage_budget, on_tick
+        self._outage_budget, self._on_tick, self._by_list = outage_budget, on_tick, by_list
+        self.notes: list[str] = []  # what a person should know of how it was done
         self.counters = Counters()
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
         self._delivery = Delivery(
             client, pacer, self._control, self.counters, self._recorder.keep,
-            retries=retries, compare=compare, sequenced=journal.sequenced,
+            retries=retries, compare=compare, sequenced=journal.sequenced, names=names or {},
         )  # fmt: skip
-        self._queue: asyncio.Queue[StatusUpdate | None] = asyncio.Queue(2 * CLAIM_BLOCK)
+        self._queue: asyncio.Queue[Any] = asyncio.Queue(2 * CLAIM_BLOCK)
         self._under_way = 0
-        self._unhandled: list[int] = []  # rows that the last phase left in the queue
+        self._unhandled: list[Any] = []  # what the last phase left in the queue
 
     def stop(self) -> None:
         """Send nothing that is not under way yet; what is under way has 25 s."""
@@ -70,6 +78,8 @@ class Runner:
         journal, delivery = self._journal, self._delivery
         async with self._recorder:
             await self._phase(self._pages(journal.in_doubt), delivery.settle)
+            if self._by_list:
+                await self._compare_by_list()
             if self._canary:
                 await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), delivery.send_canary)
             await self._send_phase(self._claim_next, delivery.send)
@@ -83,6 +93,28 @@ class Runner:
             await self._phase(self._pages(self._journal.to_verify), self._delivery.verify)
         self._raise_failure()
 
+    async def _compare_by_list(self) -> None:
+        """Read the paged list instead of single orders, where that is fewer requests.
+
+        Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
+        """
+        rows = await self._recorder.call(lambda: self._journal.count("state").get("planned", 0))
+        answer, beyond = await self._delivery.read_page(max(rows, 1))
+        if answer.verdict is not Verdict.DONE or beyond:
+            why = f"it has more than {rows:,} pages" if beyond else f"it can't be read: {answer.detail}"
+            self.notes.append(f"Compared by reading {rows:,} orders one by one, not by the list: {why}.")
+            return
+        listing = Listing(self._delivery.read_page, self._settle_listed, self._concurrency)
+        await self._phase(listing.next_pages, listing.read)
+        try:
+            await self._recorder.flush()
+        except JournalError as error:
+            self._control.fail(error)
+        self.notes.append(f"Compared by the order list ({listing.pages:,} pages instead of {rows:,} orders).")
+
+    async def _settle_listed(self, orders: list[ListedOrder]) -> list[RowOutcome]:
+        return [already_set(row) for row in await self._recorder.call(lambda: self._journal.planned_for(orders))]
+
     def _raise_failure(self) -> None:
         if self._control.failure:
             raise self._control.failure
@@ -95,7 +127,7 @@ class Runner:
         self._delivery.watch.look()
         self._on_tick(self.counters, self._pacer)
 
-    async def _phase(self, next_block: NextBlock, handle: Handler) -> None:
+    async def _phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:
         """Hand every row that `next_block` gives to `handle`, by `concurrency` workers; an empty block is the end."""
         if self._control.stopping.is_set():
             return
@@ -110,7 +142,7 @@ class Runner:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._unhandled += self._left_in_queue()
 
-    async def _send_phase(self, next_block: NextBlock, handle: Handler) -> None:
+    async def _send_phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:
         """A phase over claimed rows: those that no worker took are planned again."""
         try:
             await self._phase(next_block, handle)
@@ -133,7 +165,7 @@ class Runner:
         finally:
             stopped.cancel()
 
-    async def _feed(self, next_block: NextBlock) -> None:
+    async def _feed(self, next_block: NextBlock[T]) -> None:
         try:
             while not self._control.stopping.is_set() and (block := await next_block()):
                 await self._hand_out(block)
@@ -142,26 +174,32 @@ class Runner:
         for _ in range(self._concurrency):
             await self._queue.put(None)
 
-    async def _hand_out(self, block: list[StatusUpdate]) -> None:
+    async def _hand_out(self, block: list[T]) -> None:
         for place, update in enumerate(block):
             try:
                 await self._queue.put(update)
             except asyncio.CancelledError:
-                self._unhandled = [later.row for later in block[place:]]
+                self._unhandled = list(block[place:])
                 raise
 
-    async def _work(self, handle: Handler) -> None:
+    async def _work(self, handle: Handler[T]) -> None:
         while (update := await self._queue.get()) is not None:
             self._under_way += 1
             try:
                 record = await handle(update)
             finally:
                 self._under_way -= 1
-            if record is not None:
-                self._count(record)
-                self._recorder.add(record)
+            if isinstance(record, list):
+                for one in record:
+                    self._keep(one)
+            elif record is not None:
+                self._keep(record)
 
-    def _count(self, record: RowOutcome | Reading) -> None:
+    def _keep(self, record: Record) -> None:
+        self._count(record)
+        self._recorder.add(record)
+
+    def _count(self, record: Record) -> None:
         if isinstance(record, Reading):
             self.counters.ended += 1
             self.counters.failed += record.symbol != "="
@@ -191,7 +229,7 @@ class Runner:
             await self._recorder.flushed.wait()
         return []
 
-    def _pages(self, read: Page) -> NextBlock:
+    def _pages(self, read: Page) -> NextBlock[StatusUpdate]:
         after = 0
 
         async def next_page() -> list[StatusUpdate]:
@@ -203,7 +241,7 @@ class Runner:
 
         return next_page
 
-    def _once(self, read: Callable[[], list[StatusUpdate]]) -> NextBlock:
+    def _once(self, read: Callable[[], list[StatusUpdate]]) -> NextBlock[StatusUpdate]:
         """One block, then the end."""
         blocks = [read]
 
@@ -212,17 +250,14 @@ class Runner:
 
         return next_block
 
-    def _left_in_queue(self) -> list[int]:
-        rows = []
-        while not self._queue.empty():
-            if (update := self._queue.get_nowait()) is not None:
-                rows.append(update.row)
-        return rows
+    def _left_in_queue(self) -> list[Any]:
+        found = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+        return [item for item in found if item is not None]
 
     async def _give_back(self) -> None:
         try:
             await self._recorder.flush()
             if self._unhandled:
-                await self._recorder.call(lambda: self._journal.unclaim(self._unhandled))
+                await self._recorder.call(lambda: self._journal.unclaim([update.row for update in self._unhandled]))
         except JournalError as error:
             self._control.fail(error)

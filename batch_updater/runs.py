@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from batch_updater.folder import (
 from batch_updater.inputs.columns import Columns, find_columns
 from batch_updater.inputs.source import EXCEL, ReadOptions, Source, check_file, open_source
 from batch_updater.journal import Journal
+from batch_updater.lookup import OrderNames
+from batch_updater.models import SourceRow
 from batch_updater.plan import Judge, Plan, make_plan, read_plan
 from batch_updater.settings import Settings
 from batch_updater.tenant import Tenant, meet
@@ -94,14 +96,14 @@ def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None
 
 
 @contextlib.contextmanager
-def open_trial(file: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
+def open_trial(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Iterator[Run]:
     """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
     if file != STDIN:
         check_file(file)
     place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
         folder = new_run(place)
-        run = _plan_into(folder, file, freeze(file, folder), settings, tenant)
+        run = _plan_into(folder, file, freeze(file, folder), settings, tenant, judge=judge)
         with run.journal:
             yield run
     finally:
@@ -118,7 +120,7 @@ def reopen_run(folder: RunFolder, tenant: Tenant | None = None) -> Iterator[Run]
                 f"{folder.run_id} was run on {facts['base_url']}, and the settings name {tenant.base_url}.",
                 f"set EVREKA360_BASE_URL={facts['base_url']}",
             )
-        settings = Settings(**facts["reading"], compare=facts["compare"])
+        settings = Settings(**facts["reading"], compare="each" if facts["compare"] else "no")
         source = open_source(folder.input_path, _read_options(settings))
         tenant = tenant or Tenant(facts["base_url"], names=facts["status_names"])
         columns = _find_columns(source, settings)
@@ -142,7 +144,7 @@ def _read_options(settings: Settings) -> ReadOptions:
 
 
 def _reading(settings: Settings) -> dict[str, Any]:
-    names = {"order_column", "status_column", "expect_column", "sheet", "encoding", "delimiter", "only"}
+    names = {"order_column", "order_by", "status_column", "expect_column", "sheet", "encoding", "delimiter", "only"}
     return settings.model_dump(mode="json", include=names)
 
 
@@ -174,8 +176,10 @@ def _plan_into(
     tenant = asyncio.run(meet(tenant, settings))
     journal = Journal.create(folder.journal_path)
     try:
-        judge = judge or Rules(columns.order, columns.status, columns.expect, tenant.book).judge
-        make_plan(source.rows(), judge, journal, settings.on_conflict)
+        if judge:
+            make_plan(source.rows(), judge, journal, settings.on_conflict)
+        else:
+            _plan_by_rules(source, columns, journal, settings, tenant)
         _refuse_names(file, journal, tenant)
         _refuse_if_strict(file, journal, settings)
         facts = {
@@ -188,6 +192,20 @@ def _plan_into(
     except BaseException:
         journal.close()
         raise
+
+
+def _plan_by_rules(source: Source, columns: Columns, journal: Journal, settings: Settings, tenant: Tenant) -> None:
+    rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
+    if settings.order_by == "id":
+        make_plan(source.rows(), rules.judge, journal, settings.on_conflict)
+        return
+    names = OrderNames(tenant, settings)
+    rules = replace(rules, orders=names.known)
+
+    def learn(block: list[SourceRow]) -> None:
+        names.learn(rules.order_name(row) for row in block)
+
+    make_plan(source.rows(), rules.judge, journal, settings.on_conflict, prepare=learn)
 
 
 def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:

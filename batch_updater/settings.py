@@ -32,7 +32,8 @@ class Settings(BaseModel):
     only: tuple[str, ...] = ()
     on_conflict: Literal["hold", "first", "last", "sequence"] = "hold"
     strict: bool = False
-    compare: bool = False
+    compare: Literal["no", "each", "list"] = "no"
+    order_by: Literal["id", "name"] = "id"
     expect_column: str | None = None
     canary: int = Field(0, ge=0, le=10_000)
     status_map: dict[str, str] = {}
@@ -54,6 +55,12 @@ class Settings(BaseModel):
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
+    @field_validator("compare", mode="before")
+    @classmethod
+    def _flag_or_word(cls, value: object) -> object:
+        words = {"true": "each", "1": "each", "yes": "each", "on": "each", "false": "no", "0": "no", "off": "no"}
+        return words.get(str(value).lower(), value)
+
     @field_validator("delimiter")
     @classmethod
     def _one_mark(cls, value: str | None) -> str | None:
@@ -72,7 +79,7 @@ class Settings(BaseModel):
     @property
     def compares(self) -> bool:
         """Whether each order is read before it is sent; an expected status can't be checked otherwise."""
-        return self.compare or self.expect_column is not None
+        return self.compare != "no" or self.expect_column is not None
 
     def failure_limit(self, rows: int) -> int | None:
         """How many rows may fail, of so many to send; None when there is no limit."""

@@ -50,7 +50,7 @@ def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_tok
         raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
     base_url = check_base_url(settings.base_url)
     try:
-        return with_credentials(base_url, find_credentials(environment))
+        return with_credentials(base_url, find_credentials(environment, base_url))
     except SettingsError:
         if needs_token:
             raise

@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from batch_updater.errors import ExitCode
+from batch_updater.folder import JOURNAL
 from batch_updater.journal import Journal
 from batch_updater.models import Result, RunSummary
 from batch_updater.reports import charts
@@ -159,10 +160,13 @@ def _readable(moment: str) -> str:
 
 def resume_command(summary: RunSummary, facts: Mapping[str, Any]) -> list[str]:
     """The command that picks this run up again, with the choices that must be the same."""
+    sheet = Path(summary.input)
+    if sheet.name == "undo.csv" and (sheet.parent / JOURNAL).is_file():
+        return ["undo", str(sheet.parent)]
     words = ["run", summary.input]
     choices = {**facts.get("reading", {}), "on_conflict": facts.get("on_conflict")}
     for name, value in choices.items():
-        if value and (name, value) != ("on_conflict", "hold"):
+        if value and (name, value) not in (("on_conflict", "hold"), ("order_by", "id")):
             text = ",".join(value) if isinstance(value, list) else str(value)
             words += ["--" + name.replace("_", "-"), "tab" if text == "\t" else text]
     if facts.get("compare") and not choices.get("expect_column"):

@@ -31,8 +31,13 @@ MEANINGS: Mapping[str, Meaning] = {
     "confirmed_by_reading": Meaning("No answer confirmed it; read back, the order has the status."),
     "duplicate_row": Meaning("The same order and status as an earlier row, which speaks for both."),
     "order_not_found": Meaning(
-        "The service has no order with this id.",
+        "The service has no such order.",
         "Check the ids against Evreka360, and that the sheet belongs to this tenant.",
+    ),
+    "ambiguous_order": Meaning("Several orders have this name.", "Write the order's id instead. " + _CORRECT),
+    "no_previous_status": Meaning(
+        "The status before was not recorded.",
+        "Set these orders by hand; a run with --compare records what can be put back.",
     ),
     "bad_order_id": Meaning("The order id can't be one.", _CORRECT),
     "bad_status_id": Meaning("The status id can't be one.", _CORRECT),

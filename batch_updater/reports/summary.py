@@ -22,7 +22,7 @@ def next_step(summary: RunSummary, command: Sequence[str]) -> tuple[str, list[st
     counts = summary.result_counts
     if summary.resumable and summary.input != "-":
         again = [word for word in command if word != "--restart"]  # it would leave this very run
-        return "To go on", [_PROGRAM, *(again if again[:1] == ["run"] else ["run", summary.input])]
+        return "To go on", [_PROGRAM, *(again if again[:1] in (["run"], ["undo"]) else ["run", summary.input])]
     open_words = ("failed", "unknown", "not_sent") if summary.resumable else ("failed", "unknown")
     if not summary.results_file:
         return "When there is space, to write the results", [_PROGRAM, "results", summary.run_dir]
