@@ -207,6 +207,22 @@ def demo(rows: int, folder: Path | None) -> int:
     return run_demo(rows, folder, click.echo)
 
 
+@commands.command(name="help")
+@click.argument("topic", required=False, metavar="[TOPIC]")
+def help_(topic: str | None) -> int:
+    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
+    from batch_updater.help import TOPICS, contents, page, render_page
+    from batch_updater.terminal import look
+
+    if topic is None:
+        click.echo(contents())
+    elif topic in TOPICS:
+        click.echo(render_page(page(topic), look(sys.stdout)))
+    else:
+        raise click.UsageError(f"There is no topic {topic!r}; there are {', '.join(TOPICS)}.")
+    return ExitCode.DONE
+
+
 def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     """Split what was typed into the run's settings and the manners of talking about it. Raises SettingsError."""
     from batch_updater.console import Manners

@@ -20,13 +20,14 @@ _PROGRAM = "batch-updater"
 def next_step(summary: RunSummary, command: Sequence[str]) -> tuple[str, list[str]]:
     """What to type next, and why. `command` is what was typed after the program's name."""
     counts = summary.result_counts
-    if summary.resumable and summary.input != "-":
-        again = [word for word in command if word != "--restart"]  # it would leave this very run
-        return "To go on", [_PROGRAM, *(again if again[:1] in (["run"], ["undo"]) else ["run", summary.input])]
-    open_words = ("failed", "unknown", "not_sent") if summary.resumable else ("failed", "unknown")
+    if summary.resumable:
+        same = [word for word in command if word != "--restart"]  # it would leave this very run
+        why = "To go on" if summary.input != "-" else "To go on, with the same data on stdin"
+        return why, [_PROGRAM, *(same if same[:1] in (["run"], ["undo"]) else ["run", summary.input])]
     if not summary.results_file:
         return "When there is space, to write the results", [_PROGRAM, "results", summary.run_dir]
-    for why, words in (("To try those again", open_words), ("After correcting those", ("invalid", "conflict"))):
+    again = {"To try those again": ("failed", "unknown"), "After correcting those": ("invalid", "conflict")}
+    for why, words in again.items():
         if found := [word for word in words if counts.get(word)]:
             return why, [_PROGRAM, "run", summary.results_file, "--only", ",".join(found)]
     return "To read every order back", [_PROGRAM, "verify", summary.run_dir]
