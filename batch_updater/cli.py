@@ -81,9 +81,11 @@ def verify(run: Path, as_json: bool, **options: Any) -> int:
 
     def work() -> int:
         from batch_updater import console
+        from batch_updater.log import log_to_stderr
 
         settings, manners = _settings_of({**options, "as_json": as_json})
-        return console.verify(run, settings, manners)
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return console.verify(run, settings, manners)
 
     return _telling(work, as_json=as_json, subject=run)
 
@@ -101,9 +103,11 @@ def undo(run: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
 
     def work() -> int:
         from batch_updater import console
+        from batch_updater.log import log_to_stderr
 
         settings, manners = _settings_of({**options, "as_json": as_json})
-        return console.undo(run, settings, manners, dry_run=dry_run)
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return console.undo(run, settings, manners, dry_run=dry_run)
 
     return _telling(work, as_json=as_json, subject=run)
 
@@ -229,6 +233,22 @@ def demo(rows: int, folder: Path | None) -> int:
     return run_demo(rows, folder, click.echo)
 
 
+@commands.command(name="help")
+@click.argument("topic", required=False, metavar="[TOPIC]")
+def help_(topic: str | None) -> int:
+    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
+    from batch_updater.help import TOPICS, contents, page, render_page
+    from batch_updater.terminal import look
+
+    if topic is None:
+        click.echo(contents())
+    elif topic in TOPICS:
+        click.echo(render_page(page(topic), look(sys.stdout)))
+    else:
+        raise click.UsageError(f"There is no topic {topic!r}; there are {', '.join(TOPICS)}.")
+    return ExitCode.DONE
+
+
 def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     """Split what was typed into the run's settings and the manners of talking about it. Raises SettingsError."""
     from batch_updater.console import Manners
@@ -237,6 +257,7 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     names = ("yes", "as_json", "quiet", "no_color")
     manners = Manners(
         **{name: bool(options.pop(name)) for name in names if name in options},
+        verbosity=options.pop("verbose", 0),
         command=("batch-updater", *sys.argv[1:]),
     )
     config, profile = options.pop("config"), options.pop("profile")
@@ -257,9 +278,11 @@ def _telling(work: Callable[[], int], *, as_json: bool, subject: Path) -> int:
 def _run(*, file: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
     def work() -> int:
         from batch_updater.console import run_sheet, try_sheet
+        from batch_updater.log import log_to_stderr
 
         settings, manners = _settings_of({**options, "as_json": as_json})
-        return (try_sheet if dry_run else run_sheet)(file, settings, manners)
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return (try_sheet if dry_run else run_sheet)(file, settings, manners)
 
     return _telling(work, as_json=as_json, subject=file)
 

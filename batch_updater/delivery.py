@@ -1,6 +1,7 @@
 """One row's way to its end: compare, send, try again, read back. Every request of a run leaves from here."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Protocol
 from batch_updater.api.pace import Pacer
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import BatchUpdaterError, CredentialsError, StoppedError
+from batch_updater.log import event
 from batch_updater.models import (
     Answer,
     Counters,
@@ -21,6 +23,7 @@ from batch_updater.models import (
     StatusUpdate,
     Verdict,
 )
+from batch_updater.watch import PaceWatch
 
 RENEWALS = 2
 CANNOT_READ = frozenset({403, 404, 405})
@@ -58,11 +61,14 @@ class Control:
     def stop(self) -> None:
         """Send nothing that is not under way yet; what is under way has the drain time."""
         if not self.stopping.is_set():
+            event("stop", logging.WARNING, seconds=self._drain_seconds)
             self.drain_until = time.monotonic() + self._drain_seconds
             self.stopping.set()
 
     def fail(self, error: BatchUpdaterError) -> None:
         """Stop for this reason."""
+        if self.failure is None:
+            event("failure", logging.ERROR, reason=error.message)
         self.failure = self.failure or error
         self.stop()
 
@@ -85,6 +91,7 @@ class _Way:
     previous: str | None = None  # the order's status before, when it was read
     doubtful: bool = False  # an attempt may have been applied although nobody said so
     sent_at: float | None = None
+    last: Answer | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -111,6 +118,7 @@ class Delivery:
     ) -> None:
         self._client, self._pacer, self._control, self._counters, self._keep = client, pacer, control, counters, keep
         self._retries, self._compare, self._sequenced, self._names = retries, compare, sequenced, names
+        self.watch = PaceWatch(pacer)
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
         """Send a claimed row until it has ended, or the run stops."""
@@ -256,6 +264,7 @@ class Delivery:
             if not await self._note_attempts(way):
                 return STOPPED
             self._counters.retried += 1
+            _log_retry(way)
             return await self._attempt(way, request)
 
         return await attempt_again(again, first, lambda: self._exhausted(way), self._control.sleep)
@@ -283,6 +292,9 @@ class Delivery:
             self._counters.in_flight -= 1
         self._counters.throttled += answer.told
         self._pacer.answered(answer)
+        self.watch.look(answer.code, way.update.row)
+        event("answer", logging.DEBUG, row=way.update.row, reason=answer.code, http_status=answer.http_status)
+        way.last = answer
         way.tried += not self._pacer.outage_for
         return answer
 
@@ -326,6 +338,14 @@ def already_set(update: StatusUpdate) -> RowOutcome:
     return RowOutcome(
         update.row, State.ENDED, Result.UNCHANGED, "already_set", detail, 200, previous_status_id=update.status_id
     )
+
+
+def _log_retry(way: _Way) -> None:
+    if way.last is not None:
+        event(
+            "retry", row=way.update.row, order_id=way.update.order_id, attempt=way.tried + 1, reason=way.last.code,
+            http_status=way.last.http_status, detail=way.last.detail,
+        )  # fmt: skip
 
 
 Request = Callable[[_Way], Awaitable[Answer]]

@@ -182,6 +182,30 @@ class ResultRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Rows that are not done for the same reason: what it means, what to do, the first rows with their details."""
+
+    result: Result
+    code: str
+    rows: int
+    says: str
+    what_to_do: str
+    examples: tuple[tuple[int, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The group as `summary.json` has it."""
+        row, detail = self.examples[0]
+        return {
+            "result": self.result.value,
+            "code": self.code,
+            "rows": self.rows,
+            "example_row": row,
+            "example_detail": detail,
+            "what_to_do": self.what_to_do,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """The outcome of a run, as `summary.json` has it. Times are ISO 8601 UTC, `seconds` wall time of this start.
 
@@ -205,6 +229,8 @@ class RunSummary:
     results_file: str
     reason: str = ""
     notes: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    report_file: str = ""
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def results(self) -> Any:
@@ -234,4 +260,6 @@ class RunSummary:
             "results_file": self.results_file,
             "reason": self.reason,
             "notes": list(self.notes),
+            "reasons": [reason.to_dict() for reason in self.reasons],
+            "report_file": self.report_file,
         }
