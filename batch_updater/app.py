@@ -30,9 +30,8 @@ from batch_updater.folder import (
     runs_place,
 )
 from batch_updater.inputs.columns import Columns, find_columns
+from batch_updater.inputs.options import READING, read_options
 from batch_updater.inputs.source import (
-    EXCEL,
-    ReadOptions,
     Source,
     check_file,
     dataframe_to_csv,
@@ -75,7 +74,7 @@ class Run:
         """Where the result file goes: `--output`, else the run folder (Excel in, Excel out)."""
         if self.facts.get("output"):
             return Path(self.facts["output"])
-        suffix = ".xlsx" if self.source.path.suffix.lower() in EXCEL else ".csv"
+        suffix = ".xlsx" if self.source.is_excel else ".csv"
         return self.folder.path / f"results{suffix}"
 
 
@@ -96,7 +95,7 @@ def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None
     place, name = runs_place(file, settings.runs_dir), file.name
     with locked(place, name):
         run = None
-        if not settings.restart and file != STDIN:
+        if not settings.restart and file.is_file():
             run = _pick_up(file, place, settings, _choices(settings, tenant))
         if run is None:
             if settings.output and settings.output.exists() and not settings.overwrite:
@@ -126,13 +125,9 @@ def reopen_run(folder: RunFolder) -> Iterator[Run]:
     with Journal.open(folder.journal_path) as journal:
         facts = journal.meta()
         settings = Settings(**facts["reading"], compare=facts["compare"])
-        source = open_source(folder.input_path, _read_options(settings))
+        source = open_source(folder.input_path, read_options(settings))
         columns = _find_columns(source, settings)
         yield Run(folder, source, columns, journal, read_plan(journal), facts, resumed=True)
-
-
-def _read_options(settings: Settings) -> ReadOptions:
-    return ReadOptions(settings.sheet, settings.encoding, settings.delimiter, settings.only)
 
 
 def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:
@@ -147,21 +142,21 @@ def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:
 
 
 def _reading(settings: Settings) -> dict[str, Any]:
-    names = {"order_column", "status_column", "expect_column", "sheet", "encoding", "delimiter", "only"}
-    return settings.model_dump(mode="json", include=names)
+    return settings.model_dump(mode="json", include=set(READING))
 
 
 def _find_columns(source: Source, settings: Settings) -> Columns:
     return find_columns(
-        source.header, settings.order_column, settings.status_column, settings.expect_column, compares=settings.compares
-    )
+        source.header, settings.order_column, settings.status_column, settings.expect_column,
+        compares=settings.compares, hidden=source.hidden_columns,
+    )  # fmt: skip
 
 
 def _plan_into(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Run:
     journal: Journal | None = None
     try:
         sha256 = freeze(file, folder)
-        source = open_source(folder.input_path, _read_options(settings), shown_as=file)
+        source = open_source(folder.input_path, read_options(settings), shown_as=file)
         columns = _find_columns(source, settings)
         journal = Journal.create(folder.journal_path)
         judge = judge or Rules(columns.order, columns.status, columns.expect, tenant.book).judge
@@ -217,7 +212,7 @@ def _pick_up(file: Path, place: Path, settings: Settings, choices: dict[str, Any
         )
     journal = Journal.open(folder.journal_path)
     try:
-        source = open_source(folder.input_path, _read_options(settings), shown_as=file)
+        source = open_source(folder.input_path, read_options(settings), shown_as=file)
         columns = _find_columns(source, settings)
         if settings.output:
             _may_replace(settings, facts)
@@ -339,7 +334,8 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
         started_at=iso(run.started), ended_at=iso(ended), exit_code=int(code), resumable=is_open,
         rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
         requests=requests, seconds=seconds, rows_per_second=round(counters.ended / seconds, 1),
-        run_dir=str(run.folder.path), results_file=str(path), reason=reason, frame=lambda: read_results(path),
+        run_dir=str(run.folder.path), results_file=str(path), reason=reason, notes=run.source.notes,
+        frame=lambda: read_results(path),
     )  # fmt: skip
     run.folder.write_summary(summary.to_dict())
     run.journal.set_meta({"phase": "stopped" if is_open else "finished"})
@@ -387,5 +383,5 @@ def trial_summary(run: Run) -> dict[str, Any]:
     return {
         "schema": 1, "run_id": None, "input": run.facts["input"], "base_url": run.facts["base_url"], "exit_code": 0,
         "resumable": False, "rows": plan.rows, "results": {word: n for word, n in counts.items() if n},
-        "codes": run.journal.count("code", "code <> ''"), "statuses": plan.statuses,
+        "codes": run.journal.count("code", "code <> ''"), "statuses": plan.statuses, "notes": run.source.notes,
     }  # fmt: skip

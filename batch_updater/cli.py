@@ -31,6 +31,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only visible one]"),
     click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
     click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
+    click.option("--header-row", type=int, metavar="N", help="Row of the column headers.  [found by itself]"),
+    click.option("--include-hidden", is_flag=True, default=None, help="Hidden and filtered rows are sent as well."),
+    click.option("--max-cells", type=int, metavar="N", help="Refuse an Excel sheet of more cells.  [25000000]"),
+    click.option("--where", multiple=True, metavar="COLUMN=VALUE",
+                 help="Take only rows with this value; repeatable. One column: any of them; several columns: all."),
+    click.option("--rows", metavar="N-M", help="Take only these rows, e.g. 2-500 or 2-500,700."),
+    click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
     click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
     click.option("--on-conflict", type=CONFLICTS,
                  help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
@@ -151,6 +158,7 @@ def _run(*, as_json: bool, file: Path, config: Path | None, profile: str | None,
     from batch_updater.settings import load_settings
 
     flags = {name: options.pop(name) for name in ("yes", "dry_run", "quiet", "no_color")}
+    options["where"] = options["where"] or None
     try:
         settings = load_settings(options, config=config, profile=profile)
         return _run_checked(file, settings, as_json=as_json, **flags)
@@ -227,7 +235,7 @@ def _show_plan(opened: "Run", file: Path, settings: "Settings", tenant: "Tenant"
         )
     text = describe(
         opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=tenant,
-        settings=settings,
+        settings=settings, notes=opened.source.notes,
     )  # fmt: skip
     click.echo(text, err=err)
 

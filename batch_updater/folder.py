@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,8 +91,10 @@ def freeze(file: Path, folder: RunFolder, suffix: str = "") -> str:
     try:
         before = file.stat()
         with file.open("rb") as stream:
-            digest = _copy(stream, folder.path / f"input{file.suffix.lower()}")
+            digest = _copy(stream, folder.path / f"input{file.suffix.lower() or '.csv'}")
         after = file.stat()
+        if not stat.S_ISREG(after.st_mode):
+            return digest  # a named pipe changes by being read
     except OSError as error:
         raise InputError(f"{file} can't be read: {error.strerror}.", "check the name and its permissions") from None
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):

@@ -1,6 +1,6 @@
 """The words of the program as frozen types. Standard library only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -43,12 +43,19 @@ class Verdict(StrEnum):
     STOP = "stop"
 
 
+WHOLE_ROW = -1
+
+
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text."""
+    """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text.
+
+    `flaws` is what the reader saw wrong: position of the cell -> code and sentence; WHOLE_ROW stands for the row.
+    """
 
     number: int
     cells: tuple[str, ...]
+    flaws: Mapping[int, tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,7 @@ class RunSummary:
     run_dir: str
     results_file: str
     reason: str = ""
+    notes: list[str] = field(default_factory=list)
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def results(self) -> Any:
@@ -193,4 +201,5 @@ class RunSummary:
             "run_dir": self.run_dir,
             "results_file": self.results_file,
             "reason": self.reason,
+            "notes": self.notes,
         }

@@ -2,13 +2,16 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.models import WHOLE_ROW, RejectedRow, SourceRow, StatusUpdate
 from batch_updater.statuses import StatusBook, UnknownStatusError
 
 _SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
+ORDER_IS_STATUS = "order_is_status"
+ROWS_THAT_TELL = 20
 _MISSING = {"na", "n/a", "nan", "null", "none", "-", "#n/a", "nil"}
 
 
@@ -65,6 +68,8 @@ class Rules:
 
     def judge(self, row: SourceRow) -> StatusUpdate | RejectedRow:
         """A usable update, or why there is none."""
+        if row.flaws and (flaw := self._flaw(row.flaws)):
+            return RejectedRow(row.number, *flaw)
         order_text, status_text = row.cells[self.order], row.cells[self.status]
         for name, text in (("order id", order_text), ("status", status_text)):
             if not text.strip(_BLANKS):
@@ -73,6 +78,9 @@ class Rules:
         if order_id is None:
             return RejectedRow(row.number, "bad_order_id", f"order id {why_not_an_id(order_text)}")
         expect_text = "" if self.expect is None else row.cells[self.expect]
+        if self.book is not None and order_id in self.book.names:
+            name = self.book.names[order_id]
+            return RejectedRow(row.number, ORDER_IS_STATUS, f"order id {order_id} is the id of the status '{name}'")
         try:
             status_id = self._status(status_text)
             expected_id = self._status(expect_text) if expect_text.strip(_BLANKS) else ""
@@ -80,6 +88,16 @@ class Rules:
             return RejectedRow(row.number, error.code, error.detail)
         tidied = order_id != order_text or (status_id != status_text and status_id in status_text.lower())
         return StatusUpdate(row.number, order_id, status_id, tidied, expected_id)
+
+    def _flaw(self, flaws: Mapping[int, tuple[str, str]]) -> tuple[str, str] | None:
+        """What the reader saw wrong with the row or with a cell that matters; other cells may be as they like."""
+        if WHOLE_ROW in flaws:
+            return flaws[WHOLE_ROW]
+        for name, place in (("order id", self.order), ("status", self.status), ("expected status", self.expect)):
+            if place is not None and place in flaws:
+                code, detail = flaws[place]
+                return code, f"{name}: {detail}"
+        return None
 
     def _status(self, text: str) -> str:
         status_id = normalise_id(text)
@@ -97,6 +115,22 @@ class Rules:
         if is_name(text):
             raise _BadStatusError("unknown_status", f"'{shown(text)}' is a name, and names can't be looked up now")
         raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}")
+
+
+def swapped(judged: Sequence[StatusUpdate | RejectedRow]) -> str:
+    """How the first rows of a sheet show that orders and statuses stand in each other's columns; empty if not.
+
+    With the service's statuses known, most orders are statuses. Without them, many rows name few orders, and each
+    row a status of its own: no tenant has so many.
+    """
+    wrong = [found for found in judged if isinstance(found, RejectedRow) and found.code == ORDER_IS_STATUS]
+    if len(wrong) * 2 > len(judged):
+        return f"row {wrong[0].row} and {len(wrong) - 1:,} more have a status as their order"
+    updates = [found for found in judged if isinstance(found, StatusUpdate)]
+    orders, statuses = {update.order_id for update in updates}, {update.status_id for update in updates}
+    if len(updates) >= ROWS_THAT_TELL and len(statuses) == len(updates) and len(orders) * 5 <= len(updates):
+        return f"{len(updates):,} rows name {len(orders)} different orders and {len(statuses):,} different statuses"
+    return ""
 
 
 class _BadStatusError(Exception):

@@ -1,6 +1,7 @@
 """Which column is which. Pure."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from batch_updater.errors import InputError
@@ -12,6 +13,10 @@ _RESULT = (
     "result", "resulthttpstatus", "resultcode", "resultdetail", "resultattempts", "resultorderid", "resultstatusid",
     "resultstatusname", "resultpreviousstatusid", "resultrow", "resultsentat", "resultdurationms", "resultrunid",
 )  # fmt: skip
+
+_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_NUMBER = re.compile(r"[0-9]{9,}")
+HEADER_WITHIN = 30  # rows; a title block is not longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,30 @@ class Columns:
 def plain(name: str) -> str:
     """A header without case, blanks, `_` and `-`."""
     return "".join(c for c in name.casefold() if c not in " _-\u00a0\t")
+
+
+def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_column: str | None) -> int | None:
+    """Index of the first row that names an order and a status column, or None.
+
+    Rows above it must look like titles: fewer filled cells than the header, and no id among them.
+    """
+    wanted_order = {plain(order_column)} if order_column else set(_ORDER)
+    wanted_status = {plain(status_column)} if status_column else set(_STATUS)
+    most = 0
+    for index, row in enumerate(rows[:HEADER_WITHIN]):
+        filled = [cell for cell in row if cell.strip()]
+        names = {plain(cell.strip()) for cell in filled}
+        if names & wanted_order and names & wanted_status and len(names) > 1:
+            return index if most < len(filled) else None
+        if looks_like_data(filled):
+            return None
+        most = max(most, len(filled))
+    return None
+
+
+def looks_like_data(cells: Sequence[str]) -> bool:
+    """Whether a row that should be a header holds an id or a long number."""
+    return any(_ID.search(cell) or _NUMBER.fullmatch(cell.strip()) for cell in cells)
 
 
 def result_free(header: Sequence[str]) -> list[int]:
@@ -51,10 +80,12 @@ def find_columns(
     expect_column: str | None = None,
     *,
     compares: bool = False,
+    hidden: Collection[int] = (),
 ) -> Columns:
     """Find the columns by the names given, else by alias. Raises InputError, naming headers and option.
 
-    The column of expected statuses is optional, and looked for only when orders are compared.
+    The column of expected statuses is optional, and looked for only when orders are compared. A column whose
+    position is in `hidden` can't be used: nobody has seen what would be sent.
     """
     order = _find(header, order_column, _ORDER, "order", "--order-column")
     status = _find(header, status_column, _STATUS, "status", "--status-column")
@@ -65,11 +96,14 @@ def find_columns(
         expect = _find(header, expect_column, _EXPECT, "expected status", "--expect-column")
     if expect in {order, status}:
         raise InputError(f"Column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
+    for place in (order, status, expect):
+        if place is not None and place in hidden:
+            raise InputError(f"Column {header[place]!r} is hidden in the sheet.", "show it, or use --include-hidden")
     return Columns(order, status, header[order], header[status], expect, "" if expect is None else header[expect])
 
 
 def _find(header: Sequence[str], chosen: str | None, aliases: Sequence[str], what: str, option: str) -> int:
-    names = [plain(name) for name in header]
+    names = [plain(name.strip()) for name in header]
     for wanted in [plain(chosen)] if chosen is not None else aliases:
         if names.count(wanted) > 1:
             raise InputError(f"Two columns are called {chosen or wanted!r}.", "give each column its own header")
