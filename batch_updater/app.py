@@ -148,7 +148,7 @@ def _reading(settings: Settings) -> dict[str, Any]:
 def _find_columns(source: Source, settings: Settings) -> Columns:
     return find_columns(
         source.header, settings.order_column, settings.status_column, settings.expect_column,
-        compares=settings.compares, hidden=source.hidden_columns,
+        compares=settings.compares, hidden=source.hidden_columns, name=source.name,
     )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def _plan_into(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant
         columns = _find_columns(source, settings)
         journal = Journal.create(folder.journal_path)
         judge = judge or Rules(columns.order, columns.status, columns.expect, tenant.book).judge
-        make_plan(source.rows(), judge, journal, settings.on_conflict)
+        make_plan(source.rows(), judge, journal, settings.on_conflict, name=file)
         _refuse_names(file, journal, tenant)
         _refuse_if_strict(file, journal, settings)
         facts = {

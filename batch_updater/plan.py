@@ -35,7 +35,9 @@ class Plan:
 Judge = Callable[[SourceRow], StatusUpdate | RejectedRow]
 
 
-def make_plan(rows: Iterable[SourceRow], judge: Judge, journal: Journal, on_conflict: str) -> None:
+def make_plan(
+    rows: Iterable[SourceRow], judge: Judge, journal: Journal, on_conflict: str, *, name: object = "the sheet"
+) -> None:
     """Judge every row and write the plan into the journal. Memory does not grow with the rows.
 
     Raises InputError when the columns of orders and statuses have plainly been swapped.
@@ -45,7 +47,7 @@ def make_plan(rows: Iterable[SourceRow], judge: Judge, journal: Journal, on_conf
     while block := list(islice(stream, BLOCK)):
         judged = list(map(judge, block))
         if first and (how := swapped(judged)):
-            raise InputError(f"The columns look swapped: {how}.", "correct --order-column and --status-column")
+            raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
         first = False
         journal.add(judged)
     journal.settle_repeats(on_conflict)

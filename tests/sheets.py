@@ -209,12 +209,16 @@ def outcome(path: Path, book: StatusBook | None = None, **options: Any) -> list[
     try:
         source = read(path, **options)
         columns = find_columns(
-            source.header, options.get("order_column"), options.get("status_column"), hidden=source.hidden_columns
+            source.header,
+            options.get("order_column"),
+            options.get("status_column"),
+            hidden=source.hidden_columns,
+            name=source.name,
         )
         judge = Rules(columns.order, columns.status, book=book).judge
         judged = [judge(row) for row in source.rows()]
     except InputError as error:
-        assert str(path.name) in error.message or "Column" in error.message or "column" in error.message, error
+        assert str(path.name) in error.message, error
         assert error.hint, error
         return f"{error.message} | {error.hint}"
     return [f"{f.row} {f.code}: {f.detail}" if isinstance(f, RejectedRow) else f"{f.row} ok" for f in judged]

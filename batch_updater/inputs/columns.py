@@ -81,33 +81,39 @@ def find_columns(
     *,
     compares: bool = False,
     hidden: Collection[int] = (),
+    name: object = "the sheet",
 ) -> Columns:
-    """Find the columns by the names given, else by alias. Raises InputError, naming headers and option.
+    """Find the columns by the names given, else by alias. Raises InputError, naming sheet, headers and option.
 
     The column of expected statuses is optional, and looked for only when orders are compared. A column whose
     position is in `hidden` can't be used: nobody has seen what would be sent.
     """
-    order = _find(header, order_column, _ORDER, "order", "--order-column")
-    status = _find(header, status_column, _STATUS, "status", "--status-column")
+    order = _find(name, header, order_column, _ORDER, "order", "--order-column")
+    status = _find(name, header, status_column, _STATUS, "status", "--status-column")
     if order == status:
-        raise InputError(f"Column {header[order]!r} can't be both.", "choose --order-column and --status-column")
+        raise InputError(
+            f"{name}: column {header[order]!r} can't be both.", "choose --order-column and --status-column"
+        )
     expect = None
-    if expect_column or (compares and any(plain(name) in _EXPECT for name in header)):
-        expect = _find(header, expect_column, _EXPECT, "expected status", "--expect-column")
+    if expect_column or (compares and any(plain(title) in _EXPECT for title in header)):
+        expect = _find(name, header, expect_column, _EXPECT, "expected status", "--expect-column")
     if expect in {order, status}:
-        raise InputError(f"Column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
+        raise InputError(f"{name}: column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
     for place in (order, status, expect):
         if place is not None and place in hidden:
-            raise InputError(f"Column {header[place]!r} is hidden in the sheet.", "show it, or use --include-hidden")
+            raise InputError(f"{name}: column {header[place]!r} is hidden.", "show it, or use --include-hidden")
     return Columns(order, status, header[order], header[status], expect, "" if expect is None else header[expect])
 
 
-def _find(header: Sequence[str], chosen: str | None, aliases: Sequence[str], what: str, option: str) -> int:
-    names = [plain(name.strip()) for name in header]
+def _find(
+    name: object, header: Sequence[str], chosen: str | None, aliases: Sequence[str], what: str, option: str
+) -> int:
+    names = [plain(title.strip()) for title in header]
     for wanted in [plain(chosen)] if chosen is not None else aliases:
         if names.count(wanted) > 1:
-            raise InputError(f"Two columns are called {chosen or wanted!r}.", "give each column its own header")
+            raise InputError(f"{name}: two columns are called {chosen or wanted!r}.", "give each its own header")
         if wanted in names:
             return names.index(wanted)
-    there = ", ".join(repr(name) for name in header)
-    raise InputError(f"No {what} column{f' {chosen!r}' if chosen else ''}; the headers are {there}.", f"use {option}")
+    there = ", ".join(repr(title) for title in header)
+    which = f" {chosen!r}" if chosen else ""
+    raise InputError(f"{name}: no {what} column{which}; the headers are {there}.", f"use {option}, or --header-row")

@@ -30,7 +30,7 @@ def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
     with open_file() as stream:
         start = stream.read(4096)
     marked = next((encoding for mark, encoding in _BOMS if start.startswith(mark)), None)
-    encoding = _known(chosen) if chosen else marked or "utf-8"
+    encoding = _known(chosen, name) if chosen else marked or "utf-8"
     if marked and chosen:
         family = codecs.lookup(marked).name.removesuffix("-sig")[:6]
         if not codecs.lookup(chosen).name.startswith(family):
@@ -47,20 +47,24 @@ def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
     return encoding
 
 
-def _known(chosen: str) -> str:
+def _known(chosen: str, name: Path) -> str:
     try:
         found = codecs.lookup(chosen)
         "".encode(chosen)  # refuses codecs such as rot13 and hex, which are no text encodings
     except LookupError:
-        raise InputError(f"There is no text encoding {chosen!r}.", "use --encoding cp1254, cp1252 or utf-8") from None
+        raise InputError(
+            f"{name} can't be read as {chosen!r}: there is no such text encoding.",
+            "use --encoding cp1254, cp1252 or utf-8",
+        ) from None
     return found.name
 
 
 def _wide(start: bytes) -> str | None:
-    half = len(start) // 2
-    if half and start[1::2].count(0) > 0.4 * half:
+    enough = 0.4 * (len(start) // 2)
+    low, high = start[::2].count(0), start[1::2].count(0)
+    if high > enough > low:
         return "utf-16-le"
-    return "utf-16-be" if half and start[::2].count(0) > 0.4 * half else None
+    return "utf-16-be" if low > enough > high else None
 
 
 def _decode_all(open_file: Opener, name: Path, encoding: str) -> None:
