@@ -31,6 +31,15 @@ class Columns:
     expect_header: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A column that is looked for: what it holds, the option that names it, headers that tell it (`plain`)."""
+
+    what: str
+    option: str
+    aliases: Sequence[str]
+
+
 def plain(name: str) -> str:
     """A header without case, blanks, `_` and `-`."""
     return "".join(c for c in name.casefold() if c not in " _-\u00a0\t")
@@ -88,15 +97,15 @@ def find_columns(
     The column of expected statuses is optional, and looked for only when orders are compared. A column whose
     position is in `hidden` can't be used: nobody has seen what would be sent.
     """
-    order = _find(name, header, order_column, _ORDER, "order", "--order-column")
-    status = _find(name, header, status_column, _STATUS, "status", "--status-column")
+    order = _find(name, header, order_column, _Sought("order", "--order-column", _ORDER))
+    status = _find(name, header, status_column, _Sought("status", "--status-column", _STATUS))
     if order == status:
         raise InputError(
             f"{name}: column {header[order]!r} can't be both.", "choose --order-column and --status-column"
         )
     expect = None
     if expect_column or (compares and any(plain(title) in _EXPECT for title in header)):
-        expect = _find(name, header, expect_column, _EXPECT, "expected status", "--expect-column")
+        expect = _find(name, header, expect_column, _Sought("expected status", "--expect-column", _EXPECT))
     if expect in {order, status}:
         raise InputError(f"{name}: column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
     for place in (order, status, expect):
@@ -105,15 +114,13 @@ def find_columns(
     return Columns(order, status, header[order], header[status], expect, "" if expect is None else header[expect])
 
 
-def _find(
-    name: object, header: Sequence[str], chosen: str | None, aliases: Sequence[str], what: str, option: str
-) -> int:
+def _find(name: object, header: Sequence[str], chosen: str | None, sought: _Sought) -> int:
     names = [plain(title.strip()) for title in header]
-    for wanted in [plain(chosen)] if chosen is not None else aliases:
+    for wanted in [plain(chosen)] if chosen is not None else sought.aliases:
         if names.count(wanted) > 1:
             raise InputError(f"{name}: two columns are called {chosen or wanted!r}.", "give each its own header")
         if wanted in names:
             return names.index(wanted)
     there = ", ".join(repr(title) for title in header)
     which = f" {chosen!r}" if chosen else ""
-    raise InputError(f"{name}: no {what} column{which}; the headers are {there}.", f"use {option}, or --header-row")
+    raise InputError(f"{name}: no {sought.what} column{which}; the headers are {there}.", f"use {sought.option}")

@@ -34,8 +34,8 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str] | str]] = {
     "cp1254 chosen": (f"{H},x\n{ROW_A},İğdır\n".encode("cp1254"), {"encoding": "cp1254"}, ["2 ok"]),
     "cut in a letter": (f"{H},x\n{ROW_A},".encode() + b"\xc3", {}, "is not UTF-8"),
     "wrong encoding chosen": (b"order_id,status_id\n\x81,x\n", {"encoding": "cp1252"}, "is not text in cp1252"),
-    "no such encoding": (f"{H}\n{ROW_A}\n", {"encoding": "klingon"}, "no text encoding 'klingon'"),
-    "no text encoding": (f"{H}\n{ROW_A}\n", {"encoding": "rot13"}, "no text encoding 'rot13'"),
+    "no such encoding": (f"{H}\n{ROW_A}\n", {"encoding": "klingon"}, "as 'klingon': there is no such text encoding"),
+    "no text encoding": (f"{H}\n{ROW_A}\n", {"encoding": "rot13"}, "as 'rot13': there is no such text encoding"),
     "BOM against option": (f"\ufeff{H}\n{ROW_A}\n", {"encoding": "cp1254"}, "starts with the mark of utf-8"),
     "BOM and utf-8 chosen": (f"\ufeff{H}\n{ROW_A}\n", {"encoding": "UTF8"}, ["2 ok"]),
     # delimiters
