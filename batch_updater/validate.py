@@ -12,7 +12,7 @@ _SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
 ORDER_IS_STATUS = "order_is_status"
 ROWS_THAT_TELL = 20
-_MISSING = {"na", "n/a", "nan", "null", "none", "-", "#n/a", "nil"}
+_MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
 
 
 def normalise_id(text: str) -> str | None:

@@ -47,7 +47,7 @@ class ExcelTable(Table):
 
     def records(self) -> Generator[Record]:
         """Number, cells as they are seen, and flaws of each row that is not hidden."""
-        with readable(self._name), python_calamine.CalamineWorkbook.from_path(self._path) as book:
+        with readable(self._name), _opened(self._path) as book:
             sheet = book.get_sheet_by_name(self._sheet)
             left = [""] * (sheet.start or (0, 0))[1]
             merges = merged(sheet.merged_cell_ranges or [])
@@ -82,6 +82,17 @@ def readable(name: Path) -> Iterator[None]:
             f"{name} is no readable Excel file ({said[0] if said else 'damaged'}).",
             "open it in Excel and save it again",
         ) from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[python_calamine.CalamineWorkbook]:
+    """The workbook for calamine, which goes by a path's ending, but by the content of a stream."""
+    if path.suffix.lower() in {".xlsx", ".xlsm"}:
+        with python_calamine.CalamineWorkbook.from_path(path) as book:
+            yield book
+        return
+    with path.open("rb") as stream, python_calamine.CalamineWorkbook.from_filelike(stream) as book:
+        yield book
 
 
 def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:

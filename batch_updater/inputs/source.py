@@ -66,8 +66,9 @@ class Source:
         """What a person should know of the rows before they are sent."""
         found = []
         if hidden := self._table.hidden_rows:
-            fate = "are sent as well" if self._hidden_are_sent else "are left out; --include-hidden sends them"
-            found.append(f"{hidden:,} hidden or filtered {'row' if hidden == 1 else 'rows'} {fate}")
+            which = "1 hidden or filtered row is" if hidden == 1 else f"{hidden:,} hidden or filtered rows are"
+            fate = "sent as well" if self._hidden_are_sent else "left out; --include-hidden sends them"
+            found.append(f"{which} {fate}")
         if self._table.hidden_columns:
             names = ", ".join(repr(shown(self.header[place])) for place in sorted(self.hidden_columns))
             found.append(f"hidden columns: {names or len(self._table.hidden_columns)}")
@@ -110,7 +111,7 @@ class Source:
         if self.left_out:
             raise InputError(f"{name}: no row is chosen by {self.selection}.", "correct --only, --where or --rows")
         if hidden := self._table.hidden_rows:
-            raise InputError(f"{name}: all {hidden:,} rows are hidden.", "show them, or use --include-hidden")
+            raise InputError(f"{name}: all rows are hidden ({hidden:,}).", "show them, or use --include-hidden")
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
 
 
