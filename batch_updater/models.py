@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from batch_updater.errors import BatchUpdaterError
 
@@ -46,8 +46,7 @@ class Verdict(StrEnum):
 WHOLE_ROW = -1
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(NamedTuple):  # a tuple is made in half the time of a frozen dataclass, millions of times
     """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text.
 
     `flaws` is what the reader saw wrong: position of the cell -> code and sentence; WHOLE_ROW stands for the row.
@@ -58,8 +57,7 @@ class SourceRow:
     flaws: Mapping[int, tuple[str, str]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StatusUpdate:
+class StatusUpdate(NamedTuple):
     """A usable row: this order shall get this status. All ids are lower-case hyphenated UUIDs.
 
     `expected_id` is the status that the order must have now for the update to be sent; empty for any.

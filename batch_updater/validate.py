@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batch_updater.models import WHOLE_ROW, RejectedRow, SourceRow, StatusUpdate
 from batch_updater.statuses import StatusBook, UnknownStatusError
@@ -12,6 +12,7 @@ _SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
 ORDER_IS_STATUS = "order_is_status"
 ROWS_THAT_TELL = 20
+MOST_SEEN = 10_000
 _MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
 
 
@@ -21,6 +22,8 @@ def normalise_id(text: str) -> str | None:
     Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are taken off;
     nothing within the id is ever changed.
     """
+    if _SHAPE.fullmatch(text):
+        return text
     bare = text.strip(_BLANKS)
     if not bare.isascii():
         return None
@@ -91,15 +94,16 @@ class Rules:
     status: int
     expect: int | None = None
     book: StatusBook | None = None
+    _seen: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # statuses: few texts, many rows
 
     def judge(self, row: SourceRow) -> StatusUpdate | RejectedRow:
         """A usable update, or why there is none."""
         if row.flaws and (flaw := self._flaw(row.flaws)):
             return RejectedRow(row.number, *flaw)
         order_text, status_text = row.cells[self.order], row.cells[self.status]
-        for name, text in (("order id", order_text), ("status", status_text)):
-            if not text.strip(_BLANKS):
-                return RejectedRow(row.number, "missing_value", f"the {name} is empty")
+        if not order_text.strip(_BLANKS) or not status_text.strip(_BLANKS):
+            name = "status" if order_text.strip(_BLANKS) else "order id"
+            return RejectedRow(row.number, "missing_value", f"the {name} is empty")
         order_id = normalise_id(order_text)
         if order_id is None:
             return RejectedRow(row.number, "bad_order_id", f"order id {why_not_an_id(order_text)}")
@@ -126,6 +130,14 @@ class Rules:
         return None
 
     def _status(self, text: str) -> str:
+        found = self._seen.get(text)
+        if found is None:
+            found = self._find_status(text)
+            if len(self._seen) < MOST_SEEN:
+                self._seen[text] = found
+        return found
+
+    def _find_status(self, text: str) -> str:
         status_id = normalise_id(text)
         try:
             if status_id is not None:

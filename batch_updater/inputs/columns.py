@@ -123,4 +123,6 @@ def _find(name: object, header: Sequence[str], chosen: str | None, sought: _Soug
             return names.index(wanted)
     there = ", ".join(repr(title) for title in header)
     which = f" {chosen!r}" if chosen else ""
-    raise InputError(f"{name}: no {sought.what} column{which}; the headers are {there}.", f"use {sought.option}")
+    raise InputError(
+        f"{name}: no {sought.what} column{which}; the headers are {there}.", f"use {sought.option}, or --header-row"
+    )
