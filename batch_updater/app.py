@@ -356,11 +356,11 @@ def _write_somewhere(path: Path, run: Run, rows: ResultRows) -> Path:
     tries = (path, path.with_stem(f"{path.stem}-{run.folder.run_id}"), run.folder.path / f"results{path.suffix}")
     for place in tries[:-1]:
         try:
-            write_results(place, run.source.header, rows)
+            write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
         except OSError:
             continue
         return place
-    write_results(tries[-1], run.source.header, rows)
+    write_results(tries[-1], run.source.header, rows, run.source.widths, run.source.notes)
     return tries[-1]
 
 
