@@ -42,7 +42,10 @@ class ExcelTable(Table):
                 self._facts = _scan(stream, looks, name, self._sheet, options.max_cells)
         self.hidden_rows = self._facts.hidden_rows
         self.hidden_columns = frozenset(self._facts.hidden_columns)
-        self.widths = tuple(self._facts.widths.get(column) for column in range(self._facts.last_column + 1))
+        stored = self._facts.widths
+        self.widths = tuple(
+            characters(stored[column]) if column in stored else None for column in range(self._facts.last_column + 1)
+        )
         self.description = f"Excel sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
@@ -93,6 +96,11 @@ def _opened(path: Path) -> Iterator[python_calamine.CalamineWorkbook]:
         return
     with path.open("rb") as stream, python_calamine.CalamineWorkbook.from_filelike(stream) as book:
         yield book
+
+
+def characters(stored: float) -> float:
+    """A column's width in characters; the file's own has 5 of 7 pixels of padding (ECMA-376, part 1, 18.3.1.13)."""
+    return round(max(stored - 5 / 7, 0.1), 2) if stored else 0.0
 
 
 def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.errors import InputError
-from batch_updater.inputs.excel import Sheet, choose_sheet, covered, merged
+from batch_updater.inputs.excel import Sheet, characters, choose_sheet, covered, merged
 from batch_updater.inputs.looks import as_seen, as_text, changes_look
 from batch_updater.inputs.options import ReadOptions, Record, Table
 
@@ -28,7 +28,9 @@ class OldExcelTable(Table):
         columns = sheet.colinfo_map
         self.hidden_columns = frozenset(column for column, info in columns.items() if info.hidden)
         self.widths = tuple(
-            (0.0 if columns[column].hidden else columns[column].width / WIDTH_UNITS) if column in columns else None
+            (0.0 if columns[column].hidden else characters(columns[column].width / WIDTH_UNITS))
+            if column in columns
+            else None
             for column in range(sheet.ncols)
         )
         self._merges = merged(

@@ -73,7 +73,8 @@ class Source:
             names = ", ".join(repr(shown(self.header[place])) for place in sorted(self.hidden_columns))
             found.append(f"hidden columns: {names or len(self._table.hidden_columns)}")
         if self.selection:
-            found.append(f"only these rows: {self.selection}")
+            others = f"; {self.left_out:,} others are left out" if self.left_out else ""
+            found.append(f"only these rows: {self.selection}{others}")
         return found
 
     def rows(self) -> Generator[SourceRow]:

@@ -1,4 +1,4 @@
-"""The result file as an Excel workbook that looks like the sheet it came from, with the counts on a sheet of their own."""
+"""The result file as an Excel workbook that looks like its sheet, with the counts on a sheet of their own."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
