@@ -46,12 +46,13 @@ class ExcelTable(Table):
         self.widths = tuple(
             characters(stored[column]) if column in stored else None for column in range(self._facts.last_column + 1)
         )
+        self._loaded: python_calamine.CalamineSheet | None = None
         self.description = f"Excel sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
         """Number, cells as they are seen, and flaws of each row that is not hidden."""
-        with readable(self._name), _opened(self._path) as book:
-            sheet = book.get_sheet_by_name(self._sheet)
+        with readable(self._name):
+            sheet = self._loaded = self._loaded or _load(self._path, self._sheet)
             left = [""] * (sheet.start or (0, 0))[1]
             merges = merged(sheet.merged_cell_ranges or [])
             for row, values in enumerate(sheet.iter_rows()):
@@ -63,6 +64,7 @@ class ExcelTable(Table):
                 if row in merges:
                     flaws = {**(flaws or {}), **covered(merges[row], cells)} or None
                 yield row + 1, cells, flaws
+            self._loaded = None  # who has read to the end needs the memory for something else
 
 
 class Sheet:
@@ -87,15 +89,13 @@ def readable(name: Path) -> Iterator[None]:
         ) from None
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[python_calamine.CalamineWorkbook]:
-    """The workbook for calamine, which goes by a path's ending, but by the content of a stream."""
+def _load(path: Path, sheet: str) -> python_calamine.CalamineSheet:
+    """The values of a sheet. Calamine goes by a path's ending, but by the content of a stream."""
     if path.suffix.lower() in {".xlsx", ".xlsm"}:
         with python_calamine.CalamineWorkbook.from_path(path) as book:
-            yield book
-        return
+            return book.get_sheet_by_name(sheet)
     with path.open("rb") as stream, python_calamine.CalamineWorkbook.from_filelike(stream) as book:
-        yield book
+        return book.get_sheet_by_name(sheet)
 
 
 def characters(stored: float) -> float:
