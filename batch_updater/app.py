@@ -1,233 +1,45 @@
-"""The use cases: plan a sheet, run the plan (or pick it up again), make the results of a run."""
+"""The use cases: send a planned run, make its results, verify it, undo it; the library's `run_batch`."""
 
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from batch_updater.api.auth import Credentials, Secret, Tokens, find_credentials
+from batch_updater.api.auth import Credentials, Secret
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.api.protocol import check_base_url
-from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, ResumeError, SettingsError
-from batch_updater.folder import (
-    STDIN,
-    RunFolder,
-    differences,
-    discard,
-    freeze,
-    locked,
-    new_run,
-    newest_run,
-    runs_place,
-)
-from batch_updater.inputs.columns import Columns, find_columns
-from batch_updater.inputs.options import READING, read_options
-from batch_updater.inputs.source import (
-    Source,
-    check_file,
-    dataframe_to_csv,
-    open_source,
-    read_results,
-)
-from batch_updater.journal import Journal
-from batch_updater.models import RunSummary
-from batch_updater.plan import Judge, Plan, make_plan, read_plan
+from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, SettingsError, StoppedError
+from batch_updater.folder import find_run, locked
+from batch_updater.inputs.source import dataframe_to_csv, read_results
+from batch_updater.models import Counters, RunSummary
+from batch_updater.plan import Judge
+from batch_updater.reconcile import SYMBOLS, UNDO_COLUMNS, judge_undo, write_undo_sheet, write_verification
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
-from batch_updater.runner import Counters, Runner
+from batch_updater.runner import Runner
+from batch_updater.runs import FRAME, Run, open_run, reopen_run
 from batch_updater.settings import Settings, load_settings
-from batch_updater.tenant import Tenant, meet
-from batch_updater.validate import Rules
+from batch_updater.statuses import OrderStatus
+from batch_updater.tenant import Tenant, find_tenant, meet, with_credentials
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RESUMABLE = frozenset({ExitCode.BUG, ExitCode.CREDENTIALS, ExitCode.STOPPED, ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 NOT_DONE = ("failed", "unknown", "invalid", "conflict", "not_sent")
 OnTick = Callable[[Counters, Pacer], None]
 
 
-@dataclass
-class Run:
-    """A planned run: its folder, its journal, what its plan says, and whether it was begun before."""
-
-    folder: RunFolder
-    source: Source
-    columns: Columns
-    journal: Journal
-    plan: Plan
-    facts: dict[str, Any]
-    resumed: bool = False
-    started: float = field(default_factory=time.time)
-
-    @property
-    def results_path(self) -> Path:
-        """Where the result file goes: `--output`, else the run folder (Excel in, Excel out)."""
-        if self.facts.get("output"):
-            return Path(self.facts["output"])
-        suffix = ".xlsx" if self.source.is_excel else ".csv"
-        return self.folder.path / f"results{suffix}"
-
-
-def check_input(file: Path) -> None:
-    """Raise InputError when this can't be a sheet; cheap, to be asked before the service is."""
-    if file != STDIN:
-        check_file(file)
-
-
-@contextlib.contextmanager
-def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Iterator[Run]:
-    """The run for this sheet: its unfinished one picked up again, else a new one, planned and locked.
-
-    Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
-    """
-    check_input(file)
-    started = time.time()
-    place, name = runs_place(file, settings.runs_dir), file.name
-    with locked(place, name):
-        run = None
-        if not settings.restart and file.is_file():
-            run = _pick_up(file, place, settings, _choices(settings, tenant))
-        if run is None:
-            if settings.output and settings.output.exists() and not settings.overwrite:
-                raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
-            run = _plan_into(new_run(place), file, settings, tenant, judge)
-        run.started = started
-        with run.journal:
-            yield run
-
-
-@contextlib.contextmanager
-def open_trial(file: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
-    """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
-    check_input(file)
-    place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
-    try:
-        run = _plan_into(new_run(place), file, settings, tenant)
-        with run.journal:
-            yield run
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def reopen_run(folder: RunFolder) -> Iterator[Run]:
-    """An earlier run, to read. Raises JournalError."""
-    with Journal.open(folder.journal_path) as journal:
-        facts = journal.meta()
-        settings = Settings(**facts["reading"], compare=facts["compare"])
-        source = open_source(folder.input_path, read_options(settings))
-        columns = _find_columns(source, settings)
-        yield Run(folder, source, columns, journal, read_plan(journal), facts, resumed=True)
-
-
-def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:
-    """What must be the same for a run to be picked up again."""
-    return {
-        "base_url": tenant.base_url,
-        "account": tenant.account,
-        "on_conflict": settings.on_conflict,
-        "compare": settings.compares,
-        **_reading(settings),
-    }
-
-
-def _reading(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", include=set(READING))
-
-
-def _find_columns(source: Source, settings: Settings) -> Columns:
-    return find_columns(
-        source.header, settings.order_column, settings.status_column, settings.expect_column,
-        compares=settings.compares, hidden=source.hidden_columns, name=source.name,
-    )  # fmt: skip
-
-
-def _plan_into(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Run:
-    journal: Journal | None = None
-    try:
-        sha256 = freeze(file, folder)
-        source = open_source(folder.input_path, read_options(settings), shown_as=file)
-        columns = _find_columns(source, settings)
-        journal = Journal.create(folder.journal_path)
-        judge = judge or Rules(columns.order, columns.status, columns.expect, tenant.book).judge
-        make_plan(source.rows(), judge, journal, settings.on_conflict, name=file)
-        _refuse_names(file, journal, tenant)
-        _refuse_if_strict(file, journal, settings)
-        facts = {
-            "run_id": folder.run_id, "name": file.name, "input": str(file), "phase": "planned", "sha256": sha256,
-            "output": str(settings.output) if settings.output else None, "reading": _reading(settings),
-            "status_names": dict(tenant.names), **_choices(settings, tenant),
-        }  # fmt: skip
-        journal.seal(facts)
-        return Run(folder, source, columns, journal, read_plan(journal), facts)
-    except BaseException:
-        if journal:
-            journal.close()
-        discard(folder)
-        raise
-
-
-def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:
-    """A sheet with status names is of no use when names can't be looked up."""
-    if tenant.book is None and (found := journal.first("unknown_status")):
-        row, detail = found
-        raise InputError(
-            f"{file}, row {row}: {detail} ({tenant.unchecked}).", "write status ids, or set the token for `plan`"
-        )
-
-
-def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
-    if settings.strict and (problems := journal.problems(1)):
-        row, result, detail = problems[0]
-        raise InputError(
-            f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
-            "see `batch-updater plan` for the others; correct them, or leave out --strict",
-        )
-
-
-def _pick_up(file: Path, place: Path, settings: Settings, choices: dict[str, Any]) -> Run | None:
-    found = newest_run(place, file.name)
-    if found is None or found[1]["phase"] == "finished":
-        return None
-    folder, facts = found
-    trial = Path(tempfile.mkdtemp(prefix="batch-updater-"))
-    try:
-        sha256 = freeze(file, RunFolder(trial))
-    finally:
-        shutil.rmtree(trial, ignore_errors=True)
-    if differ := differences(facts, {"sha256": sha256, **choices}):
-        raise ResumeError(
-            f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:\n  " + "\n  ".join(differ),
-            "repeat the earlier command to finish that run, or add --restart to give it up and start anew",
-        )
-    journal = Journal.open(folder.journal_path)
-    try:
-        source = open_source(folder.input_path, read_options(settings), shown_as=file)
-        columns = _find_columns(source, settings)
-        if settings.output:
-            _may_replace(settings, facts)
-            facts["output"] = str(settings.output)
-            journal.set_meta({"output": facts["output"]})
-        return Run(folder, source, columns, journal, read_plan(journal), facts, resumed=True)
-    except BaseException:
-        journal.close()
-        raise
-
-
-def _may_replace(settings: Settings, facts: dict[str, Any]) -> None:
-    path = settings.output
-    if path and path.exists() and str(path) != facts.get("output") and not settings.overwrite:
-        raise SettingsError(f"{path} exists already.", "add --overwrite, or choose another name")
+def ignore_tick(_counters: Counters, _pacer: Pacer) -> None:
+    """An `on_tick` for those who do not watch."""
 
 
 async def run_batch(
@@ -240,18 +52,20 @@ async def run_batch(
     sent; a run that ended early is told by `exit_code` and `reason` of the summary.
     """
     settings = settings or load_settings({})
-    base_url = check_base_url(settings.base_url or "")
-    credentials = Credentials(token) if token else find_credentials(os.environ)
-    tenant = await meet(base_url, credentials, settings)
+    if token:
+        tenant = with_credentials(check_base_url(settings.base_url or ""), Credentials(token))
+    else:
+        tenant = find_tenant(settings, os.environ)
     with contextlib.ExitStack() as stack:
         if isinstance(source, Path | str):
             file = Path(source)
         else:
-            file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "dataframe.csv"
+            file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / FRAME
             dataframe_to_csv(source, file)
             settings = settings.model_copy(update={"runs_dir": settings.runs_dir or Path("dataframe.runs")})
-        run = stack.enter_context(open_run(file, settings, tenant))
-        return await execute(run, settings, tenant, lambda _counters, _pacer: None, catch_signals=False)
+        opening = open_run(file, settings, tenant)
+        run = await asyncio.to_thread(stack.enter_context, opening)
+        return await execute(run, settings, ignore_tick, catch_signals=False)
 
 
 def run_batch_sync(
@@ -262,36 +76,46 @@ def run_batch_sync(
         return pool.submit(lambda: asyncio.run(run_batch(source, settings, token=token))).result()
 
 
-async def execute(
-    run: Run, settings: Settings, tenant: Tenant, on_tick: OnTick, *, catch_signals: bool = True
-) -> RunSummary:
-    """Send what is open, write the result files, give the summary. Its `exit_code` says how it ended."""
-    counters, code, reason = await _send(run, settings, tenant, on_tick, catch_signals)
-    return finish(run, counters, code, reason)
+async def execute(run: Run, settings: Settings, on_tick: OnTick, *, catch_signals: bool = True) -> RunSummary:
+    """Send what is open, write the result files, give the summary. Its `exit_code` says how it ended.
 
-
-async def _send(
-    run: Run, settings: Settings, tenant: Tenant, on_tick: OnTick, catch_signals: bool
-) -> tuple[Counters, int, str]:
+    Raises JournalError when the journal can't be written at all; then nothing was sent.
+    """
+    if refused := run.tenant.refused:
+        return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.journal.set_meta({"phase": "sending"})
-    tokens = tenant.tokens or Tokens(find_credentials(os.environ))
-    async with OrderClient(
-        tenant.base_url, tokens, timeout=settings.timeout, concurrency=settings.concurrency
-    ) as client:
+    async with _client(run, settings) as client:
         runner = Runner(
             run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
-            compare=settings.compares, canary=0 if run.resumed else settings.canary,
+            compare=settings.compares, by_list=settings.compare == "list", canary=0 if run.resumed else settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
-            on_tick=on_tick,
+            names=run.tenant.names, on_tick=on_tick,
         )  # fmt: skip
         with _signals(runner, enabled=catch_signals) as interrupted:
-            try:
-                await runner.run()
-            except BatchUpdaterError as error:
-                return runner.counters, error.exit_code, str(error)
+            code, reason = await _drive(runner.run, interrupted)
+            run.facts["notes"] = [*run.facts.get("notes", ()), *runner.notes]
+            summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
+    if interrupted and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
+        return replace(summary, exit_code=128 + interrupted[0])  # while the results were being written
+    return summary
+
+
+async def _drive(work: Callable[[], Awaitable[None]], interrupted: list[int]) -> tuple[int, str]:
+    try:
+        await work()
+    except BatchUpdaterError as error:
+        return error.exit_code, str(error)
     if interrupted:
-        return runner.counters, 128 + interrupted[0], "Interrupted; requests under way were let finish."
-    return runner.counters, ExitCode.DONE, ""
+        return 128 + interrupted[0], "Interrupted; requests under way were let finish."
+    return ExitCode.DONE, ""
+
+
+def _client(run: Run, settings: Settings) -> OrderClient:
+    if run.tenant.tokens is None:
+        raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
+    return OrderClient(
+        run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency
+    )
 
 
 @contextlib.contextmanager
@@ -302,7 +126,7 @@ def _signals(runner: Runner, *, enabled: bool) -> Iterator[list[int]]:
 
     def handle(number: int) -> None:
         if interrupted:
-            os._exit(128 + number)
+            _leave(128 + number)
         interrupted.append(number)
         runner.stop()
 
@@ -318,57 +142,172 @@ def _signals(runner: Runner, *, enabled: bool) -> Iterator[list[int]]:
             loop.remove_signal_handler(number)
 
 
+def _leave(code: int) -> NoReturn:
+    """End at once, with the cursor that a progress bar may have hidden."""
+    if sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h\n")
+    os._exit(code)
+
+
 def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str = "") -> RunSummary:
-    """Write the result file and `summary.json` from the journal and give the summary."""
-    rows = ResultRows(run.source, run.journal, run.folder.run_id)
-    path = _write_somewhere(run.results_path, run, rows)
-    states = run.journal.count("state")
-    is_open = any(states.get(state) for state in ("planned", "claimed", "queued"))
-    if code == ExitCode.DONE and (is_open or any(rows.results.get(word) for word in NOT_DONE)):
-        code = ExitCode.NOT_ALL_DONE
+    """End a start of a run: write the result file and `summary.json` from the journal, give the summary.
+
+    A result file or journal that can't be written is told by `exit_code` and `reason`.
+    """
     ended = time.time()
     seconds = max(round(ended - run.started, 3), 0.001)
-    requests = _add_up(run, counters)
-    summary = RunSummary(
-        run_id=run.folder.run_id, input=run.facts["input"], base_url=run.facts["base_url"],
-        started_at=iso(run.started), ended_at=iso(ended), exit_code=int(code), resumable=is_open,
-        rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
-        requests=requests, seconds=seconds, rows_per_second=round(counters.ended / seconds, 1),
-        run_dir=str(run.folder.path), results_file=str(path), reason=reason, notes=run.source.notes,
-        frame=lambda: read_results(path),
-    )  # fmt: skip
-    run.folder.write_summary(summary.to_dict())
-    run.journal.set_meta({"phase": "stopped" if is_open else "finished"})
+    before = run.facts.get("requests", {})
+    now = {"get": counters.get, "token": counters.token, "retried": counters.retried, "throttled": counters.throttled}
+    run.facts["requests"] = {key: before.get(key, 0) + value for key, value in now.items()}
+    run.facts["end"] = {
+        "started": run.started, "ended": ended, "seconds": seconds, "exit_code": int(code), "reason": reason,
+        "rows_per_second": round(counters.ended / seconds, 1),
+    }  # fmt: skip
+    run.facts["phase"] = "stopped" if _is_open(run) else "finished"
+    summary = write_outputs(run)
+    try:
+        run.journal.set_meta({key: run.facts[key] for key in ("requests", "end", "phase", "notes") if key in run.facts})
+    except JournalError as error:
+        return replace(summary, exit_code=int(error.exit_code), reason=f"{summary.reason}\n{error}".strip())
     return summary
 
 
-def _add_up(run: Run, counters: Counters) -> dict[str, int]:
-    """Requests over all starts of the run; PUTs as the journal counted them."""
-    before = run.facts.get("requests", {})
-    now = {"get": counters.get, "token": counters.token, "retried": counters.retried, "throttled": counters.throttled}
-    total = {key: before.get(key, 0) + value for key, value in now.items()}
-    run.journal.set_meta({"requests": total})
-    return {"put": run.journal.attempts(), **total}
+def write_outputs(run: Run) -> RunSummary:
+    """Write the result file and `summary.json` of a run, finished or not, and give the summary."""
+    rows = ResultRows(run.source, run.journal, run.folder.run_id)
+    path, trouble = _write_somewhere(run, rows)
+    end, is_open = _end_of(run), _is_open(run)
+    code = end["exit_code"]
+    if code == ExitCode.DONE and (is_open or any(rows.results.get(word) for word in NOT_DONE)):
+        code = ExitCode.NOT_ALL_DONE
+    if path is None and code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
+        code = ExitCode.STOPPED
+    summary = RunSummary(
+        run_id=run.folder.run_id, input=run.facts["input"], base_url=run.facts["base_url"],
+        started_at=iso(end["started"]), ended_at=iso(end["ended"]), exit_code=int(code), resumable=is_open,
+        rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
+        requests={"put": run.journal.attempts(), **run.facts.get("requests", {})},
+        seconds=end["seconds"], rows_per_second=end["rows_per_second"],
+        run_dir=str(run.folder.path), results_file=str(path or ""),
+        reason="\n".join(part for part in (end["reason"], trouble) if part),
+        notes=(*run.source.notes, *run.facts.get("notes", ())),
+        frame=None if path is None else lambda: read_results(path),
+    )  # fmt: skip
+    with contextlib.suppress(OSError):  # the same trouble as with the result file, which is told
+        run.folder.write_summary(summary.to_dict())
+    return summary
 
 
-def _write_somewhere(path: Path, run: Run, rows: ResultRows) -> Path:
-    """Write the result file, beside its place or in the run folder when that can't be written."""
+def _is_open(run: Run) -> bool:
+    states = run.journal.count("state")
+    return any(states.get(state) for state in ("planned", "claimed", "queued"))
+
+
+def _end_of(run: Run) -> dict[str, Any]:
+    """How the newest start ended, by the journal; one that was killed left nothing."""
+    if run.facts["phase"] in {"stopped", "finished"}:
+        found: dict[str, Any] = run.facts["end"]
+        return found
+    reason = "The run was broken off, or is under way."
+    began = run.folder.began
+    return {
+        "started": began, "ended": began, "seconds": 0.001, "exit_code": int(ExitCode.STOPPED), "reason": reason,
+        "rows_per_second": 0.0,
+    }  # fmt: skip
+
+
+def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str]:
+    """Write the result file, beside its place or in the run folder when that can't be written; what went wrong."""
+    path = run.results_path
     tries = (path, path.with_stem(f"{path.stem}-{run.folder.run_id}"), run.folder.path / f"results{path.suffix}")
-    for place in tries[:-1]:
+    trouble = ""
+    for place in dict.fromkeys(tries):
         try:
             write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
-        except OSError:
+        except OSError as error:
+            trouble = trouble or f"{path} can't be written ({error.strerror or error})"
             continue
-        return place
-    write_results(tries[-1], run.source.header, rows, run.source.widths, run.source.notes)
-    return tries[-1]
+        return place, trouble and f"{trouble}; the results are in {place}."
+    return None, f"{trouble}.\n  hint: free some disk space, then: batch-updater results {run.folder.path}"
 
 
-def give_up(run: Run) -> None:
-    """Remove a new run that the person did not confirm; one that was begun before stays as it is."""
-    if not run.resumed:
-        run.journal.close()
-        discard(run.folder)
+@dataclass(frozen=True, slots=True)
+class VerifySummary:
+    """What `verify` found: orders by symbol (`=`, `*`, `-`, `!`) and where each is listed."""
+
+    run_id: str
+    exit_code: int
+    symbols: dict[str, int]
+    verify_file: str
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain JSON types."""
+        return {"schema": 1, **asdict(self), "orders": sum(self.symbols.values())}
+
+    def describe(self) -> str:
+        """The summary for a person."""
+        lines = [f"{sum(self.symbols.values()):,} orders read back"]
+        lines += [f"  {symbol} {self.symbols.get(symbol, 0):>9,}  {words}" for symbol, words in SYMBOLS.items()]
+        return "\n".join([*lines, f"Listed in {self.verify_file}"])
+
+
+@contextlib.contextmanager
+def open_verification(place: Path, tenant: Tenant) -> Iterator[Run]:
+    """The run to verify, locked. Raises JournalError, LockedError, or ResumeError for another tenant's run."""
+    folder = find_run(place)
+    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["name"])):
+        run.journal.clear_readings()
+        yield run
+
+
+async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary:
+    """Read every order of a run back, write `verify.csv`, give the summary; nothing is changed.
+
+    `exit_code` is 0 when all are as planned, 3 when some are not.
+    """
+    async with _client(run, settings) as client:
+        runner = Runner(
+            run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
+            outage_budget=settings.outage_budget, on_tick=on_tick,
+        )  # fmt: skip
+        with _signals(runner, enabled=True) as interrupted:
+            code, reason = await _drive(runner.verify, interrupted)
+    path = run.folder.path / "verify.csv"
+    try:
+        counts = write_verification(run.journal, path)
+    except OSError as error:
+        raise StoppedError(f"{path} can't be written: {error.strerror}.", "free some disk space") from None
+    if code == ExitCode.DONE and set(counts) - {"="}:
+        code = ExitCode.NOT_ALL_DONE
+    return VerifySummary(run.folder.run_id, int(code), dict(counts), str(path), reason)
+
+
+def prepare_undo(place: Path, settings: Settings) -> tuple[Path, Settings, Judge]:
+    """The sheet that undoes a run, in its folder, and how to run it. Raises SettingsError or JournalError."""
+    folder = find_run(place)
+    sheet = folder.path / "undo.csv"
+    tenant = find_tenant(settings, os.environ)
+    with reopen_run(folder, tenant) as run:
+        try:
+            write_undo_sheet(run.journal, sheet)
+        except OSError as error:
+            raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
+    order, status, expect = UNDO_COLUMNS
+    reading: dict[str, Any] = {
+        "order_column": order, "status_column": status, "expect_column": expect, "order_by": "id", "compare": "each",
+        "encoding": "utf-8", "delimiter": ",", "sheet": None, "only": (), "on_conflict": "hold", "strict": False,
+        "status_map": {},
+    }  # fmt: skip
+    return sheet, settings.model_copy(update=reading), judge_undo
+
+
+def read_statuses(tenant: Tenant, settings: Settings) -> tuple[OrderStatus, ...]:
+    """The tenant's order statuses. Raises CredentialsError, or StoppedError when they can't be had."""
+    tenant = asyncio.run(meet(tenant, settings))
+    if tenant.book is None:
+        raise tenant.failure or StoppedError(f"The {tenant.unchecked}.", "a sheet of status ids can be sent anyway")
+    return tenant.book.statuses
 
 
 def trial_summary(run: Run) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The command line. Heavy modules are imported inside the commands, so that --help is quick."""
 
 import json
-import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -12,62 +10,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
+from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.options import (
+    ASKING,
+    DECIDING,
+    PATH,
+    READING,
+    SENDING,
+    SERVICE,
+    SHOWING,
+    WRITING,
+    SheetCommand,
+    with_options,
+)
 
 if TYPE_CHECKING:
-    from batch_updater.app import Run
-    from batch_updater.models import RunSummary
+    from batch_updater.console import Manners
     from batch_updater.settings import Settings
-    from batch_updater.tenant import Tenant
-
-PATH = click.Path(path_type=Path)
-CONFLICTS = click.Choice(["hold", "first", "last", "sequence"])
-
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.argument("file", type=PATH),
-    click.option("--base-url", help="The service's address; usually from EVREKA360_BASE_URL."),
-    click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
-    click.option("--status-column", help="Header of the column with status ids.  [found by name]"),
-    click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only visible one]"),
-    click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
-    click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
-    click.option("--header-row", type=int, metavar="N", help="Row of the column headers.  [found by itself]"),
-    click.option("--include-hidden", is_flag=True, default=None, help="Hidden and filtered rows are sent as well."),
-    click.option("--max-cells", type=int, metavar="N", help="Refuse an Excel sheet of more cells.  [25000000]"),
-    click.option("--where", multiple=True, metavar="COLUMN=VALUE",
-                 help="Take only rows with this value; repeatable. One column: any of them; several columns: all."),
-    click.option("--rows", metavar="N-M", help="Take only these rows, e.g. 2-500 or 2-500,700."),
-    click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
-    click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
-    click.option("--on-conflict", type=CONFLICTS,
-                 help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
-    click.option("--strict", is_flag=True, default=None, help="Any invalid or conflicting row: send nothing, exit 4."),
-    click.option("--compare", is_flag=True, default=None,
-                 help="Read each order just before; leave it alone when it is so already. Needed for `undo`."),
-    click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
-    click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
-    click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
-    click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
-    click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
-    click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
-    click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
-    click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
-    click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),
-    click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
-    click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
-    click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
-    click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
-    click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
-    click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
-    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),
-    click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
-)  # fmt: skip
-
-
-def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -83,8 +42,8 @@ def commands() -> None:
     """
 
 
-@commands.command()
-@_options
+@commands.command(cls=SheetCommand)
+@with_options(READING, DECIDING, SENDING, WRITING, SERVICE, SHOWING)
 def plan(**options: Any) -> int:
     """Check FILE and show what `run` would do; sends no update.
 
@@ -93,10 +52,8 @@ def plan(**options: Any) -> int:
     return _run(dry_run=True, yes=True, **options)
 
 
-@commands.command()
-@_options
-@click.option("--yes", "-y", is_flag=True, envvar="BATCH_UPDATER_YES", help="No question; needed without a terminal.")
-@click.option("--dry-run", is_flag=True, envvar="BATCH_UPDATER_DRY_RUN", help="As `plan`.")
+@commands.command(cls=SheetCommand)
+@with_options(READING, DECIDING, SENDING, WRITING, ASKING, SERVICE, SHOWING)
 def run(**options: Any) -> int:
     """Check FILE, show the plan, ask, send the updates, write the result file.
 
@@ -115,12 +72,104 @@ def results(run: Path, as_json: bool) -> int:
     RUN is a run folder or any file in it; the run may be unfinished. Nothing is sent.
     """
     from batch_updater import app
+    from batch_updater.console import Manners, show_summary
     from batch_updater.folder import find_run
-    from batch_updater.runner import Counters
+    from batch_updater.runs import reopen_run
 
-    with app.reopen_run(find_run(run)) as opened:
-        summary = app.finish(opened, Counters())
-    _show_summary(summary, as_json=as_json, quiet=False)
+    with reopen_run(find_run(run)) as opened:
+        summary = app.write_outputs(opened)
+    show_summary(summary, Manners(as_json=as_json))
+    return ExitCode.DONE
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@with_options(SENDING[1:], SERVICE, SHOWING)
+def verify(run: Path, as_json: bool, **options: Any) -> int:
+    """Read every order of RUN back and compare; writes verify.csv, changes nothing.
+
+    One symbol for each order: = as planned, * another status, - no such order, ! could not be read.
+    Ends with 0 when all are as planned, with 3 when some are not.
+    """
+
+    def work() -> int:
+        from batch_updater import console
+
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        return console.verify(run, settings, manners)
+
+    return _telling(work, as_json=as_json, subject=run)
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@with_options(SENDING, WRITING, ASKING, SERVICE, SHOWING)
+def undo(run: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
+    """Put back the status that each order of RUN had before, where it still has the one that RUN set.
+
+    Needs a run made with --compare, which records the statuses before. It is a run of its own, with a plan,
+    a question and a result file: it can be interrupted, picked up by the same command, and undone.
+    """
+
+    def work() -> int:
+        from batch_updater import console
+
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        return console.undo(run, settings, manners, dry_run=dry_run)
+
+    return _telling(work, as_json=as_json, subject=run)
+
+
+@commands.command()
+@with_options(SERVICE)
+@click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
+def statuses(as_json: bool, **options: Any) -> int:
+    """List the statuses that an order can have, with their ids."""
+    from batch_updater import console
+
+    settings, _manners = _settings_of(options)
+    return console.show_statuses(settings, as_json=as_json)
+
+
+@commands.command()
+@with_options(SERVICE)
+@click.option("--token", "only_token", is_flag=True, help="Keep an access token instead of the values to sign in with.")
+def login(only_token: bool, **options: Any) -> int:
+    """Ask for credentials, try them, and keep them in the system's keyring for this service."""
+    from batch_updater.login import log_in
+
+    settings, _manners = _settings_of(options)
+    click.echo(log_in(settings, only_token=only_token))
+    return ExitCode.DONE
+
+
+@commands.command()
+@with_options(SERVICE)
+def logout(**options: Any) -> int:
+    """Remove what `login` has kept for this service."""
+    from batch_updater.login import log_out
+
+    settings, _manners = _settings_of(options)
+    click.echo(log_out(settings))
+    return ExitCode.DONE
+
+
+@commands.command()
+@click.argument("place", type=PATH, default=".")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per run on stdout.")
+def runs(place: Path, as_json: bool) -> int:
+    """List the runs of PLACE: a sheet, or a folder with sheets; newest first.  [this folder]"""
+    from batch_updater.runs import list_runs
+
+    infos = list_runs(place)
+    if as_json:
+        for info in infos:
+            click.echo(json.dumps(info.to_dict()))
+        return ExitCode.DONE
+    if not infos:
+        click.echo(f"There are no runs at {place}.", err=True)
+    for info in infos:
+        click.echo(info.describe())
     return ExitCode.DONE
 
 
@@ -154,125 +203,39 @@ def demo(rows: int, folder: Path | None) -> int:
     return run_demo(rows, folder, click.echo)
 
 
-def _run(*, as_json: bool, file: Path, config: Path | None, profile: str | None, **options: Any) -> int:
+def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
+    """Split what was typed into the run's settings and the manners of talking about it. Raises SettingsError."""
+    from batch_updater.console import Manners
     from batch_updater.settings import load_settings
 
-    flags = {name: options.pop(name) for name in ("yes", "dry_run", "quiet", "no_color")}
-    options["where"] = options["where"] or None
+    names = ("yes", "as_json", "quiet", "no_color")
+    manners = Manners(
+        **{name: bool(options.pop(name)) for name in names if name in options},
+        command=("batch-updater", *sys.argv[1:]),
+    )
+    config, profile = options.pop("config"), options.pop("profile")
+    return load_settings(options, config=config, profile=profile), manners
+
+
+def _telling(work: Callable[[], int], *, as_json: bool, subject: Path) -> int:
+    """Do the work; with --json an error is an object on stdout too."""
     try:
-        settings = load_settings(options, config=config, profile=profile)
-        return _run_checked(file, settings, as_json=as_json, **flags)
+        return work()
     except BatchUpdaterError as error:
         if as_json:
-            failed = {"schema": 1, "input": str(file), "exit_code": int(error.exit_code), "reason": error.message}
+            failed = {"schema": 1, "input": str(subject), "exit_code": int(error.exit_code), "reason": error.message}
             click.echo(json.dumps({**failed, "resumable": False, "rows": 0, "results": {}, "codes": {}}))
         raise
 
 
-def _run_checked(file: Path, settings: "Settings", *, yes: bool, dry_run: bool, quiet: bool, no_color: bool,
-                 as_json: bool) -> int:  # fmt: skip
-    from batch_updater import app
+def _run(*, file: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
+    def work() -> int:
+        from batch_updater.console import run_sheet, try_sheet
 
-    if dry_run:
-        tenant = _meet(settings, needs_token=False)
-        with app.open_trial(file, settings, tenant) as trial:
-            _show_plan(trial, file, settings, tenant, err=as_json)
-            if as_json:
-                click.echo(json.dumps(app.trial_summary(trial)))
-        return ExitCode.DONE
-    if not yes and not sys.stdin.isatty():
-        raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    app.check_input(file)
-    tenant = _meet(settings)
-    with app.open_run(file, settings, tenant) as opened:
-        if not quiet:
-            _show_plan(opened, file, settings, tenant, err=True)
-        if not yes and not _confirm(opened, settings):
-            app.give_up(opened)
-            raise SettingsError("Not confirmed; nothing was sent.")
-        return _send(opened, settings, tenant, quiet=quiet, no_color=no_color, as_json=as_json)
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        return (try_sheet if dry_run else run_sheet)(file, settings, manners)
 
-
-def _meet(settings: "Settings", *, needs_token: bool = True) -> "Tenant":
-    """Check the address, sign in and read the statuses; without a token only when that is allowed."""
-    import asyncio
-
-    from batch_updater.api.auth import find_credentials
-    from batch_updater.api.protocol import check_base_url
-    from batch_updater.tenant import meet, unmet
-
-    if not settings.base_url:
-        raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
-    base_url = check_base_url(settings.base_url)
-    try:
-        credentials = find_credentials(os.environ)
-    except SettingsError:
-        if needs_token:
-            raise
-        return unmet(base_url)
-    return asyncio.run(meet(base_url, credentials, settings))
-
-
-def _confirm(opened: "Run", settings: "Settings") -> bool:
-    number = opened.plan.to_send + opened.plan.in_doubt
-    if not number:
-        return True
-    if settings.production:
-        typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
-        return bool(typed.strip().replace(",", "") == str(number))
-    return click.confirm(f"Send {number:,} updates to {opened.facts['base_url']}?", err=True)
-
-
-def _show_plan(opened: "Run", file: Path, settings: "Settings", tenant: "Tenant", *, err: bool) -> None:
-    from batch_updater.plan import describe
-
-    if opened.resumed:
-        plan = opened.plan
-        click.echo(
-            f"Picking up the unfinished run {opened.folder.run_id}: {plan.done:,} done,"
-            f" {plan.in_doubt:,} to settle, {plan.to_send:,} left.\n",
-            err=err,
-        )
-    text = describe(
-        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=tenant,
-        settings=settings, notes=opened.source.notes,
-    )  # fmt: skip
-    click.echo(text, err=err)
-
-
-def _send(opened: "Run", settings: "Settings", tenant: "Tenant", *, quiet: bool, no_color: bool, as_json: bool) -> int:
-    import asyncio
-
-    from batch_updater import app
-    from batch_updater.progress import Progress
-
-    total = opened.plan.to_send + opened.plan.in_doubt
-    with Progress(total, sys.stderr, quiet=quiet, no_color=no_color) as bar:
-
-        def tick(counters: Any, pacer: Any) -> None:
-            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
-
-        summary = asyncio.run(app.execute(opened, settings, tenant, tick))
-    _show_summary(summary, as_json=as_json, quiet=quiet)
-    return summary.exit_code
-
-
-def _show_summary(summary: "RunSummary", *, as_json: bool, quiet: bool) -> None:
-    if summary.reason:
-        click.echo(summary.reason, err=True)
-    if as_json:
-        click.echo(json.dumps(summary.to_dict()))
-    elif not quiet:
-        counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
-        click.echo(f"{summary.rows:,} rows in {summary.seconds:,.1f} s: {counts or 'nothing to do'}")
-        click.echo(f"Results: {summary.results_file}")
-    if quiet:
-        return
-    if summary.resumable:
-        click.echo(f"To go on: {shlex.join(['batch-updater', *sys.argv[1:]])}", err=True)
-    elif failed := [word for word in ("failed", "unknown") if summary.result_counts.get(word)]:
-        again = ["batch-updater", "run", summary.results_file, "--only", ",".join(failed)]
-        click.echo(f"To try those again: {shlex.join(again)}", err=True)
+    return _telling(work, as_json=as_json, subject=file)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:

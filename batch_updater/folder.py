@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -16,12 +17,18 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from batch_updater.errors import InputError, JournalError, LockedError, ResumeError, SettingsError
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from batch_updater.errors import InputError, JournalError, LockedError, ResumeError, SettingsError, StoppedError
 from batch_updater.journal import Journal, sync
 
 JOURNAL = "journal.sqlite"
 STDIN = Path("-")
 PIECE = 1 << 20
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,11 @@ class RunFolder:
     def run_id(self) -> str:
         """UTC start and four hex digits."""
         return self.path.name
+
+    @property
+    def began(self) -> float:
+        """When the run was made, in seconds since the epoch."""
+        return datetime.strptime(self.run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
     @property
     def journal_path(self) -> Path:
@@ -81,36 +93,54 @@ def new_run(place: Path) -> RunFolder:
     return RunFolder(place / run_id)
 
 
-def freeze(file: Path, folder: RunFolder, suffix: str = "") -> str:
+def freeze(file: Path, folder: RunFolder) -> str:
     """Copy the sheet's bytes into the run folder and give their SHA-256.
 
-    Raises InputError when the file can't be read or changes meanwhile.
+    Raises InputError when the file can't be read or changes meanwhile, StoppedError when the copy can't be written.
     """
     if file == STDIN:
-        return _copy(sys.stdin.buffer, folder.path / f"input{suffix or '.csv'}")
+        return _copy(_pieces(sys.stdin.buffer, file), folder.path / "input.csv")
     try:
-        before = file.stat()
         with file.open("rb") as stream:
-            digest = _copy(stream, folder.path / f"input{file.suffix.lower() or '.csv'}")
+            before = os.fstat(stream.fileno())
+            digest = _copy(_pieces(stream, file), folder.path / f"input{file.suffix.lower() or '.csv'}")
         after = file.stat()
         if not stat.S_ISREG(after.st_mode):
             return digest  # a named pipe changes by being read
     except OSError as error:
-        raise InputError(f"{file} can't be read: {error.strerror}.", "check the name and its permissions") from None
+        raise _unreadable(file, error) from None
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise InputError(f"{file} changed while it was being read.", "wait until it has been saved, then run again")
     return digest
 
 
-def _copy(stream: BinaryIO, target: Path) -> str:
-    digest = hashlib.sha256()
-    with target.open("xb") as copy:
+def _unreadable(file: Path, error: OSError) -> InputError:
+    return InputError(f"{file} can't be read: {error.strerror}.", "check the name and its permissions")
+
+
+def _pieces(stream: BinaryIO, file: Path) -> Iterator[bytes]:
+    try:
         while piece := stream.read(PIECE):
-            digest.update(piece)
-            copy.write(piece)
-        copy.flush()
-        os.fsync(copy.fileno())
-    sync(target.parent)
+            yield piece
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _copy(pieces: Iterator[bytes], target: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with target.open("xb") as copy:
+            for piece in pieces:
+                digest.update(piece)
+                copy.write(piece)
+            copy.flush()
+            os.fsync(copy.fileno())
+        sync(target.parent)
+    except OSError as error:
+        raise StoppedError(
+            f"The sheet can't be copied to {target.parent}: {error.strerror}; nothing was sent.",
+            "free some disk space, or choose another place with --runs-dir",
+        ) from None
     return digest.hexdigest()
 
 
@@ -120,24 +150,62 @@ def discard(folder: RunFolder) -> None:
 
 
 @contextlib.contextmanager
-def locked(place: Path, name: str) -> Iterator[None]:
-    """Hold the lock on one input. Raises LockedError, naming who has it; a dead process holds nothing."""
+def locked(place: Path, file: Path) -> Iterator[None]:
+    """Hold the lock on one input, wherever its runs are. Raises LockedError, naming who has it.
+
+    A dead process holds nothing.
+    """
+    name = file.name
     owner = place / f".{name}.owner"
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / f".{name}.lock", timeout=0)
+        lock = _lock(place, name)
         lock.acquire()
     except Timeout:
         raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
     except OSError as error:
         raise SettingsError(f"{place} can't be written: {error.strerror}.", "choose --runs-dir") from None
     try:
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        owner.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
-        yield
+        with _claimed(file):
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            owner.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
+            yield
     finally:
         owner.unlink(missing_ok=True)
         lock.release()  # the empty lock file stays: removing it would let two runs hold two locks
+
+
+def _lock(place: Path, name: str) -> FileLock:
+    return FileLock(place / f".{name}.lock", timeout=0, thread_local=False)
+
+
+@contextlib.contextmanager
+def _claimed(file: Path) -> Iterator[None]:
+    """A lock on the sheet itself, for a second run with another `--runs-dir`. Raises LockedError."""
+    if fcntl is None or not file.is_file():
+        yield
+        return
+    with file.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(f"Another run of {file.name} is under way, with another --runs-dir.", "wait") from None
+        except OSError:
+            pass  # a file system without locks: the lock of the runs folder has to do
+        yield
+
+
+def holder(place: Path, name: str) -> str:
+    """Who runs this input now; empty when nobody does."""
+    try:
+        lock = _lock(place, name)
+        lock.acquire()
+    except Timeout:
+        return _read_owner(place / f".{name}.owner")
+    except OSError:
+        return ""
+    lock.release()
+    return ""
 
 
 def _read_owner(path: Path) -> str:
@@ -148,25 +216,35 @@ def _read_owner(path: Path) -> str:
         return "its process is just starting or ending"
 
 
-def newest_run(place: Path, name: str) -> tuple[RunFolder, dict[str, Any]] | None:
-    """The newest run of this input and the facts in its journal; None when there is none to look at.
+def run_folders(place: Path) -> list[RunFolder]:
+    """Run folders of a sheet, of a `.runs` folder, or of every sheet in a folder. Raises SettingsError."""
+    if place.is_dir():
+        parents = [place, *place.glob("*.runs")]
+    else:
+        parents = [runs_place(place, None)]
+        if not place.exists() and not parents[0].is_dir():
+            raise SettingsError(f"There is nothing at {place}.", "name a sheet, or the folder it is in")
+    found = [path for parent in parents if parent.is_dir() for path in parent.iterdir()]
+    return [RunFolder(path) for path in found if RUN_ID.fullmatch(path.name) and path.is_dir()]
 
-    Raises ResumeError when that journal can't be trusted.
+
+def newest_run(place: Path, name: str) -> tuple[RunFolder, dict[str, Any]] | None:
+    """The newest run of this input and the facts in its journal; None when there is none.
+
+    Raises ResumeError when a newer journal can't be read, for it may be this input's.
     """
     for path in sorted(place.glob(f"*/{JOURNAL}"), reverse=True):
         folder = RunFolder(path.parent)
-        if not path.with_suffix(".claims").exists() and not Path(f"{path}-wal").exists():
-            continue  # planning never ended there, so nothing was sent
         try:
-            with Journal.open(path) as journal:
+            with Journal.peek(path) as journal:
                 facts = journal.meta()
-        except JournalError as error:
+            if facts["name"] == name:
+                return folder, facts
+        except (JournalError, KeyError) as error:
             raise ResumeError(
-                f"The newest run here, {folder.run_id}, can't be picked up. {error.message}",
+                f"The newest run here, {folder.run_id}, can't be picked up. {error}",
                 "restore its files, or start anew with --restart (rows may then be sent a second time)",
             ) from None
-        if facts["name"] == name:
-            return folder, facts
     return None
 
 

@@ -5,6 +5,7 @@ The plan is in it before anything is sent, a claim before its request leaves, an
 claim, so that a journal that lost its newest commits (a cut or missing `-wal` file) is recognised.
 """
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_updater.errors import JournalError
-from batch_updater.models import Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.repeats import REPEATS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+PLANNING = "planning.sqlite"  # what a journal is called until it is whole
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows (
@@ -26,7 +29,9 @@ CREATE TABLE rows (
   leader INTEGER,  -- the row that speaks for a waiting one, or has to end before a queued one
   result TEXT, code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
   http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
-  normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT
+  normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT,
+  claim INTEGER NOT NULL DEFAULT 0,  -- the number of the claim that announced it first; 0: never announced
+  remark TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
 """
@@ -37,9 +42,12 @@ CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
 _OUTCOME = (
     "UPDATE rows SET state = ?, result = ?, code = ?, detail = ?, http_status = coalesce(?, http_status),"
     " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
-    " previous_status_id = coalesce(previous_status_id, ?) WHERE row = ?"
+    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
 )
-
+_NOTE = (
+    "UPDATE rows SET attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
+    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
+)
 _UPDATE = "row, order_id, status_id, expected_id"
 
 
@@ -58,11 +66,14 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """A new journal to plan into; `seal` makes it ready to send. Raises JournalError."""
+        """A new journal to plan into; `seal` makes it ready to send, and only then is it at `path`.
+
+        Raises JournalError.
+        """
         if path.exists():
             raise JournalError(f"The journal {path} exists already.")
         try:
-            db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            db = sqlite3.connect(path.with_name(PLANNING), check_same_thread=False, isolation_level=None)
             db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + _SCHEMA)
         except sqlite3.Error as error:
             raise JournalError(f"The journal {path} can't be written: {error}") from None
@@ -88,6 +99,16 @@ class Journal:
             raise JournalError(f"The journal {path} can't be read: {error}") from None
         return journal
 
+    @classmethod
+    @contextlib.contextmanager
+    def peek(cls, path: Path) -> Iterator[Self]:
+        """A journal to read while somebody else may be writing it; nothing is checked. Raises JournalError."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+                yield cls(path, db)
+        except (sqlite3.Error, ValueError) as error:
+            raise JournalError(f"The journal {path} can't be read: {error}") from None
+
     def _start(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
@@ -111,13 +132,18 @@ class Journal:
             )
 
     def seal(self, facts: dict[str, Any]) -> None:
-        """End planning: keep the facts of the run and make everything durable."""
+        """End planning: keep the facts of the run, make everything durable, and move it to its place."""
         try:
-            self._claims.write_text("0", encoding="ascii")
+            self._claims.write_bytes(b"%020d" % 0)
             self.set_meta({**facts, "claims": 0, "schema": SCHEMA_VERSION})
-            self._start()
-            for path in (self.path, self._claims, self.path.parent):
+            self._db.close()
+            planning = self.path.with_name(PLANNING)
+            for path in (planning, self._claims):
                 sync(path)
+            planning.rename(self.path)
+            sync(self.path.parent)
+            self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+            self._start()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"The journal {self.path} can't be written: {error}") from None
 
@@ -180,7 +206,7 @@ class Journal:
         """Decide what several rows of one order mean, by `hold`, `first`, `last` or `sequence`."""
         try:
             self._db.executescript(_INDEXES)
-            for statement in _REPEATS[on_conflict]:
+            for statement in REPEATS[on_conflict]:
                 self._db.execute(statement)
         except sqlite3.Error as error:
             raise JournalError(f"The journal {self.path} can't be written: {error}") from None
@@ -204,7 +230,10 @@ class Journal:
             return []
         number = self.meta()["claims"] + 1
         self._write(
-            ("UPDATE rows SET state = 'claimed' WHERE row = ?", [(update.row,) for update in found]),
+            (
+                "UPDATE rows SET state = 'claimed', claim = iif(claim, claim, ?) WHERE row = ?",
+                [(number, update.row) for update in found],
+            ),
             _meta({"claims": number}),
         )
         self._note_claim(number)
@@ -213,8 +242,13 @@ class Journal:
         return found
 
     def _note_claim(self, number: int) -> None:
+        """Overwrite the number in place, in one piece: it needs no space, and a kill leaves the old or the new one."""
         try:
-            self._claims.write_text(str(number), encoding="ascii")
+            handle = os.open(self._claims, os.O_WRONLY)
+            try:
+                os.pwrite(handle, b"%020d" % number, 0)
+            finally:
+                os.close(handle)
         except OSError as error:
             raise JournalError(f"{self._claims} can't be written: {error.strerror}.") from None
 
@@ -223,16 +257,9 @@ class Journal:
         self._write(("UPDATE rows SET state = 'planned' WHERE row = ? AND state = 'claimed'", [(r,) for r in rows]))
         self._cursor = 0
 
-    def note(self, notes: Iterable[tuple[int, int, float | None, str | None]]) -> None:
-        """Keep what must be durable before the next request of a row leaves.
-
-        Each note is the row, failed attempts to count, the time of the first send, and the order's status before.
-        """
-        statement = (
-            "UPDATE rows SET attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
-            " previous_status_id = coalesce(previous_status_id, ?) WHERE row = ?"
-        )
-        self._write((statement, [(count, sent_at, previous, row) for row, count, sent_at, previous in notes]))
+    def note(self, notes: Iterable[Note]) -> None:
+        """Keep what must be durable before the next request of a row leaves."""
+        self._write((_NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
 
     def record_readings(self, readings: Iterable[Reading]) -> None:
         """Keep what `verify` has read."""
@@ -262,11 +289,12 @@ class Journal:
         return self._page(condition, after, count)
 
     def to_undo(self) -> Iterator[tuple[str, str, str]]:
-        """Orders this run has changed: id, the status before (empty when not known), the status we set last."""
+        """Orders this run has changed, or may have: id, the status before (empty when not known), the one set last."""
         query = (
-            "SELECT order_id, (SELECT coalesce(f.previous_status_id, '') FROM rows f WHERE f.row = min(r.row)),"
-            " (SELECT l.status_id FROM rows l WHERE l.row = max(r.row)) FROM rows r"
-            " WHERE state = 'ended' AND result = 'updated' GROUP BY order_id ORDER BY min(row)"
+            "WITH changed AS (SELECT order_id, min(row) AS first, max(row) AS last FROM rows"
+            " WHERE state = 'ended' AND result IN ('updated', 'unknown') GROUP BY order_id)"
+            " SELECT c.order_id, coalesce(f.previous_status_id, ''), l.status_id FROM changed c"
+            " JOIN rows f ON f.row = c.first JOIN rows l ON l.row = c.last ORDER BY c.first"
         )
         yield from self._db.execute(query)
 
@@ -277,7 +305,7 @@ class Journal:
         values = [
             (
                 o.state.value, o.result.value, o.code, o.detail, o.http_status, o.attempts, o.sent_at, o.duration_ms,
-                o.previous_status_id, o.row,
+                o.previous_status_id, o.remark, o.row,
             )
             for o in items
         ]  # fmt: skip
@@ -296,6 +324,11 @@ class Journal:
         query = "SELECT EXISTS (SELECT 1 FROM rows WHERE state = 'queued')"
         return self._queued and bool(self._db.execute(query).fetchone()[0])
 
+    def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
+        """Planned rows that ask for the very status which their order has."""
+        query = f"SELECT {_UPDATE} FROM rows WHERE order_id = ? AND status_id = ? AND state = 'planned'"  # noqa: S608 - a constant
+        return [_update(row) for order in orders for row in self._db.execute(query, (order.id, order.status_id))]
+
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
         """Claimed rows without an outcome, in order, from beyond row `after`."""
         return self._page("state = 'claimed'", after, count)
@@ -307,8 +340,10 @@ class Journal:
     def overtaken(self, after: int, count: int) -> list[StatusUpdate]:
         """Last rows of a sequence that followed one whose answers were lost: a late answer may have undone them."""
         condition = (
-            "state = 'ended' AND result = 'updated' AND leader IN (SELECT row FROM rows WHERE attempts > 1)"
+            "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL"
             " AND row = (SELECT max(l.row) FROM rows l WHERE l.order_id = rows.order_id AND l.state = 'ended')"
+            " AND EXISTS (SELECT 1 FROM rows e WHERE e.order_id = rows.order_id AND e.row < rows.row"
+            " AND (e.attempts > 1 OR e.attempts = 1 AND e.code <> 'ok'))"
         )
         return self._page(condition, after, count) if self.meta().get("on_conflict") == "sequence" else []
 
@@ -365,47 +400,3 @@ def sync(path: Path) -> None:
 
 def _meta(values: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
     return "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in values.items()]
-
-
-_FIND = (
-    "CREATE TEMP TABLE repeated AS SELECT order_id, min(status_id) <> max(status_id) AS differs,"
-    " min(row) AS first, max(row) AS last FROM rows WHERE state = 'planned' AND order_id IN"
-    # The index alone tells the few orders that matter; without this every row would be looked up.
-    " (SELECT order_id FROM rows WHERE order_id <> '' GROUP BY order_id HAVING count(*) > 1)"
-    " GROUP BY order_id HAVING count(*) > 1",
-    "CREATE UNIQUE INDEX temp.repeated_order ON repeated (order_id)",
-)
-_HOLD = (
-    "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
-    " 'other rows give this order another status; correct the sheet or choose --on-conflict'"
-    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs)"
-)
-_KEEP_ONE = (
-    "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows',"
-    " detail = '--on-conflict {word} chose row ' || (SELECT {word} FROM repeated q WHERE q.order_id = rows.order_id)"
-    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs) AND status_id <>"
-    " (SELECT k.status_id FROM rows k JOIN repeated q ON k.row = q.{word} WHERE q.order_id = rows.order_id)"
-)
-# A head is a row whose status differs from that of the row before it, for the same order.
-_LEAD = (
-    "CREATE TEMP TABLE steps AS SELECT row, order_id, status_id IS NOT lag(status_id) OVER w AS head FROM rows"
-    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated)"
-    " WINDOW w AS (PARTITION BY order_id ORDER BY row)",
-    "CREATE TEMP TABLE led AS SELECT row, head, CASE WHEN head"
-    " THEN max(CASE WHEN head THEN row END) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-    " ELSE max(CASE WHEN head THEN row END) OVER (w ROWS UNBOUNDED PRECEDING) END AS leader"
-    " FROM steps WINDOW w AS (PARTITION BY order_id ORDER BY row)",
-    "UPDATE rows SET state = CASE WHEN led.head THEN 'queued' ELSE 'waiting' END, leader = led.leader,"
-    " code = CASE WHEN led.head THEN '' ELSE 'duplicate_row' END,"
-    " detail = CASE WHEN led.head THEN '' ELSE 'same order and status as row ' || led.leader END"
-    " FROM led WHERE led.row = rows.row AND led.leader IS NOT NULL",
-    "DROP TABLE led",
-    "DROP TABLE steps",
-    "DROP TABLE repeated",
-)
-_REPEATS = {
-    "hold": (*_FIND, _HOLD, *_LEAD),
-    "first": (*_FIND, _KEEP_ONE.format(word="first"), *_LEAD),
-    "last": (*_FIND, _KEEP_ONE.format(word="last"), *_LEAD),
-    "sequence": (*_FIND, *_LEAD),
-}

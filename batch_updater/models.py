@@ -99,6 +99,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """An order as the paged list has it. Ids are lower-case hyphenated UUIDs."""
+
+    id: str
+    name: str
+    status_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RowOutcome:
     """What became of one row. `attempts` are those not noted before; `sent_at` is seconds since the epoch.
 
@@ -115,6 +124,35 @@ class RowOutcome:
     sent_at: float | None = None
     duration_ms: int | None = None
     previous_status_id: str | None = None
+    remark: str = ""  # said after the detail, whatever becomes of the row later
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What must be durable before the next request of a row leaves.
+
+    `attempts` are PUTs not counted before, `sent_at` the time of the first (seconds since the epoch).
+    """
+
+    row: int
+    attempts: int = 0
+    sent_at: float | None = None
+    previous_status_id: str | None = None
+    remark: str = ""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened in this start of a run. `throttled` are answers that asked for less."""
+
+    ended: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    put: int = 0
+    get: int = 0
+    token: int = 0
+    retried: int = 0
+    throttled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +208,7 @@ class RunSummary:
     run_dir: str
     results_file: str
     reason: str = ""
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def results(self) -> Any:
@@ -199,5 +237,5 @@ class RunSummary:
             "run_dir": self.run_dir,
             "results_file": self.results_file,
             "reason": self.reason,
-            "notes": self.notes,
+            "notes": list(self.notes),
         }

@@ -36,15 +36,23 @@ Judge = Callable[[SourceRow], StatusUpdate | RejectedRow]
 
 
 def make_plan(
-    rows: Iterable[SourceRow], judge: Judge, journal: Journal, on_conflict: str, *, name: object = "the sheet"
+    rows: Iterable[SourceRow],
+    judge: Judge,
+    journal: Journal,
+    on_conflict: str,
+    prepare: Callable[[list[SourceRow]], None] = lambda _block: None,
+    *,
+    name: object = "the sheet",
 ) -> None:
     """Judge every row and write the plan into the journal. Memory does not grow with the rows.
 
-    Raises InputError when the columns of orders and statuses have plainly been swapped.
+    `prepare` sees each block of rows before it is judged. Raises InputError, naming the sheet as `name`, when the
+    columns of orders and statuses have plainly been swapped.
     """
     stream = iter(rows)
     first = True
     while block := list(islice(stream, BLOCK)):
+        prepare(block)
         judged = list(map(judge, block))
         if first and (how := swapped(judged)):
             raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")

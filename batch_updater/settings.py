@@ -39,7 +39,8 @@ class Settings(BaseModel):
     limit: int | None = Field(None, ge=1)
     on_conflict: Literal["hold", "first", "last", "sequence"] = "hold"
     strict: bool = False
-    compare: bool = False
+    compare: Literal["no", "each", "list"] = "no"
+    order_by: Literal["id", "name"] = "id"
     expect_column: str | None = None
     canary: int = Field(0, ge=0, le=10_000)
     status_map: dict[str, str] = {}
@@ -81,6 +82,12 @@ class Settings(BaseModel):
                 raise ValueError("use rows like 2-500 or 2-500,700,900-")
         return str(value)
 
+    @field_validator("compare", mode="before")
+    @classmethod
+    def _flag_or_word(cls, value: object) -> object:
+        words = {"true": "each", "1": "each", "yes": "each", "on": "each", "false": "no", "0": "no", "off": "no"}
+        return words.get(str(value).lower(), value)
+
     @field_validator("delimiter")
     @classmethod
     def _one_mark(cls, value: str | None) -> str | None:
@@ -99,7 +106,7 @@ class Settings(BaseModel):
     @property
     def compares(self) -> bool:
         """Whether each order is read before it is sent; an expected status can't be checked otherwise."""
-        return self.compare or self.expect_column is not None
+        return self.compare != "no" or self.expect_column is not None
 
     def failure_limit(self, rows: int) -> int | None:
         """How many rows may fail, of so many to send; None when there is no limit."""

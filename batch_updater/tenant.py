@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from batch_updater.api.auth import Credentials, Tokens
+from batch_updater.api.auth import Credentials, Tokens, find_credentials
 from batch_updater.api.client import OrderClient
+from batch_updater.api.protocol import check_base_url
 from batch_updater.api.retry import attempt_again
-from batch_updater.errors import CredentialsError, StoppedError
+from batch_updater.errors import BatchUpdaterError, CredentialsError, SettingsError, StoppedError
 from batch_updater.models import Answer, Verdict
 from batch_updater.settings import Settings
 from batch_updater.statuses import OrderStatus, StatusBook
@@ -19,50 +20,77 @@ LONGEST = 10.0  # seconds; a service that is silent about its statuses must not 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A service, how to sign in, and its statuses.
+    """A service, how to sign in, and its statuses as far as they are known.
 
-    `book` is None when the service does not serve the list, and `unchecked` then says why.
-    `latency` is seconds for one answer; `account` tells one user from another without naming them.
+    `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one answer;
+    `account` tells one user from another without naming them. `failure` is what sending would end with, as it looks.
     """
 
     base_url: str
     tokens: Tokens | None = None
+    account: str | None = None
     book: StatusBook | None = None
     unchecked: str = ""
     latency: float | None = None
     names: Mapping[str, str] = field(default_factory=dict)
-    account: str | None = None
+    failure: BatchUpdaterError | None = None
+
+    @property
+    def refused(self) -> CredentialsError | None:
+        """Set when the service does not let us in: then there is no point in sending."""
+        return self.failure if isinstance(self.failure, CredentialsError) else None
 
 
-def unmet(base_url: str) -> Tenant:
-    """A service that nobody has spoken to, for want of a token."""
-    return Tenant(base_url, unchecked="statuses are not checked: there is no token to ask the service with")
+def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_token: bool = True) -> Tenant:
+    """The service that the settings name and the credentials for it; nobody is asked yet.
 
-
-async def meet(base_url: str, credentials: Credentials, settings: Settings) -> Tenant:
-    """Sign in and read the statuses; no update is sent.
-
-    Raises CredentialsError, or StoppedError when the service can't be reached or redirects.
+    Raises SettingsError when there is no usable address, or no credentials and `needs_token`.
     """
-    tokens = Tokens(credentials)
-    async with OrderClient(base_url, tokens, timeout=min(settings.timeout, LONGEST), concurrency=1) as client:
-        began = time.monotonic()
-        answer, statuses = await _read_statuses(client)
-        if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.signed):
+    if not settings.base_url:
+        raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
+    base_url = check_base_url(settings.base_url)
+    try:
+        return with_credentials(base_url, find_credentials(environment, base_url))
+    except SettingsError:
+        if needs_token:
+            raise
+        return Tenant(base_url)
+
+
+def with_credentials(base_url: str, credentials: Credentials) -> Tenant:
+    """A tenant that nobody has spoken to yet."""
+    return Tenant(base_url, Tokens(credentials), credentials.account)
+
+
+async def meet(tenant: Tenant, settings: Settings) -> Tenant:
+    """Sign in and read the statuses; no update is sent. Trouble is told by `unchecked` and `failure`."""
+    if tenant.tokens is None:
+        return replace(tenant, unchecked="statuses are not checked: there is no token to ask the service with")
+    began = time.monotonic()
+    try:
+        async with OrderClient(
+            tenant.base_url, tenant.tokens, timeout=min(settings.timeout, LONGEST), concurrency=1
+        ) as client:
             answer, statuses = await _read_statuses(client)
+            if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.signed):
+                answer, statuses = await _read_statuses(client)
+    except BatchUpdaterError as error:
+        return replace(tenant, unchecked=f"statuses are not checked: {error.message}", failure=error)
     latency = time.monotonic() - began
+    if statuses:
+        book = StatusBook(statuses, settings.status_map)
+        return replace(tenant, book=book, latency=latency, names=book.names)
+    why = f"answered {answer.http_status}" if answer.http_status else answer.detail
+    unchecked = f"statuses are not checked: the service does not list them ({why})"
+    return replace(tenant, unchecked=unchecked, failure=_failure(tenant.base_url, answer))
+
+
+def _failure(base_url: str, answer: Answer) -> BatchUpdaterError | None:
     if answer.verdict is Verdict.UNAUTHORIZED:
-        raise CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
+        return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
     if not answer.left or answer.verdict is Verdict.STOP:
-        raise StoppedError(
-            f"{base_url}: {answer.detail}; nothing was sent.", "check EVREKA360_BASE_URL and the network"
-        )
-    if not statuses:
-        why = f"answered {answer.http_status}" if answer.http_status else answer.detail
-        unchecked = f"statuses are not checked: the service does not list them ({why})"
-        return Tenant(base_url, tokens, None, unchecked, latency, account=credentials.account)
-    book = StatusBook(statuses, settings.status_map)
-    return Tenant(base_url, tokens, book, "", latency, book.names, credentials.account)
+        return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
+    return None
 
 
 async def _read_statuses(client: OrderClient) -> tuple[Answer, list[OrderStatus]]:

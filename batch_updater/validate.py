@@ -87,6 +87,14 @@ def _escaped(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedOrder:
+    """Why the order of a row can't be told: a machine word and a sentence."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """How to judge rows: positions of the columns (0-based), and the tenant's statuses when they are known."""
 
@@ -94,6 +102,7 @@ class Rules:
     status: int
     expect: int | None = None
     book: StatusBook | None = None
+    orders: Mapping[str, str | RejectedOrder] | None = None  # by name, when the order column holds names
     _seen: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # statuses: few texts, many rows
 
     def judge(self, row: SourceRow) -> StatusUpdate | RejectedRow:
@@ -104,9 +113,9 @@ class Rules:
         if not order_text.strip(_BLANKS) or not status_text.strip(_BLANKS):
             name = "status" if order_text.strip(_BLANKS) else "order id"
             return RejectedRow(row.number, "missing_value", f"the {name} is empty")
-        order_id = normalise_id(order_text)
-        if order_id is None:
-            return RejectedRow(row.number, "bad_order_id", f"order id {why_not_an_id(order_text)}")
+        order_id = self._order(order_text)
+        if isinstance(order_id, RejectedOrder):
+            return RejectedRow(row.number, order_id.code, order_id.detail)
         expect_text = "" if self.expect is None else row.cells[self.expect]
         if self.book is not None and order_id in self.book.names:
             name = self.book.names[order_id]
@@ -116,7 +125,9 @@ class Rules:
             expected_id = self._status(expect_text) if expect_text.strip(_BLANKS) else ""
         except _BadStatusError as error:
             return RejectedRow(row.number, error.code, error.detail)
-        tidied = order_id != order_text or (status_id != status_text and status_id in status_text.lower())
+        tidied = (self.orders is None and order_id != order_text) or (
+            status_id != status_text and status_id in status_text.lower()
+        )
         return StatusUpdate(row.number, order_id, status_id, tidied, expected_id)
 
     def _flaw(self, flaws: Mapping[int, tuple[str, str]]) -> tuple[str, str] | None:
@@ -128,6 +139,15 @@ class Rules:
                 code, detail = flaws[place]
                 return code, f"{name}: {detail}"
         return None
+
+    def order_name(self, row: SourceRow) -> str:
+        """The order's name in this row, without blanks around it."""
+        return row.cells[self.order].strip(_BLANKS)
+
+    def _order(self, text: str) -> "str | RejectedOrder":
+        if self.orders is not None:
+            return self.orders[text.strip(_BLANKS)]
+        return normalise_id(text) or RejectedOrder("bad_order_id", f"order id {why_not_an_id(text)}")
 
     def _status(self, text: str) -> str:
         found = self._seen.get(text)

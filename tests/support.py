@@ -88,17 +88,21 @@ def summary_of(sheet: Path) -> dict[str, Any]:
     return found
 
 
+def puts(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """The updates that the sandbox has received, in order."""
+    return [entry for entry in sandbox.ledger if entry["method"] == "PUT"]
+
+
 def judge(rows: list[dict[str, str]], sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
     """The guarantees that must hold after any run, from the result rows and the sandbox's ledger."""
     assert [int(row["result_row"]) for row in rows] == list(range(2, sheet_rows + 2)), "every row once, in order"
-    puts: dict[str, list[dict[str, Any]]] = {}
-    for entry in sandbox.ledger:
-        if entry["method"] == "PUT":
-            puts.setdefault(entry["order_id"], []).append(entry)
-    never = {row["result_order_id"] for row in rows if row["result_order_id"]}
-    assert set(puts) <= never, "nothing was sent that was not asked for"
+    by_order: dict[str, list[dict[str, Any]]] = {}
+    for entry in puts(sandbox):
+        by_order.setdefault(entry["order_id"], []).append(entry)
+    asked = {row["result_order_id"] for row in rows if row["result_order_id"]}
+    assert set(by_order) <= asked, "nothing was sent that was not asked for"
     for row in rows:
-        sent = puts.get(row["result_order_id"], [])
+        sent = by_order.get(row["result_order_id"], [])
         assert row["result_code"], f"row {row['result_row']} has no reason"
         assert row["result_code"] == "ok" or row["result_detail"], f"row {row['result_row']} has no sentence"
         if row["result"] == "updated":

@@ -79,31 +79,36 @@ class Granted:
 Ask = Callable[[dict[str, str], Grant], Awaitable[tuple[Answer, Granted | None]]]
 
 
-def find_credentials(environment: Mapping[str, str]) -> Credentials:
-    """Credentials from the environment, the files that `<NAME>_FILE` names, or the system's keyring.
+def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentials:
+    """Credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
 
+    The keyring keeps them for one `base_url`, so that no service gets what belongs to another.
     Raises SettingsError when there are none or when one could not be sent.
     """
-    token = next((secret for name in TOKEN_NAMES if (secret := _find(name, environment))), None)
-    if token is not None:
-        _check_header(token)
-    values = [_find(name, environment) for name in GRANT_NAMES]
-    missing = [name for name, value in zip(GRANT_NAMES, values, strict=True) if value is None]
-    if len(missing) in {1, 2, 3} and token is None:
-        raise SettingsError(f"To sign in, {', '.join(missing)} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
-    given = [value for value in values if value is not None]
-    grant = None if missing else Grant(*given)
-    if token is None and grant is None:
-        raise SettingsError(
-            "No access token.",
-            "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
-            f" {GRANT_NAMES[0]}, _SECRET, EVREKA360_API_USER, _PASS",
-        )
-    return Credentials(token, grant)
+    places: tuple[Callable[[str], Secret | None], ...] = (
+        lambda name: _from_environment(name, environment),
+        lambda name: _from_keyring(name, base_url),
+    )
+    for find in places:
+        token = next((secret for name in TOKEN_NAMES if (secret := find(name))), None)
+        if token is not None:
+            _check_header(token)
+        values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
+        grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
+        if token or grant:
+            return Credentials(token, grant)
+        if values:
+            missing = ", ".join(name for name in GRANT_NAMES if name not in values)
+            raise SettingsError(f"To sign in, {missing} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
+    raise SettingsError(
+        "No access token.",
+        "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
+        f" {GRANT_NAMES[0]}, _SECRET, EVREKA360_API_USER, _PASS; or keep them with `batch-updater login`",
+    )
 
 
-def _find(name: str, environment: Mapping[str, str]) -> Secret | None:
-    text = environment.get(name) or _from_file(name, environment.get(f"{name}_FILE")) or _from_keyring(name)
+def _from_environment(name: str, environment: Mapping[str, str]) -> Secret | None:
+    text = environment.get(name) or _from_file(name, environment.get(f"{name}_FILE"))
     return Secret(text.strip()) if text and text.strip() else None
 
 
@@ -122,17 +127,50 @@ def _from_file(name: str, path: str | None) -> str | None:
         raise SettingsError(f"{name}_FILE: {path} can't be read ({type(error).__name__}).", "check the path") from None
 
 
-def _from_keyring(name: str) -> str | None:
+def _from_keyring(name: str, base_url: str) -> Secret | None:
     try:
         import keyring  # noqa: PLC0415 - an optional extra
         import keyring.errors  # noqa: PLC0415 - as above
     except ImportError:
         return None
     try:
-        found: str | None = keyring.get_password(KEYRING_SERVICE, name)
+        text = keyring.get_password(_keyring_service(base_url), name)
     except keyring.errors.KeyringError:
         return None  # no keyring on this machine
-    return found
+    return Secret(text) if text else None
+
+
+def keep_in_keyring(secrets: Mapping[str, Secret], base_url: str) -> None:
+    """Keep these for a service, in place of what was kept before. Raises SettingsError without a keyring."""
+    _change_keyring(base_url, secrets)
+
+
+def forget_in_keyring(base_url: str) -> None:
+    """Remove what is kept for a service. Raises SettingsError without a keyring."""
+    _change_keyring(base_url, {})
+
+
+def _change_keyring(base_url: str, secrets: Mapping[str, Secret]) -> None:
+    try:
+        import keyring  # noqa: PLC0415 - an optional extra
+        import keyring.errors  # noqa: PLC0415 - as above
+    except ImportError:
+        raise SettingsError("Keyring support is not installed.", "pip install 'batch-updater[keyring]'") from None
+    service = _keyring_service(base_url)
+    try:
+        for name in (*TOKEN_NAMES, *GRANT_NAMES):
+            if keyring.get_password(service, name) is not None:
+                keyring.delete_password(service, name)
+        for name, secret in secrets.items():
+            keyring.set_password(service, name, secret.reveal())
+    except keyring.errors.KeyringError as error:
+        raise SettingsError(
+            f"The keyring can't be used ({type(error).__name__}).", "use the environment or <NAME>_FILE instead"
+        ) from None
+
+
+def _keyring_service(base_url: str) -> str:
+    return f"{KEYRING_SERVICE} {base_url}"
 
 
 class Tokens:

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -14,19 +14,23 @@ from batch_updater.api.auth import Grant, Granted, Tokens
 from batch_updater.api.protocol import (
     classify,
     order_url,
+    orders_url,
     read_order,
+    read_orders,
     read_statuses,
     read_token,
     update_body,
     update_url,
 )
-from batch_updater.models import Answer, StatusUpdate, Verdict
+from batch_updater.models import Answer, ListedOrder, StatusUpdate, Verdict
 from batch_updater.statuses import OrderStatus
 
 MAX_BODY = 64 * 1024
 MAX_LIST = 8 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
+T = TypeVar("T")
 Judge = Callable[[int, Mapping[str, str], bytes], Answer]
+ReadList = Callable[[int, Mapping[str, str], bytes], tuple[Answer, list[T]]]
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -81,14 +85,20 @@ class OrderClient:
 
     async def list_statuses(self) -> tuple[Answer, list[OrderStatus]]:
         """Read the tenant's order statuses; the list is empty unless the answer is DONE."""
-        found: list[OrderStatus] = []
+        return await self._list(f"{self._base_url}/engagement/orders/status", read_statuses)
+
+    async def list_orders(self, page: int, name: str | None = None) -> tuple[Answer, list[ListedOrder]]:
+        """Read one page (from 1) of the orders, or of those called exactly `name`; an empty page is past the end."""
+        return await self._list(orders_url(self._base_url, page, name=name), read_orders)
+
+    async def _list(self, url: str, read: ReadList[T]) -> tuple[Answer, list[T]]:
+        found: list[T] = []
 
         def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-            answer, items = read_statuses(status, headers, body)
-            found.extend(items)
+            answer, items = read(status, headers, body)
+            found[:] = items
             return answer
 
-        url = f"{self._base_url}/engagement/orders/status"
         return await self._signed("GET", url, None, judge, limit=MAX_LIST), found
 
     async def renew(self, refused: int) -> bool:

@@ -11,16 +11,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from batch_updater.api.auth import Granted, Secret
 from batch_updater.errors import SettingsError
-from batch_updater.models import Answer, Verdict
+from batch_updater.models import Answer, ListedOrder, Verdict
 from batch_updater.statuses import OrderStatus
 
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 CONFIRMATION = "order status updated successfully"
 MAX_WAIT = 300.0
+PAGE_LENGTH = 50  # the longest that the API allows
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _RETRIED = {408: "timeout", 425: "server_error"}
 _REFUSED = {403: "forbidden", 404: "order_not_found", 409: "conflict", 412: "precondition_failed"}
@@ -177,6 +178,27 @@ def _order_status(item: Any) -> OrderStatus | None:
     if not UUID_SHAPE.fullmatch(status_id) or not isinstance(name, str):
         return None
     return OrderStatus(status_id, name, str(item.get("color") or ""))
+
+
+def orders_url(base_url: str, page: int, *, name: str | None = None) -> str:
+    """The address of one page (from 1) of the order list, 50 orders long; of those called exactly `name`."""
+    wanted = "" if name is None else f"&name__exact={quote(name, safe='')}"
+    return f"{base_url}/engagement/orders?page={page}&limit={PAGE_LENGTH}{wanted}"
+
+
+def read_orders(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Answer, list[ListedOrder]]:
+    """What an answer to `GET /engagement/orders` means; orders without a usable id are left out."""
+    if status != 200:
+        return classify(status, headers, body), []
+    try:
+        items: Any = json.loads(body)["items"]
+        found = [
+            ListedOrder(str(item["id"]).lower(), str(item.get("name", "")), str(item.get("status_id", "")).lower())
+            for item in items
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Answer(Verdict.UNKNOWN, "unexpected_response", "the answer is no list of orders", 200), []
+    return Answer(Verdict.DONE, "ok", "", 200), [order for order in found if UUID_SHAPE.fullmatch(order.id)]
 
 
 def read_token(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Answer, Granted | None]:

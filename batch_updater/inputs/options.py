@@ -40,7 +40,7 @@ class ReadOptions:
 
 
 # Settings that decide what is read; a run is picked up again only when they are the same.
-READING = frozenset({"expect_column", *(field.name for field in fields(ReadOptions))})
+READING = frozenset({"order_by", "expect_column", *(field.name for field in fields(ReadOptions))})
 
 
 def read_options(settings: Settings) -> ReadOptions:

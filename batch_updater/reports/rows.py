@@ -46,6 +46,7 @@ class ResultRows:
 
 def _result_row(cells: tuple[str, ...], entry: dict[str, Any], names: dict[str, str], run_id: str) -> ResultRow:
     result, code, detail = _say(entry)
+    detail = "; ".join(part for part in (detail, entry["remark"]) if part)
     return ResultRow(
         cells, entry["row"], result, entry["http_status"], code, detail, entry["attempts"],
         entry["order_id"], entry["status_id"], names.get(entry["status_id"], ""), entry["previous_status_id"] or "",

@@ -1,54 +1,30 @@
-import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import DONE, TOKEN, environment, program, puts, read_result, served, write_sheet
 
-from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
-
-PROGRAM = [sys.executable, "-m", "batch_updater.cli"]
-DONE = status_id("Completed")
+from batch_updater.sandbox import order_id
 
 
-def program(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("EVREKA360", "ACCESS_TOKEN", "BATCH_UPDATER"))}
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False, env={**keep, **environment},
-    )  # fmt: skip
-
-
-def sheet(path: Path, *rows: tuple[str, str]) -> Path:
-    path.write_text("order_id,status_id\n" + "".join(f"{a},{b}\n" for a, b in rows), encoding="utf-8")
-    return path
-
-
-async def test_a_whole_run_says_what_happened_to_every_row(tmp_path: Path) -> None:
+def test_a_whole_run_says_what_happened_to_every_row(tmp_path: Path) -> None:
     """Good, bad, repeated and missing orders each get their word, once, in order."""
-    import asyncio
-
-    file = sheet(
-        tmp_path / "orders.csv",
-        (order_id(1), DONE), ("x", DONE), (order_id(1), DONE), (order_id(99_999_999), DONE),
-    )  # fmt: skip
-    async with Sandbox(SandboxOptions()) as sandbox:
-        ended = await asyncio.to_thread(
-            program, "run", file, "--yes", "--json",
-            EVREKA360_BASE_URL=sandbox.base_url, EVREKA360_ACCESS_TOKEN="sandbox-token",
-        )  # fmt: skip
+    rows = [(order_id(1), DONE), ("x", DONE), (order_id(1), DONE), (order_id(99_999_999), DONE)]
+    with served() as sandbox:
+        ended = program(
+            "run", write_sheet(tmp_path / "o.csv", rows), "--yes", "--json", env=environment(sandbox.base_url)
+        )
         assert ended.returncode == 3, ended.stderr
         summary = json.loads(ended.stdout)
-        with Path(summary["results_file"]).open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        assert [row["result"] for row in rows] == ["updated", "invalid", "duplicate", "failed"]
-        assert [row["result_row"] for row in rows] == ["2", "3", "4", "5"]
+        found = read_result(Path(summary["results_file"]))
+        assert [row["result"] for row in found] == ["updated", "invalid", "duplicate", "failed"]
+        assert [row["result_row"] for row in found] == ["2", "3", "4", "5"]
         assert sandbox.orders[order_id(1)]["status"]["id"] == DONE
-        assert len(sandbox.ledger) == 2
+        assert len(puts(sandbox)) == 2
     for path in Path(summary["run_dir"]).iterdir():
-        assert b"sandbox-token" not in path.read_bytes()
+        assert TOKEN.encode() not in path.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +45,7 @@ def test_bad_use_ends_with_one_clear_message(
     file = tmp_path / name
     if content is not None:
         file.write_text(content, encoding="utf-8")
-    ended = program("run", file, "--yes", EVREKA360_BASE_URL=url, EVREKA360_ACCESS_TOKEN=token)
+    ended = program("run", file, "--yes", env=environment(url, EVREKA360_ACCESS_TOKEN=token))
     assert ended.returncode == code, ended.stderr
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -77,15 +53,15 @@ def test_bad_use_ends_with_one_clear_message(
 
 def test_without_a_terminal_nothing_is_sent_unless_yes(tmp_path: Path) -> None:
     """No terminal and no --yes: exit 2 and the way out."""
-    file = sheet(tmp_path / "o.csv", (order_id(1), DONE))
-    ended = program("run", file, EVREKA360_BASE_URL="http://127.0.0.1:9", EVREKA360_ACCESS_TOKEN="t")
+    file = write_sheet(tmp_path / "o.csv", [(order_id(1), DONE)])
+    ended = program("run", file, env=environment("http://127.0.0.1:9"))
     assert (ended.returncode, "--yes" in ended.stderr) == (2, True)
 
 
 def test_plan_sends_nothing_and_needs_no_token(tmp_path: Path) -> None:
     """The plan of a good sheet ends 0 with its counts on stdout."""
-    file = sheet(tmp_path / "o.csv", (order_id(1), DONE))
-    ended = program("plan", file, EVREKA360_BASE_URL="http://127.0.0.1:9")
+    file = write_sheet(tmp_path / "o.csv", [(order_id(1), DONE)])
+    ended = program("plan", file, env=environment(EVREKA360_BASE_URL="http://127.0.0.1:9"))
     assert ended.returncode == 0, ended.stderr
     assert "to send   1" in ended.stdout
 
@@ -103,6 +79,6 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
 
 def test_the_demo_runs_by_itself(tmp_path: Path) -> None:
     """The demo needs no credentials and ends 0 with a result file."""
-    ended = program("demo", "--rows", "60", "--dir", tmp_path)
+    ended = program("demo", "--rows", "60", "--dir", tmp_path, env=environment())
     assert ended.returncode == 0, ended.stderr
     assert list(tmp_path.glob("orders.runs/*/results.csv"))

@@ -1,0 +1,166 @@
+"""The talk with the person at the terminal: the plan, the question, the progress, the summary.
+
+Plan and summary go to stdout or stderr as text; nothing here ends the process.
+"""
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from batch_updater import app
+from batch_updater.api.pace import Pacer
+from batch_updater.errors import ExitCode, SettingsError
+from batch_updater.models import Counters, RunSummary
+from batch_updater.plan import Judge, describe
+from batch_updater.progress import Progress
+from batch_updater.runs import Run, give_up, open_run, open_trial
+from batch_updater.settings import Settings
+from batch_updater.tenant import find_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How to talk: whether to ask, whether the summary is JSON on stdout, and the command that was typed."""
+
+    yes: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    command: tuple[str, ...] = ()
+
+
+def run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
+    """Plan, show, ask, send, summarise; the exit status. Raises BatchUpdaterError when nothing was sent."""
+    tenant = find_tenant(settings, os.environ)
+    if not manners.yes and not sys.stdin.isatty():
+        raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
+    with open_run(file, settings, tenant, judge) as opened:
+        if not manners.quiet:
+            _show_plan(opened, file, settings, err=True)
+        if not manners.yes and not opened.tenant.refused:
+            _confirm(opened, settings)
+        summary = _send(opened, settings, manners)
+    show_summary(summary, manners)
+    return summary.exit_code
+
+
+def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
+    """Show what a run would do. Raises BatchUpdaterError."""
+    with open_trial(file, settings, find_tenant(settings, os.environ, needs_token=False), judge) as trial:
+        _show_plan(trial, file, settings, err=manners.as_json)
+        if trial.tenant.refused:
+            raise trial.tenant.refused
+        if manners.as_json:
+            click.echo(json.dumps(app.trial_summary(trial)))
+    return ExitCode.DONE
+
+
+def show_summary(summary: RunSummary, manners: Manners) -> None:
+    """Say what happened, and the next command to type."""
+    for line in (*summary.notes, summary.reason):
+        if line:
+            click.echo(line, err=True)
+    if manners.as_json:
+        click.echo(json.dumps(summary.to_dict()))
+    elif not manners.quiet:
+        counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
+        click.echo(f"{summary.rows:,} rows in {summary.seconds:,.1f} s: {counts or 'nothing to do'}")
+        click.echo(f"Results: {summary.results_file or 'not written'}")
+    if not manners.quiet:
+        _show_next(summary, manners)
+
+
+def _show_next(summary: RunSummary, manners: Manners) -> None:
+    if summary.resumable and manners.command:
+        click.echo(f"To go on: {shlex.join(manners.command)}", err=True)
+    elif failed := [word for word in ("failed", "unknown") if summary.result_counts.get(word)]:
+        again = ["batch-updater", "run", summary.results_file, "--only", ",".join(failed)]
+        click.echo(f"To try those again: {shlex.join(again)}", err=True)
+
+
+def _confirm(opened: Run, settings: Settings) -> None:
+    """Ask; without a clear yes the new run is removed. Raises SettingsError or Abort."""
+    try:
+        agreed = not opened.open_rows or _ask(opened, settings)
+    except click.Abort:
+        give_up(opened)
+        raise
+    if not agreed:
+        give_up(opened)
+        raise SettingsError("Not confirmed; nothing was sent.")
+
+
+def _ask(opened: Run, settings: Settings) -> bool:
+    number = opened.open_rows
+    if settings.production:
+        typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
+        return bool(typed.strip().replace(",", "") == str(number))
+    return click.confirm(f"Send {number:,} updates to {opened.facts['base_url']}?", err=True)
+
+
+def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> None:
+    if opened.resumed:
+        plan = opened.plan
+        click.echo(
+            f"Picking up the unfinished run {opened.folder.run_id}: {plan.done:,} done,"
+            f" {plan.in_doubt:,} to settle, {plan.to_send:,} left.\n",
+            err=err,
+        )
+    text = describe(
+        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
+        settings=settings, notes=opened.source.notes,
+    )  # fmt: skip
+    click.echo(text, err=err)
+
+
+def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
+    with Progress(opened.open_rows, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
+
+        def tick(counters: Counters, pacer: Pacer) -> None:
+            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
+
+        return asyncio.run(app.execute(opened, settings, tick))
+
+
+def verify(run: Path, settings: Settings, manners: Manners) -> int:
+    """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
+    tenant = find_tenant(settings, os.environ)
+    with app.open_verification(run, tenant) as opened:
+        total = opened.plan.rows
+        with Progress(total, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
+
+            def tick(counters: Counters, pacer: Pacer) -> None:
+                bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
+
+            summary = asyncio.run(app.verify(opened, settings, tick))
+    if summary.reason:
+        click.echo(summary.reason, err=True)
+    if manners.as_json:
+        click.echo(json.dumps(summary.to_dict()))
+    elif not manners.quiet:
+        click.echo(summary.describe())
+    return summary.exit_code
+
+
+def undo(run: Path, settings: Settings, manners: Manners, *, dry_run: bool) -> int:
+    """Plan and run the way back. Raises BatchUpdaterError."""
+    sheet, settings, judge = app.prepare_undo(run, settings)
+    work = try_sheet if dry_run else run_sheet
+    return work(sheet, settings, manners, judge)
+
+
+def show_statuses(settings: Settings, *, as_json: bool) -> int:
+    """List the tenant's statuses. Raises BatchUpdaterError."""
+    statuses = app.read_statuses(find_tenant(settings, os.environ), settings)
+    if as_json:
+        click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in statuses]))
+    else:
+        for one in statuses:
+            click.echo(f"{one.id}  {one.name}")
+    return ExitCode.DONE

@@ -1,0 +1,94 @@
+"""Orders by name: looked up at the service while the plan is made."""
+
+import asyncio
+from collections.abc import Iterable
+
+from batch_updater.api.client import OrderClient
+from batch_updater.api.pace import Pacer
+from batch_updater.api.retry import attempt_again
+from batch_updater.errors import BatchUpdaterError, CredentialsError, InputError, SettingsError, StoppedError
+from batch_updater.models import Answer, ListedOrder, Verdict
+from batch_updater.settings import Settings
+from batch_updater.tenant import Tenant
+from batch_updater.validate import RejectedOrder, shown
+
+KEPT = 100_000
+_NO_NAME = RejectedOrder("missing_value", "the order name is empty")
+
+
+class OrderNames:
+    """The ids of orders by their exact names; `known` is what `Rules.orders` needs."""
+
+    def __init__(self, tenant: Tenant, settings: Settings) -> None:
+        if tenant.tokens is None:
+            raise SettingsError("Orders can't be looked up by name without a token.", "set EVREKA360_ACCESS_TOKEN")
+        self._tenant, self._tokens, self._settings = tenant, tenant.tokens, settings
+        self.known: dict[str, str | RejectedOrder] = {"": _NO_NAME}
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Look up those that are not known yet; must not be called from a running event loop.
+
+        Raises InputError when the service does not serve the list, CredentialsError or StoppedError.
+        """
+        if len(self.known) > KEPT:
+            self.known.clear()
+            self.known[""] = _NO_NAME
+        missing = dict.fromkeys(name for name in names if name not in self.known)
+        if missing:
+            asyncio.run(self._look_up(list(missing)))
+
+    async def _look_up(self, names: list[str]) -> None:
+        settings, pacer = self._settings, Pacer(self._settings.rate)
+        left = iter(names)
+        async with OrderClient(
+            self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency
+        ) as client:
+
+            async def work() -> None:
+                for name in left:
+                    self.known[name] = _only(name, await self._find(client, pacer, name))
+
+            await asyncio.gather(*(work() for _ in range(min(settings.concurrency, len(names)))))
+
+    async def _find(self, client: OrderClient, pacer: Pacer, name: str) -> list[ListedOrder]:
+        found: list[ListedOrder] = []
+        tries = 0
+
+        async def attempt() -> Answer:
+            nonlocal found, tries
+            tries += 1
+            await pacer.acquire(lambda: False)
+            answer, found = await client.list_orders(1, name)
+            pacer.answered(answer)
+            return answer
+
+        answer = await attempt_again(attempt, await attempt(), lambda: tries > self._settings.retries, asyncio.sleep)
+        if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.signed):
+            answer = await attempt()
+        if answer.verdict is not Verdict.DONE:
+            raise _failure(name, answer)
+        return found
+
+
+def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
+    """The one order that is called exactly so, whatever else the service has listed."""
+    ids = sorted({order.id for order in found if order.name == name})
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        return RejectedOrder(
+            "ambiguous_order", f"{len(ids)} orders are called '{shown(name)}'; write the id instead: {' or '.join(ids)}"
+        )
+    return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'")
+
+
+def _failure(name: str, answer: Answer) -> BatchUpdaterError:
+    if answer.verdict is Verdict.UNAUTHORIZED:
+        return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
+    if answer.http_status in {403, 404, 405, 422}:
+        return InputError(
+            f"Orders can't be looked up by name: the service answered {answer.http_status}.", "use a sheet of order ids"
+        )
+    return StoppedError(
+        f"Order '{shown(name)}' can't be looked up: {answer.detail}; nothing was sent.", "run again later"
+    )

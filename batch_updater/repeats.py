@@ -1,0 +1,48 @@
+"""What several rows of one order mean, as SQL over a journal's planned rows.
+
+The same status again is led by the first such row (`waiting`). Different statuses are decided by `--on-conflict`:
+`hold` sends none, `first` and `last` choose one, `sequence` queues each row behind the one before (`queued`).
+"""
+
+_FIND = (
+    "CREATE TEMP TABLE repeated AS SELECT order_id, min(status_id) <> max(status_id) AS differs,"
+    " min(row) AS first, max(row) AS last FROM rows WHERE state = 'planned' AND order_id IN"
+    # The index alone tells the few orders that matter; without this every row would be looked up.
+    " (SELECT order_id FROM rows WHERE order_id <> '' GROUP BY order_id HAVING count(*) > 1)"
+    " GROUP BY order_id HAVING count(*) > 1",
+    "CREATE UNIQUE INDEX temp.repeated_order ON repeated (order_id)",
+)
+_HOLD = (
+    "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
+    " 'other rows give this order another status; correct the sheet or choose --on-conflict'"
+    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs)"
+)
+_KEEP_ONE = (
+    "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows',"
+    " detail = '--on-conflict {word} chose row ' || (SELECT {word} FROM repeated q WHERE q.order_id = rows.order_id)"
+    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs) AND status_id <>"
+    " (SELECT k.status_id FROM rows k JOIN repeated q ON k.row = q.{word} WHERE q.order_id = rows.order_id)"
+)
+# A head is a row whose status differs from that of the row before it, for the same order.
+_LEAD = (
+    "CREATE TEMP TABLE steps AS SELECT row, order_id, status_id IS NOT lag(status_id) OVER w AS head FROM rows"
+    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated)"
+    " WINDOW w AS (PARTITION BY order_id ORDER BY row)",
+    "CREATE TEMP TABLE led AS SELECT row, head, CASE WHEN head"
+    " THEN max(CASE WHEN head THEN row END) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    " ELSE max(CASE WHEN head THEN row END) OVER (w ROWS UNBOUNDED PRECEDING) END AS leader"
+    " FROM steps WINDOW w AS (PARTITION BY order_id ORDER BY row)",
+    "UPDATE rows SET state = CASE WHEN led.head THEN 'queued' ELSE 'waiting' END, leader = led.leader,"
+    " code = CASE WHEN led.head THEN '' ELSE 'duplicate_row' END,"
+    " detail = CASE WHEN led.head THEN '' ELSE 'same order and status as row ' || led.leader END"
+    " FROM led WHERE led.row = rows.row AND led.leader IS NOT NULL",
+    "DROP TABLE led",
+    "DROP TABLE steps",
+    "DROP TABLE repeated",
+)
+REPEATS = {
+    "hold": (*_FIND, _HOLD, *_LEAD),
+    "first": (*_FIND, _KEEP_ONE.format(word="first"), *_LEAD),
+    "last": (*_FIND, _KEEP_ONE.format(word="last"), *_LEAD),
+    "sequence": (*_FIND, *_LEAD),
+}

@@ -1,0 +1,327 @@
+"""A run: begun from a sheet, picked up again, tried without sending, reopened to be read, listed."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from batch_updater.errors import InputError, JournalError, ResumeError, SettingsError
+from batch_updater.folder import (
+    STDIN,
+    RunFolder,
+    differences,
+    discard,
+    freeze,
+    holder,
+    locked,
+    new_run,
+    newest_run,
+    run_folders,
+    runs_place,
+)
+from batch_updater.inputs.columns import Columns, find_columns
+from batch_updater.inputs.options import READING, read_options
+from batch_updater.inputs.source import Source, check_file, open_source
+from batch_updater.journal import Journal
+from batch_updater.lookup import OrderNames
+from batch_updater.models import SourceRow
+from batch_updater.plan import Judge, Plan, make_plan, read_plan
+from batch_updater.settings import Settings
+from batch_updater.tenant import Tenant, meet
+from batch_updater.validate import Rules
+
+FRAME = Path("dataframe.csv")
+
+
+@dataclass
+class Run:
+    """A planned run: its folder, its journal, what its plan says, and whether it was begun before."""
+
+    folder: RunFolder
+    source: Source
+    columns: Columns
+    journal: Journal
+    plan: Plan
+    facts: dict[str, Any]
+    tenant: Tenant
+    resumed: bool = False
+    started: float = field(default_factory=time.time)
+
+    @property
+    def results_path(self) -> Path:
+        """Where the result file goes: `--output`, else the run folder (Excel in, Excel out)."""
+        if self.facts.get("output"):
+            return Path(self.facts["output"])
+        suffix = ".xlsx" if self.source.is_excel else ".csv"
+        return self.folder.path / f"results{suffix}"
+
+    @property
+    def open_rows(self) -> int:
+        """Rows that may still be sent."""
+        return self.plan.to_send + self.plan.in_doubt
+
+
+@contextlib.contextmanager
+def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Iterator[Run]:
+    """The run for this sheet: its unfinished one picked up again, else a new one, planned and locked.
+
+    A new plan asks the service for its statuses; it must not be called from a running event loop.
+    Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
+    """
+    if file != STDIN:
+        check_file(file)
+    _refuse_output(file, settings)
+    started = time.time()
+    place = runs_place(file, settings.runs_dir)
+    with locked(place, file):
+        folder = new_run(place)
+        try:
+            sha256 = freeze(file, folder)
+            run = None if settings.restart else _pick_up(file, sha256, place, settings, tenant)
+            if run:
+                discard(folder)
+            else:
+                run = _plan_into(folder, file, sha256, settings, tenant, judge=judge)
+        except BaseException:
+            discard(folder)
+            raise
+        run.started = started
+        with run.journal:
+            yield run
+
+
+@contextlib.contextmanager
+def open_trial(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Iterator[Run]:
+    """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
+    if file != STDIN:
+        check_file(file)
+    place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
+    try:
+        folder = new_run(place)
+        run = _plan_into(folder, file, freeze(file, folder), settings, tenant, judge=judge)
+        with run.journal:
+            yield run
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def reopen_run(folder: RunFolder, tenant: Tenant | None = None) -> Iterator[Run]:
+    """An earlier run, to read. Raises JournalError; ResumeError when the tenant is not the run's own."""
+    with Journal.open(folder.journal_path) as journal:
+        facts = journal.meta()
+        if tenant and tenant.base_url != facts["base_url"]:
+            raise ResumeError(
+                f"{folder.run_id} was run on {facts['base_url']}, and the settings name {tenant.base_url}.",
+                f"set EVREKA360_BASE_URL={facts['base_url']}",
+            )
+        settings = Settings(**facts["reading"], compare="each" if facts["compare"] else "no")
+        source = open_source(folder.input_path, read_options(settings))
+        tenant = tenant or Tenant(facts["base_url"], names=facts["status_names"])
+        columns = _find_columns(source, settings)
+        yield Run(folder, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
+
+
+def give_up(run: Run) -> None:
+    """Remove a new run that the person did not confirm; one that was begun before stays as it is."""
+    if not run.resumed:
+        run.journal.close()
+        discard(run.folder)
+
+
+def _refuse_output(file: Path, settings: Settings) -> None:
+    if settings.output and file != STDIN and settings.output.resolve() == file.resolve():
+        raise SettingsError(f"--output {settings.output} is the sheet itself.", "choose another name")
+
+
+def _reading(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", include=set(READING))
+
+
+def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:
+    """What must be the same for a run to be picked up again."""
+    return {
+        "base_url": tenant.base_url,
+        "account": tenant.account,
+        "on_conflict": settings.on_conflict,
+        "compare": settings.compares,
+        "status_map": settings.status_map,
+        **_reading(settings),
+    }
+
+
+def _find_columns(source: Source, settings: Settings) -> Columns:
+    return find_columns(
+        source.header, settings.order_column, settings.status_column, settings.expect_column,
+        compares=settings.compares, hidden=source.hidden_columns, name=source.name,
+    )  # fmt: skip
+
+
+def _plan_into(
+    folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant, *, judge: Judge | None = None
+) -> Run:
+    if settings.output and settings.output.exists() and not settings.overwrite:
+        raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
+    source = open_source(folder.input_path, read_options(settings), shown_as=file)
+    columns = _find_columns(source, settings)
+    tenant = asyncio.run(meet(tenant, settings))
+    journal = Journal.create(folder.journal_path)
+    try:
+        if judge:
+            make_plan(source.rows(), judge, journal, settings.on_conflict, name=file)
+        else:
+            _plan_by_rules(source, columns, journal, settings, tenant)
+        _refuse_names(file, journal, tenant)
+        _refuse_if_strict(file, journal, settings)
+        facts = {
+            "run_id": folder.run_id, "name": file.name, "input": str(file), "phase": "planned", "sha256": sha256,
+            "output": str(settings.output) if settings.output else None, "reading": _reading(settings),
+            "status_names": dict(tenant.names), **_choices(settings, tenant),
+        }  # fmt: skip
+        journal.seal(facts)
+        return Run(folder, source, columns, journal, read_plan(journal), facts, tenant)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _plan_by_rules(source: Source, columns: Columns, journal: Journal, settings: Settings, tenant: Tenant) -> None:
+    rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
+    if settings.order_by == "id":
+        make_plan(source.rows(), rules.judge, journal, settings.on_conflict, name=source.name)
+        return
+    names = OrderNames(tenant, settings)
+    rules = replace(rules, orders=names.known)
+
+    def learn(block: list[SourceRow]) -> None:
+        names.learn(rules.order_name(row) for row in block)
+
+    make_plan(source.rows(), rules.judge, journal, settings.on_conflict, learn, name=source.name)
+
+
+def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:
+    """A sheet with status names is of no use when names can't be looked up."""
+    if tenant.book is None and (found := journal.first("unknown_status")):
+        if tenant.failure:
+            raise tenant.failure
+        row, detail = found
+        raise InputError(
+            f"{file}, row {row}: {detail} ({tenant.unchecked}).", "write status ids, or set the token for `plan`"
+        )
+
+
+def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
+    if settings.strict and (problems := journal.problems(1)):
+        row, result, detail = problems[0]
+        raise InputError(
+            f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
+            "see `batch-updater plan` for the others; correct them, or leave out --strict",
+        )
+
+
+def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
+    """The unfinished run of this input. Raises ResumeError when this start asks for something else."""
+    found = newest_run(place, file.name)
+    if found is None or found[1]["phase"] == "finished":
+        return None
+    folder, facts = found
+    nameless = file == STDIN or file.name == FRAME.name
+    if nameless and facts["sha256"] != sha256:
+        return None  # other data, and no name that promised the same
+    if differ := differences(facts, {"sha256": sha256, **_choices(settings, tenant)}):
+        raise ResumeError(
+            f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:\n  " + "\n  ".join(differ),
+            "repeat the earlier command to finish that run, or add --restart to give it up and start anew",
+        )
+    try:
+        journal = Journal.open(folder.journal_path)
+    except JournalError as error:
+        raise ResumeError(
+            f"The unfinished run {folder.run_id} can't be picked up. {error.message}",
+            "restore its files, or start anew with --restart (rows may then be sent a second time)",
+        ) from None
+    try:
+        return _resume(folder, file, settings, tenant, journal)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _resume(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, journal: Journal) -> Run:
+    facts = journal.meta()
+    source = open_source(folder.input_path, read_options(settings), shown_as=file)
+    columns = _find_columns(source, settings)
+    if settings.output:
+        known = str(settings.output) == facts.get("output")
+        if settings.output.exists() and not known and not settings.overwrite:
+            raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
+        facts["output"] = str(settings.output)
+        journal.set_meta({"output": facts["output"]})
+    tenant = Tenant(tenant.base_url, tenant.tokens, tenant.account, names=facts["status_names"])
+    return Run(folder, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows."""
+
+    folder: RunFolder
+    input: str
+    state: str
+    resumable: bool
+    rows: int
+    done: int
+    open: int
+    not_done: int
+
+    def describe(self) -> str:
+        """The line for a person."""
+        counts = f"{self.done:,} of {self.rows:,} done"
+        counts += f", {self.open:,} left" if self.open else ""
+        counts += f", {self.not_done:,} not done" if self.not_done else ""
+        began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
+        how = "  (resumable)" if self.resumable else ""
+        return f"{began}  {self.state}{how}  {self.input}: {counts}\n    {self.folder.path}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line as plain JSON types."""
+        return {
+            "run_id": self.folder.run_id, "run_dir": str(self.folder.path), "input": self.input, "state": self.state,
+            "resumable": self.resumable, "rows": self.rows, "done": self.done, "open": self.open,
+            "not_done": self.not_done,
+        }  # fmt: skip
+
+
+def list_runs(place: Path) -> list[RunInfo]:
+    """The runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
+
+    Raises SettingsError when there is no such place.
+    """
+    infos = [_info(folder) for folder in run_folders(place)]
+    return sorted(infos, key=lambda info: info.folder.run_id, reverse=True)
+
+
+def _info(folder: RunFolder) -> RunInfo:
+    if not folder.journal_path.exists():
+        return RunInfo(folder, "", "planning broke off; nothing was sent", False, 0, 0, 0, 0)
+    try:
+        with Journal.peek(folder.journal_path) as journal:
+            facts, states = journal.meta(), journal.count("state")
+            results = journal.count("result", "state = 'ended'")
+    except JournalError:
+        return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
+    is_open = states.get("planned", 0) + states.get("queued", 0) + states.get("claimed", 0)
+    phase = facts.get("phase", "")
+    unfinished = phase != "finished"
+    state = {"planned": "not started", "sending": "broken off"}.get(phase, phase)
+    if unfinished and (owner := holder(folder.path.parent, facts["name"])):
+        state, unfinished = f"under way, {owner}", False
+    done = results.get("updated", 0) + results.get("unchanged", 0)
+    not_done = sum(results.values()) - done
+    return RunInfo(folder, facts["input"], state, unfinished, sum(states.values()), done, is_open, not_done)
