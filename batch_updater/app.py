@@ -284,7 +284,8 @@ async def _send(
         tenant.base_url, tokens, timeout=settings.timeout, concurrency=settings.concurrency
     ) as client:
         runner = Runner(
-            run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
+            run.journal, client, Pacer(settings.rate, adapt=settings.adapt),
+            concurrency=settings.concurrency, retries=settings.retries,
             compare=settings.compares, canary=0 if run.resumed else settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             on_tick=on_tick,
