@@ -1,6 +1,7 @@
 """A small HTTP server for benchmarks: it answers every PUT as the API does, as far as a limiter lets it."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 GOOD = b'{"detail":"Order status updated successfully"}'
@@ -52,8 +53,20 @@ class Service(asyncio.Protocol):
             self._transport.write(reply)
 
 
-async def serve(answer: Callable[[], bytes] = lambda: ACCEPTED, latency: float = 0.0) -> tuple[asyncio.Server, str]:
-    """Listen on a free port of loopback; give the server and its base URL."""
+async def serve(
+    answer: Callable[[], bytes] = lambda: ACCEPTED, latency: float = 0.0, port: int = 0
+) -> tuple[asyncio.Server, str]:
+    """Listen on loopback, on a free port for 0; give the server and its base URL."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Service(answer, latency), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Service(answer, latency), "127.0.0.1", port)
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def main(port: int) -> None:
+    """Serve on this port until the process is ended."""
+    server, _ = await serve(port=port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
