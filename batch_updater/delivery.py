@@ -290,12 +290,13 @@ class Delivery:
             return STOPPED
         finally:
             self._counters.in_flight -= 1
-        self._counters.throttled += answer.told
         self._pacer.answered(answer)
-        self.watch.look(answer.code, way.update.row)
         event("answer", logging.DEBUG, row=way.update.row, reason=answer.code, http_status=answer.http_status)
-        way.last = answer
-        way.tried += not self._pacer.outage_for
+        if answer.verdict is not Verdict.DONE:
+            self._counters.throttled += answer.told
+            self.watch.look(answer.code, way.update.row)
+            way.last = answer
+            way.tried += not self._pacer.outage_for
         return answer
 
     async def _put(self, way: _Way) -> Answer:
