@@ -231,7 +231,7 @@ def write_outputs(run: Run) -> RunSummary:
         seconds=end["seconds"], rows_per_second=end["rows_per_second"],
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end["reason"], trouble) if part),
-        notes=tuple(run.facts.get("notes", ())), reasons=rows.reasons.top(),
+        notes=(*run.source.notes, *run.facts.get("notes", ())), reasons=rows.reasons.top(),
         frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
     summary = _report(run, summary, rows)
@@ -276,7 +276,7 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str]:
     trouble = ""
     for place in dict.fromkeys(tries):
         try:
-            write_results(place, run.source.header, rows)
+            write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
         except OSError as error:
             trouble = trouble or f"{path} can't be written ({error.strerror or error})"
             continue
@@ -375,5 +375,5 @@ def trial_summary(run: Run) -> dict[str, Any]:
     return {
         "schema": 1, "run_id": None, "input": run.facts["input"], "base_url": run.facts["base_url"], "exit_code": 0,
         "resumable": False, "rows": plan.rows, "results": {word: n for word, n in counts.items() if n},
-        "codes": run.journal.count("code", "code <> ''"), "statuses": plan.statuses,
+        "codes": run.journal.count("code", "code <> ''"), "statuses": plan.statuses, "notes": run.source.notes,
     }  # fmt: skip

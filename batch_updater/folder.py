@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,8 +103,10 @@ def freeze(file: Path, folder: RunFolder) -> str:
     try:
         with file.open("rb") as stream:
             before = os.fstat(stream.fileno())
-            digest = _copy(_pieces(stream, file), folder.path / f"input{file.suffix.lower()}")
+            digest = _copy(_pieces(stream, file), folder.path / f"input{file.suffix.lower() or '.csv'}")
         after = file.stat()
+        if not stat.S_ISREG(after.st_mode):
+            return digest  # a named pipe changes by being read
     except OSError as error:
         raise _unreadable(file, error) from None
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):

@@ -3,7 +3,7 @@
 Those made once or more for every row are named tuples, which are quicker to make than frozen dataclasses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -46,12 +46,25 @@ class Verdict(StrEnum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text."""
+WHOLE_ROW = -1
+
+
+class Flaw(NamedTuple):
+    """What the reader saw wrong with a cell or a row: the machine word and a sentence."""
+
+    code: str
+    detail: str
+
+
+class SourceRow(NamedTuple):  # a tuple is made in half the time of a frozen dataclass, millions of times
+    """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text.
+
+    `flaws` is what the reader saw wrong: position of the cell -> code and sentence; WHOLE_ROW stands for the row.
+    """
 
     number: int
     cells: tuple[str, ...]
+    flaws: Mapping[int, Flaw] | None = None
 
 
 class StatusUpdate(NamedTuple):

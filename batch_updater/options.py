@@ -27,6 +27,14 @@ READING = Group("Reading the sheet", (
     click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only visible one]"),
     click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
     click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
+    click.option("--header-row", type=int, metavar="N", help="Row of the column headers.  [found by itself]"),
+    click.option("--include-hidden", is_flag=True, default=None, help="Hidden and filtered rows are sent as well."),
+    click.option("--max-cells", type=int, metavar="N", help="Refuse an Excel sheet of more cells.  [25000000]"),
+    click.option("--where", multiple=True, metavar="COLUMN=VALUE",
+                 callback=lambda _context, _name, given: given or None,
+                 help="Take only rows with this value; repeatable. One column: any of them; several columns: all."),
+    click.option("--rows", metavar="N-M", help="Take only these rows, e.g. 2-500 or 2-500,700."),
+    click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
     click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
 ))  # fmt: skip
 

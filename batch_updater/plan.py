@@ -1,16 +1,17 @@
 """From a sheet to a plan in the journal, and the plan as a person reads it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from textwrap import wrap
 
+from batch_updater.errors import InputError
 from batch_updater.inputs.columns import Columns
 from batch_updater.journal import Journal
 from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
 from batch_updater.settings import Settings
 from batch_updater.tenant import Tenant
-from batch_updater.validate import shown
+from batch_updater.validate import shown, swapped
 
 BLOCK = 5000
 
@@ -40,15 +41,23 @@ def make_plan(
     journal: Journal,
     on_conflict: str,
     prepare: Callable[[list[SourceRow]], None] = lambda _block: None,
+    *,
+    name: object = "the sheet",
 ) -> None:
     """Judge every row and write the plan into the journal. Memory does not grow with the rows.
 
-    `prepare` sees each block of rows before it is judged.
+    `prepare` sees each block of rows before it is judged. Raises InputError, naming the sheet as `name`, when the
+    columns of orders and statuses have plainly been swapped.
     """
     stream = iter(rows)
+    first = True
     while block := list(islice(stream, BLOCK)):
         prepare(block)
-        journal.add(map(judge, block))
+        judged = list(map(judge, block))
+        if first and (how := swapped(judged)):
+            raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
+        first = False
+        journal.add(judged)
     journal.settle_repeats(on_conflict)
 
 
@@ -70,7 +79,9 @@ def read_plan(journal: Journal) -> Plan:
     )
 
 
-def describe(plan: Plan, *, source: str, columns: Columns, tenant: Tenant, settings: Settings) -> str:
+def describe(
+    plan: Plan, *, source: str, columns: Columns, tenant: Tenant, settings: Settings, notes: Sequence[str] = ()
+) -> str:
     """The plan as text that fits 80 columns."""
     expect = f", expected = {shown(columns.expect_header)!r}" if columns.expect_header else ""
     lines = [
@@ -94,6 +105,8 @@ def describe(plan: Plan, *, source: str, columns: Columns, tenant: Tenant, setti
         lines.append("  compare   each order is read first; it is left alone when it is so already")
     if tenant.unchecked:
         lines.append(f"  note      {tenant.unchecked}")
+    for note in notes:
+        lines += wrap(f"note      {note}", 78, initial_indent="  ", subsequent_indent=" " * 12)
     for row, result, detail in plan.problems:
         lines += wrap(f"row {row}: {result}: {detail}", 78, initial_indent="  ", subsequent_indent="      ")
     hidden = plan.invalid + plan.conflicts - len(plan.problems)

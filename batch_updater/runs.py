@@ -26,7 +26,8 @@ from batch_updater.folder import (
     runs_place,
 )
 from batch_updater.inputs.columns import Columns, find_columns
-from batch_updater.inputs.source import EXCEL, ReadOptions, Source, check_file, open_source
+from batch_updater.inputs.options import READING, read_options
+from batch_updater.inputs.source import Source, check_file, open_source
 from batch_updater.journal import Journal
 from batch_updater.lookup import OrderNames
 from batch_updater.models import SourceRow
@@ -57,7 +58,7 @@ class Run:
         """Where the result file goes: `--output`, else the run folder (Excel in, Excel out)."""
         if self.facts.get("output"):
             return Path(self.facts["output"])
-        suffix = ".xlsx" if self.source.path.suffix.lower() in EXCEL else ".csv"
+        suffix = ".xlsx" if self.source.is_excel else ".csv"
         return self.folder.path / f"results{suffix}"
 
     @property
@@ -121,7 +122,7 @@ def reopen_run(folder: RunFolder, tenant: Tenant | None = None) -> Iterator[Run]
                 f"set EVREKA360_BASE_URL={facts['base_url']}",
             )
         settings = Settings(**facts["reading"], compare="each" if facts["compare"] else "no")
-        source = open_source(folder.input_path, _read_options(settings))
+        source = open_source(folder.input_path, read_options(settings))
         tenant = tenant or Tenant(facts["base_url"], names=facts["status_names"])
         columns = _find_columns(source, settings)
         yield Run(folder, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
@@ -139,13 +140,8 @@ def _refuse_output(file: Path, settings: Settings) -> None:
         raise SettingsError(f"--output {settings.output} is the sheet itself.", "choose another name")
 
 
-def _read_options(settings: Settings) -> ReadOptions:
-    return ReadOptions(settings.sheet, settings.encoding, settings.delimiter, settings.only)
-
-
 def _reading(settings: Settings) -> dict[str, Any]:
-    names = {"order_column", "order_by", "status_column", "expect_column", "sheet", "encoding", "delimiter", "only"}
-    return settings.model_dump(mode="json", include=names)
+    return settings.model_dump(mode="json", include=set(READING))
 
 
 def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:
@@ -162,8 +158,9 @@ def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:
 
 def _find_columns(source: Source, settings: Settings) -> Columns:
     return find_columns(
-        source.header, settings.order_column, settings.status_column, settings.expect_column, compares=settings.compares
-    )
+        source.header, settings.order_column, settings.status_column, settings.expect_column,
+        compares=settings.compares, hidden=source.hidden_columns, name=source.name,
+    )  # fmt: skip
 
 
 def _plan_into(
@@ -171,13 +168,13 @@ def _plan_into(
 ) -> Run:
     if settings.output and settings.output.exists() and not settings.overwrite:
         raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
-    source = open_source(folder.input_path, _read_options(settings), shown_as=file)
+    source = open_source(folder.input_path, read_options(settings), shown_as=file)
     columns = _find_columns(source, settings)
     tenant = asyncio.run(meet(tenant, settings))
     journal = Journal.create(folder.journal_path)
     try:
         if judge:
-            make_plan(source.rows(), judge, journal, settings.on_conflict)
+            make_plan(source.rows(), judge, journal, settings.on_conflict, name=file)
         else:
             _plan_by_rules(source, columns, journal, settings, tenant)
         _refuse_names(file, journal, tenant)
@@ -197,7 +194,7 @@ def _plan_into(
 def _plan_by_rules(source: Source, columns: Columns, journal: Journal, settings: Settings, tenant: Tenant) -> None:
     rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
     if settings.order_by == "id":
-        make_plan(source.rows(), rules.judge, journal, settings.on_conflict)
+        make_plan(source.rows(), rules.judge, journal, settings.on_conflict, name=source.name)
         return
     names = OrderNames(tenant, settings)
     rules = replace(rules, orders=names.known)
@@ -205,7 +202,7 @@ def _plan_by_rules(source: Source, columns: Columns, journal: Journal, settings:
     def learn(block: list[SourceRow]) -> None:
         names.learn(rules.order_name(row) for row in block)
 
-    make_plan(source.rows(), rules.judge, journal, settings.on_conflict, prepare=learn)
+    make_plan(source.rows(), rules.judge, journal, settings.on_conflict, learn, name=source.name)
 
 
 def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:
@@ -258,7 +255,7 @@ def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: T
 
 def _resume(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, journal: Journal) -> Run:
     facts = journal.meta()
-    source = open_source(folder.input_path, _read_options(settings), shown_as=file)
+    source = open_source(folder.input_path, read_options(settings), shown_as=file)
     columns = _find_columns(source, settings)
     if settings.output:
         known = str(settings.output) == facts.get("output")

@@ -1,6 +1,7 @@
 """What a run is asked to do: options over environment over config file, checked once."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -29,7 +30,13 @@ class Settings(BaseModel):
     sheet: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    header_row: int | None = Field(None, ge=1, le=1_048_576)
+    include_hidden: bool = False
+    max_cells: int = Field(25_000_000, ge=1, le=2_000_000_000)
     only: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    rows: str | None = None
+    limit: int | None = Field(None, ge=1)
     on_conflict: Literal["hold", "first", "last", "sequence"] = "hold"
     strict: bool = False
     compare: Literal["no", "each", "list"] = "no"
@@ -56,6 +63,27 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _conditions(cls, value: object) -> object:
+        conditions = tuple(value.split("\n")) if isinstance(value, str) else value
+        for condition in conditions if isinstance(conditions, tuple | list) else ():
+            column, sign, _value = str(condition).partition("=")
+            if not sign or not column.strip():
+                raise ValueError("use 'Column=value'")
+        return conditions or ()
+
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _ranges(cls, value: object) -> object:
+        if value is None:
+            return None
+        for part in str(value).split(","):
+            found = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*(?:-\s*([1-9][0-9]{0,8})?\s*)?", part, re.ASCII)
+            if not found or (found[2] and int(found[2]) < int(found[1])):
+                raise ValueError("use rows like 2-500 or 2-500,700,900-")
+        return str(value)
 
     @field_validator("compare", mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """Which column is which. Pure."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from batch_updater.errors import InputError
@@ -12,6 +13,10 @@ _RESULT = (
     "result", "resulthttpstatus", "resultcode", "resultdetail", "resultattempts", "resultorderid", "resultstatusid",
     "resultstatusname", "resultpreviousstatusid", "resultrow", "resultsentat", "resultdurationms", "resultrunid",
 )  # fmt: skip
+
+_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_NUMBER = re.compile(r"[0-9]{9,}")
+HEADER_WITHIN = 30  # rows; a title block is not longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +31,42 @@ class Columns:
     expect_header: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A column that is looked for: what it holds, the option that names it, headers that tell it (`plain`)."""
+
+    what: str
+    option: str
+    aliases: Sequence[str]
+
+
 def plain(name: str) -> str:
     """A header without case, blanks, `_` and `-`."""
     return "".join(c for c in name.casefold() if c not in " _-\u00a0\t")
+
+
+def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_column: str | None) -> int | None:
+    """Index of the first row that names an order and a status column, or None.
+
+    Rows above it must look like titles: fewer filled cells than the header, and no id among them.
+    """
+    wanted_order = {plain(order_column)} if order_column else set(_ORDER)
+    wanted_status = {plain(status_column)} if status_column else set(_STATUS)
+    most = 0
+    for index, row in enumerate(rows[:HEADER_WITHIN]):
+        filled = [cell for cell in row if cell.strip()]
+        names = {plain(cell.strip()) for cell in filled}
+        if names & wanted_order and names & wanted_status and len(names) > 1:
+            return index if most < len(filled) else None
+        if looks_like_data(filled):
+            return None
+        most = max(most, len(filled))
+    return None
+
+
+def looks_like_data(cells: Sequence[str]) -> bool:
+    """Whether a row that should be a header holds an id or a long number."""
+    return any(_ID.search(cell) or _NUMBER.fullmatch(cell.strip()) for cell in cells)
 
 
 def result_free(header: Sequence[str]) -> list[int]:
@@ -51,29 +89,40 @@ def find_columns(
     expect_column: str | None = None,
     *,
     compares: bool = False,
+    hidden: Collection[int] = (),
+    name: object = "the sheet",
 ) -> Columns:
-    """Find the columns by the names given, else by alias. Raises InputError, naming headers and option.
+    """Find the columns by the names given, else by alias. Raises InputError, naming sheet, headers and option.
 
-    The column of expected statuses is optional, and looked for only when orders are compared.
+    The column of expected statuses is optional, and looked for only when orders are compared. A column whose
+    position is in `hidden` can't be used: nobody has seen what would be sent.
     """
-    order = _find(header, order_column, _ORDER, "order", "--order-column")
-    status = _find(header, status_column, _STATUS, "status", "--status-column")
+    order = _find(name, header, order_column, _Sought("order", "--order-column", _ORDER))
+    status = _find(name, header, status_column, _Sought("status", "--status-column", _STATUS))
     if order == status:
-        raise InputError(f"Column {header[order]!r} can't be both.", "choose --order-column and --status-column")
+        raise InputError(
+            f"{name}: column {header[order]!r} can't be both.", "choose --order-column and --status-column"
+        )
     expect = None
-    if expect_column or (compares and any(plain(name) in _EXPECT for name in header)):
-        expect = _find(header, expect_column, _EXPECT, "expected status", "--expect-column")
+    if expect_column or (compares and any(plain(title) in _EXPECT for title in header)):
+        expect = _find(name, header, expect_column, _Sought("expected status", "--expect-column", _EXPECT))
     if expect in {order, status}:
-        raise InputError(f"Column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
+        raise InputError(f"{name}: column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
+    for place in (order, status, expect):
+        if place is not None and place in hidden:
+            raise InputError(f"{name}: column {header[place]!r} is hidden.", "show it, or use --include-hidden")
     return Columns(order, status, header[order], header[status], expect, "" if expect is None else header[expect])
 
 
-def _find(header: Sequence[str], chosen: str | None, aliases: Sequence[str], what: str, option: str) -> int:
-    names = [plain(name) for name in header]
-    for wanted in [plain(chosen)] if chosen is not None else aliases:
+def _find(name: object, header: Sequence[str], chosen: str | None, sought: _Sought) -> int:
+    names = [plain(title.strip()) for title in header]
+    for wanted in [plain(chosen)] if chosen is not None else sought.aliases:
         if names.count(wanted) > 1:
-            raise InputError(f"Two columns are called {chosen or wanted!r}.", "give each column its own header")
+            raise InputError(f"{name}: two columns are called {chosen or wanted!r}.", "give each its own header")
         if wanted in names:
             return names.index(wanted)
-    there = ", ".join(repr(name) for name in header)
-    raise InputError(f"No {what} column{f' {chosen!r}' if chosen else ''}; the headers are {there}.", f"use {option}")
+    there = ", ".join(repr(title) for title in header)
+    which = f" {chosen!r}" if chosen else ""
+    raise InputError(
+        f"{name}: no {sought.what} column{which}; the headers are {there}.", f"use {sought.option}, or --header-row"
+    )

@@ -1,39 +1,32 @@
-"""Open a sheet and stream its rows as text; the only user of pandas."""
+"""Open a sheet of any kind and stream its rows as text: exactly the rows that a person sees in it."""
 
 import contextlib
-import csv
-import io
-import re
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+import gzip
+import zipfile
+from collections.abc import Callable, Generator, Sequence
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
-import python_calamine
+from typing import BinaryIO, cast
 
 from batch_updater.errors import InputError
-from batch_updater.inputs.columns import result_column, result_free
-from batch_updater.models import SourceRow
+from batch_updater.inputs.columns import HEADER_WITHIN, find_header, looks_like_data, result_free
+from batch_updater.inputs.encoding import Opener
+from batch_updater.inputs.excel import ExcelTable
+from batch_updater.inputs.frames import dataframe_to_csv, read_results
+from batch_updater.inputs.guard import Kind, check_file, check_name, kind_of, only_member
+from batch_updater.inputs.json_lines import JsonLinesTable
+from batch_updater.inputs.old_excel import OldExcelTable
+from batch_updater.inputs.open_document import OpenDocumentTable
+from batch_updater.inputs.options import EXCEL, TEXT, Choice, Flaws, ReadOptions, Table
+from batch_updater.inputs.parquet import ParquetTable
+from batch_updater.inputs.text import TextTable
+from batch_updater.models import WHOLE_ROW, SourceRow
+from batch_updater.validate import shown
 
-if TYPE_CHECKING:
-    from pandas.io.parsers import TextFileReader
+Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
-CHUNK = 20_000
-EXCEL = {".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}
-TEXT = {".csv", ".tsv", ".txt"}
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How to read: Excel sheet by name or 1-based number; encoding and delimiter of a CSV file."""
-
-    sheet: str | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    only: tuple[str, ...] = ()  # results of an earlier run whose rows alone are read
+__all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
 
 
 class Source:
@@ -42,88 +35,110 @@ class Source:
     `name` is what messages call it: the person's file, not its copy.
     """
 
-    def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
-        self.path, self.name = path, name
-        self._excel = path.suffix.lower() in EXCEL
-        if self._excel:
-            self._sheet = _choose_sheet(path, name, options.sheet)
-            self.description = f"Excel sheet {self._sheet!r}"
-        else:
-            self._encoding = options.encoding or _detect_encoding(path, name)
-            self._delimiter = options.delimiter or _detect_delimiter(path, self._encoding)
-            self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
-        with contextlib.closing(self._records()) as records:
-            full = next(records, None)
-            first = next((row for row in records if any(cell.strip() for cell in row)), None)
-        if full is None or first is None:
-            raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
+    def __init__(self, path: Path, name: Path, table: Table, options: ReadOptions) -> None:
+        self.path, self.name, self.is_excel = path, name, table.is_excel
+        self._table = table
+        self._header_row, full = _header_of(table, name, options)
+        table.expect(self._header_row, len(full))
         self._width = len(full)
         self._kept = result_free(full)
-        self._only = frozenset(options.only)
-        self._result = result_column(full) if options.only else 0
+        self._limit = options.limit
+        self._choice = Choice(options, full, name)
         self.header = tuple(full[place] for place in self._kept)
+        self.hidden_columns = frozenset(
+            new for new, place in enumerate(self._kept) if place in table.hidden_columns and not options.include_hidden
+        )
+        widths = table.widths + (None,) * len(full)
+        self.widths = tuple(widths[place] for place in self._kept)
+        above = f", header in row {self._header_row}" if self._header_row > 1 else ""
+        self.description = table.description + above
+        self._hidden_are_sent = options.include_hidden
+        self.left_out = 0  # rows that were not chosen, known when all have been streamed
+        self._check_some(name)
 
-    def rows(self) -> Iterator[SourceRow]:
-        """Every row that is not blank, numbered as a spreadsheet shows it (the header is row 1)."""
-        with contextlib.closing(self._records()) as records:
-            next(records)
-            for number, record in enumerate(records, 2):
-                if not any(cell.strip() for cell in record):
+    @property
+    def selection(self) -> str:
+        """The rows that were chosen, in the words of the options; empty for all."""
+        return "; ".join(self._choice.words)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the rows before they are sent."""
+        found = []
+        if hidden := self._table.hidden_rows:
+            which = "1 hidden or filtered row is" if hidden == 1 else f"{hidden:,} hidden or filtered rows are"
+            fate = "sent as well" if self._hidden_are_sent else "left out; --include-hidden sends them"
+            found.append(f"{which} {fate}")
+        if self._table.hidden_columns:
+            names = ", ".join(repr(shown(self.header[place])) for place in sorted(self.hidden_columns))
+            found.append(f"hidden columns: {names or len(self._table.hidden_columns)}")
+        if self.selection:
+            others = f"; {self.left_out:,} others are left out" if self.left_out else ""
+            found.append(f"only these rows: {self.selection}{others}")
+        return found
+
+    def rows(self) -> Generator[SourceRow]:
+        """Every chosen row that is not blank, numbered as a spreadsheet shows it (the header is usually row 1)."""
+        pick, header_row, choice = self._picker(), self._header_row, self._choice
+        chosen, self.left_out = 0, 0
+        with contextlib.closing(self._table.records()) as records:
+            for number, cells, flaws in records:
+                if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
-                cells = record + [""] * (self._width - len(record))
-                if not self._only or cells[self._result] in self._only:
-                    yield SourceRow(number, tuple(cells[place] for place in self._kept))
+                if (choice and not choice.takes(number, cells)) or chosen == self._limit:
+                    self.left_out += 1
+                    continue
+                chosen += 1
+                if flaws is None:
+                    yield SourceRow(number, pick(cells))
+                else:
+                    yield SourceRow(number, pick(cells), self._moved(flaws))
 
-    def _records(self) -> Generator[list[str]]:
-        return _excel_records(self.path, self._sheet) if self._excel else self._csv_records()
+    def _picker(self) -> Picker:
+        if len(self._kept) == self._width:
+            return tuple
+        if len(self._kept) > 1:
+            return cast("Picker", itemgetter(*self._kept))
+        return lambda cells: tuple(cells[place] for place in self._kept)
 
-    def _csv_records(self) -> Generator[list[str]]:
-        with contextlib.closing(_plain_records(self.path, self._encoding, self._delimiter)) as plain:
-            header = next(plain, None)
-        if not header:
-            return
-        try:
-            with self._open_csv(len(header)) as reader:
-                for chunk in reader:
-                    for record in zip(*(chunk[name].tolist() for name in chunk.columns), strict=True):
-                        yield [str(cell) for cell in record]
-        except pd.errors.ParserError as error:
-            raise self._explain(str(error)) from None
+    def _moved(self, flaws: Flaws) -> Flaws:
+        moved = {new: flaws[old] for new, old in enumerate(self._kept) if old in flaws}
+        return {**moved, WHOLE_ROW: flaws[WHOLE_ROW]} if WHOLE_ROW in flaws else moved
 
-    def _explain(self, said: str) -> InputError:
-        if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said):
-            wanted, line, seen = found.groups()
-            return InputError(
-                f"{self.name}: line {line} has more cells ({seen}) than the header ({wanted}).",
-                f"put quotes around a cell that contains {self._delimiter!r}, or use --delimiter",
-            )
-        if found := re.search(r"EOF inside string starting at row (\d+)", said):
-            return InputError(
-                f"{self.name}: a quotation mark in row {int(found[1]) + 1} is never closed.",
-                "close it, or double it when it belongs to the text",
-            )
-        return InputError(f"{self.name} can't be read as CSV: {said.strip()}.", "save it again as CSV UTF-8")
-
-    def _open_csv(self, width: int) -> "TextFileReader":
-        return pd.read_csv(
-            self.path, sep=self._delimiter, encoding=self._encoding, header=None, names=range(width), dtype=object,
-            keep_default_na=False, na_filter=False, skip_blank_lines=False, index_col=False, chunksize=CHUNK,
-            low_memory=False,
-        )  # fmt: skip
+    def _check_some(self, name: Path) -> None:
+        with contextlib.closing(self.rows()) as rows:
+            if next(rows, None) is not None:
+                return
+        if self.left_out:
+            raise InputError(f"{name}: no row is chosen by {self.selection}.", "correct --only, --where or --rows")
+        if hidden := self._table.hidden_rows:
+            raise InputError(f"{name}: all rows are hidden ({hidden:,}).", "show them, or use --include-hidden")
+        raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
 
 
-def check_file(path: Path) -> None:
-    """Raise InputError when this can't be a sheet, before anything is done with it."""
-    if ":/" in str(path):
-        raise InputError(f"{path} is an address, not a file.", "download it first")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder.", "name one sheet in it")
-    if not path.exists():
-        raise InputError(f"{path} does not exist.", "check the name")
-    if path.suffix.lower() not in EXCEL | TEXT:
-        raise InputError(f"{path} has no ending that says what it is.", f"use {', '.join(sorted(EXCEL | TEXT))}")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path} is empty.", "save the sheet again")
+def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, list[str]]:
+    """Number and cells of the header. Raises InputError when there is none, or data stands in its place."""
+    if table.header is not None:
+        return 0, table.header
+    with contextlib.closing(table.records()) as records:
+        most = max(HEADER_WITHIN, options.header_row or 0)
+        top = [(number, cells) for number, cells, _ in islice(records, most)]
+    filled = [(number, cells) for number, cells in top if any(cell.strip() for cell in cells)]
+    if options.header_row is not None:
+        filled = [(number, cells) for number, cells in filled if number == options.header_row]
+        if not filled:
+            raise InputError(f"{name}: row {options.header_row} is empty.", "correct --header-row")
+    if not filled:
+        raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
+    found = find_header([cells for _, cells in filled], options.order_column, options.status_column)
+    number, header = filled[found or 0]
+    if looks_like_data(header):
+        value = next(cell for cell in header if looks_like_data([cell]))
+        raise InputError(
+            f"{name}: row {number} should be the header, but looks like data: {shown(value)!r}.",
+            "put a row with the columns' names above it, or name its row with --header-row",
+        )
+    return number, header
 
 
 def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) -> Source:
@@ -131,88 +146,29 @@ def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) 
     name = shown_as or path
     check_file(path)
     try:
-        return Source(path, name, options)
+        kind = kind_of(path, name)
+        check_name(kind, path, name)
+        return Source(path, name, _table(kind, path, name, options), options)
     except OSError as error:
-        raise InputError(f"{name} can't be read: {error.strerror}.", "check its permissions") from None
-    except (UnicodeError, LookupError):
-        raise InputError(f"{name} is not text in the encoding given.", "use --encoding, e.g. cp1254") from None
+        raise InputError(f"{name} can't be read: {error.strerror or error}.", "check its permissions") from None
 
 
-def read_results(path: Path) -> pd.DataFrame:
-    """A result file as a DataFrame of text cells. Raises OSError."""
-    if path.suffix.lower() == ".jsonl":
-        return pd.read_json(path, lines=True, dtype=False)
-    if path.suffix.lower() in EXCEL:
-        sheets = pd.read_excel(path, sheet_name=None, engine="calamine", dtype=str, keep_default_na=False)
-        return pd.concat(sheets.values(), ignore_index=True)
-    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
+    tables: dict[Kind, type[ExcelTable | OldExcelTable | OpenDocumentTable | ParquetTable]] = {
+        Kind.XLSX: ExcelTable, Kind.XLS: OldExcelTable, Kind.ODS: OpenDocumentTable, Kind.PARQUET: ParquetTable,
+    }  # fmt: skip
+    if kind in tables:
+        return tables[kind](path, name, options)
+    open_file = _opener(kind, path, name)
+    with open_file() as stream:
+        is_json = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    return JsonLinesTable(open_file, name, options) if is_json else TextTable(open_file, name, options)
 
 
-def dataframe_to_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Keep a DataFrame as a CSV file of text cells."""
-    frame.astype(str).to_csv(path, index=False, encoding="utf-8")
-
-
-def _plain_records(path: Path, encoding: str, delimiter: str) -> Generator[list[str]]:
-    with path.open(encoding=encoding, newline="") as stream:
-        yield from csv.reader(stream, delimiter=delimiter)
-
-
-def _detect_encoding(path: Path, name: Path) -> str:
-    with path.open("rb") as stream:
-        start = stream.read(4)
-        for mark, encoding in _BOMS:
-            if start.startswith(mark):
-                return encoding
-    try:
-        with path.open(encoding="utf-8", newline="") as text:
-            while text.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{name} is not UTF-8.", "save it as 'CSV UTF-8', or use --encoding cp1254 (Turkish) or cp1252 (Western)"
-        ) from None
-    return "utf-8"
-
-
-def _detect_delimiter(path: Path, encoding: str) -> str:
-    with path.open(encoding=encoding, newline="") as stream:
-        line = stream.readline(1 << 16)
-    counts = {mark: len(next(csv.reader(io.StringIO(line), delimiter=mark), [])) for mark in ",;\t|"}
-    return max(counts, key=lambda mark: counts[mark])
-
-
-def _choose_sheet(path: Path, name: Path, wanted: str | None) -> str:
-    try:
-        with python_calamine.CalamineWorkbook.from_path(path) as book:
-            sheets = [s for s in book.sheets_metadata if s.typ == python_calamine.SheetTypeEnum.WorkSheet]
-    except (python_calamine.CalamineError, ValueError, KeyError) as error:
-        raise InputError(f"{name} is no readable Excel file ({error}).", "open it in Excel and save it again") from None
-    names = [sheet.name for sheet in sheets]
-    shown = [s.name for s in sheets if s.visible == python_calamine.SheetVisibleEnum.Visible]
-    if wanted is None and len(shown) == 1:
-        return shown[0]
-    if wanted in names:
-        return str(wanted)
-    if wanted and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
-        return names[int(wanted) - 1]
-    listed = ", ".join(repr(name) for name in shown)
-    what = f"{name} has no sheet {wanted!r}" if wanted else f"{name} has {len(shown)} visible sheets"
-    raise InputError(f"{what}: {listed}.", "use --sheet NAME")
-
-
-def _excel_records(path: Path, sheet: str) -> Generator[list[str]]:
-    frame = pd.read_excel(
-        path, sheet_name=sheet, engine="calamine", header=None, dtype=object, keep_default_na=False, na_filter=False
-    )
-    columns: Iterable[list[Any]] = (frame[name].tolist() for name in frame.columns)
-    for record in chain(zip(*columns, strict=True)):
-        yield [_shown(cell) for cell in record]
-
-
-def _shown(cell: Any) -> str:
-    if isinstance(cell, bool):
-        return str(cell).upper()
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
-    return "" if cell is None else str(cell)
+def _opener(kind: Kind, path: Path, name: Path) -> Opener:
+    if kind is Kind.GZIP:
+        return lambda: cast("BinaryIO", gzip.open(path))
+    if kind is Kind.ZIP:
+        member = only_member(path, name)
+        return lambda: cast("BinaryIO", zipfile.ZipFile(path).open(member))
+    return lambda: path.open("rb")

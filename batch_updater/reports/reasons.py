@@ -42,6 +42,14 @@ MEANINGS: Mapping[str, Meaning] = {
     "bad_order_id": Meaning("The order id can't be one.", _CORRECT),
     "bad_status_id": Meaning("The status id can't be one.", _CORRECT),
     "missing_value": Meaning("The order id or the status is empty.", _CORRECT),
+    "short_row": Meaning("The row has fewer cells than the header.", "Add the missing cells or their delimiters."),
+    "merged_cell": Meaning("The cell is merged with another one.", "Unmerge it and fill the value in. " + _CORRECT),
+    "formula_without_value": Meaning(
+        "The cell has a formula whose result the file does not hold.", "Open the sheet, let it calculate, and save it."
+    ),
+    "order_is_status": Meaning(
+        "The order id is the id of a status.", "Columns may be swapped: check --order-column and --status-column."
+    ),
     "unknown_status": Meaning(
         "The tenant has no such status, or several with this name.",
         "Look the names up with `batch-updater statuses`, or map them under [status_map] in the config file.",

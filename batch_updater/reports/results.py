@@ -6,26 +6,33 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import xlsxwriter
-
 from batch_updater.errors import SettingsError
 from batch_updater.models import ResultRow
+from batch_updater.reports.workbook import FORMULA, Look, write_workbook
 
 RESULT_COLUMNS = (
     "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
     "result_status_id", "result_status_name", "result_previous_status_id", "result_row", "result_sent_at",
     "result_duration_ms", "result_run_id",
 )  # fmt: skip
-EXCEL_ROWS = 1_048_575
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_COLOURS = {"updated": "#C6EFCE", "unchanged": "#C6EFCE", "failed": "#FFC7CE", "unknown": "#FFC7CE"}
 
 
-def write_results(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
+def write_results(
+    path: Path,
+    header: Sequence[str],
+    rows: Iterable[ResultRow],
+    widths: Sequence[float | None] = (),
+    notes: Sequence[str] = (),
+) -> None:
     """Write the result file in the form its ending says; the file is whole or not there.
 
-    Raises SettingsError for an unknown ending.
+    In Excel, the sheet's own columns get `widths` (characters; 0 hides, None leaves it open), and `notes` stand in
+    the summary. Raises SettingsError for an unknown ending.
     """
+
+    def _write_excel(part: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
+        write_workbook(part, header, RESULT_COLUMNS, ((row, _values(row)) for row in rows), Look(tuple(widths), notes))
+
     writers = {".csv": _write_csv, ".xlsx": _write_excel, ".jsonl": _write_jsonl}
     writer = writers.get(path.suffix.lower())
     if writer is None:
@@ -48,7 +55,7 @@ def _values(row: ResultRow) -> list[str | int | None]:
 
 
 def _harmless(value: str | int | None) -> str | int | None:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
@@ -64,30 +71,3 @@ def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -
         for row in rows:
             values = (*row.cells, *_values(row))
             stream.write(json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n")
-
-
-def _write_excel(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
-    book = xlsxwriter.Workbook(
-        str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    )
-    bold = book.add_format({"bold": True})
-    colours = {word: book.add_format({"bg_color": colour}) for word, colour in _COLOURS.items()}
-    other = book.add_format({"bg_color": "#FFEB9C"})
-    names = (*header, *RESULT_COLUMNS)
-    sheet, line = None, EXCEL_ROWS
-    for row in rows:
-        if sheet is None or line >= EXCEL_ROWS:
-            sheet, line = book.add_worksheet(), 0
-            sheet.freeze_panes(1, 0)
-            sheet.autofilter(0, 0, EXCEL_ROWS, len(names) - 1)
-            for place, name in enumerate(names):
-                sheet.set_column(place, place, 38 if name.endswith("id") else max(12, min(len(name) + 4, 40)))
-                sheet.write_string(0, place, name, bold)
-        line += 1
-        for place, value in enumerate((*row.cells, *_values(row))):
-            if isinstance(value, int):
-                sheet.write_number(line, place, value)
-            elif value:
-                look = colours.get(value, other) if place == len(header) else None
-                sheet.write_string(line, place, value[:32_767], look)
-    book.close()

@@ -31,7 +31,7 @@ def test_a_named_column_is_taken() -> None:
         (["a", "status"], None, None, "--order-column"),
         (["order_id", "b"], None, None, "--status-column"),
         (["order_id", "status"], "nope", None, "'nope'"),
-        (["order_id", "Order ID", "status"], None, None, "Two columns"),
+        (["order_id", "Order ID", "status"], None, None, "two columns"),
         (["order_id", "b"], "b", "b", "both"),
     ],
 )

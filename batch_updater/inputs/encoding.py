@@ -1,0 +1,133 @@
+"""Which encoding a text file has: never guessed, only known or refused."""
+
+import codecs
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from batch_updater.errors import InputError
+from batch_updater.validate import shown
+
+Opener = Callable[[], BinaryIO]
+PIECE = 1 << 20
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Turkish, Western, Central European, Cyrillic Windows and Turkish DOS: what spreadsheets export where they are at home.
+_LIKELY = ("cp1254", "cp1252", "cp1250", "cp1251", "cp857")
+_LINES_LOOKED_AT = 200
+
+
+def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
+    """The encoding of the whole file: the BOM's, UTF-8, or the chosen one. Every byte of the file is tried.
+
+    Raises InputError, showing how likely encodings would read a line, when it can't be known.
+    """
+    with open_file() as stream:
+        start = stream.read(4096)
+    marked = next((encoding for mark, encoding in _BOMS if start.startswith(mark)), None)
+    encoding = _known(chosen, name) if chosen else marked or "utf-8"
+    if marked and chosen:
+        family = codecs.lookup(marked).name.removesuffix("-sig")[:6]
+        if not codecs.lookup(chosen).name.startswith(family):
+            raise InputError(f"{name} starts with the mark of {marked}, and is not {chosen}.", "leave out --encoding")
+        encoding = marked
+    if not marked and not chosen and (wide := _wide(start)):
+        raise InputError(f"{name} looks like UTF-16 without its mark.", f"use --encoding {wide}, or save as CSV UTF-8")
+    try:
+        _decode_all(open_file, name, encoding)
+    except UnicodeError:
+        if chosen:
+            raise InputError(f"{name} is not text in {chosen}.", "choose another --encoding, e.g. cp1254") from None
+        raise _unknown(open_file, name, encoding) from None
+    return encoding
+
+
+def _known(chosen: str, name: Path) -> str:
+    try:
+        found = codecs.lookup(chosen)
+        "".encode(chosen)  # refuses codecs such as rot13 and hex, which are no text encodings
+    except LookupError:
+        raise InputError(
+            f"{name} can't be read as {chosen!r}: there is no such text encoding.",
+            "use --encoding cp1254, cp1252 or utf-8",
+        ) from None
+    return found.name
+
+
+def _wide(start: bytes) -> str | None:
+    enough = 0.4 * (len(start) // 2)
+    low, high = start[::2].count(0), start[1::2].count(0)
+    if high > enough > low:
+        return "utf-16-le"
+    return "utf-16-be" if low > enough > high else None
+
+
+def _decode_all(open_file: Opener, name: Path, encoding: str) -> None:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with open_file() as stream:
+        before = True  # whether the piece before had a line break
+        while piece := stream.read(PIECE):
+            text = decoder.decode(piece)
+            now = "\n" in text or "\r" in text
+            if not now and not before:
+                raise InputError(f"{name} has a line of over {PIECE:,} characters.", "is it the right file?")
+            before = now or len(piece) < PIECE
+        decoder.decode(b"", final=True)
+
+
+def _unknown(open_file: Opener, name: Path, encoding: str) -> InputError:
+    if encoding != "utf-8":
+        return InputError(f"{name} is damaged: it begins as {encoding} and is not.", "save it again as CSV UTF-8")
+    number, first, second = _clearest(open_file)
+    (one, one_text), (other, other_text) = first, second
+    return InputError(
+        f"{name}, line {number} is not UTF-8. As {one} it reads '{one_text}', as {other} '{other_text}'.",
+        f"save it as 'CSV UTF-8', or use --encoding {one} or {other}, whichever reads right",
+    )
+
+
+Reading = tuple[str, str]
+
+
+def _clearest(open_file: Opener) -> tuple[int, Reading, Reading]:
+    """Line number and two different readings; a line on which the two likeliest encodings differ, if there is one."""
+    best: tuple[int, Reading, Reading] | None = None
+    for number, line in _not_utf8(open_file):
+        readings = _readings(line)
+        first = readings[0]
+        second = next((reading for reading in readings[1:] if reading[1] != first[1]), first)
+        if best is None or (first[0], second[0]) == _LIKELY[:2]:
+            best = (number, first, second)
+        if (first[0], second[0]) == _LIKELY[:2]:
+            break
+    return best or (1, (_LIKELY[0], ""), (_LIKELY[1], ""))
+
+
+def _not_utf8(open_file: Opener) -> Iterator[tuple[int, bytes]]:
+    found = 0
+    with open_file() as stream:
+        number = 0
+        while line := stream.readline(PIECE):
+            number += 1
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                yield number, line[max(0, error.start - 25) : error.start + 25]
+                found += 1
+                if found == _LINES_LOOKED_AT:
+                    return
+
+
+def _readings(line: bytes) -> list[Reading]:
+    found = []
+    for encoding in _LIKELY:
+        try:
+            found.append((encoding, shown(line.decode(encoding).strip())))
+        except UnicodeDecodeError:
+            continue  # this encoding leaves the byte undefined
+    return found or [(_LIKELY[0], shown(line.decode(_LIKELY[0], "replace")))]

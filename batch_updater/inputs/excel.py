@@ -1,0 +1,227 @@
+"""Excel workbooks (.xlsx, .xlsm): values by calamine, what it can't tell from the sheet's own XML. Macros never run."""
+
+import contextlib
+import zipfile
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import python_calamine
+
+from batch_updater.errors import InputError
+from batch_updater.inputs.frames import SUMMARY_SHEET
+from batch_updater.inputs.looks import BUILT_IN, as_seen, as_text, changes_look
+from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
+from batch_updater.inputs.worksheet import (
+    UNCALCULATED,
+    Attributes,
+    Marks,
+    SheetError,
+    SheetFacts,
+    TooManyCellsError,
+    elements,
+    scan,
+)
+from batch_updater.models import Flaw
+
+Merges = dict[int, list[tuple[int, int, str]]]  # row -> first and last column that a merged cell covers, and its place
+
+
+class ExcelTable(Table):
+    """One worksheet. Rows and columns keep the places that they have in Excel."""
+
+    is_excel = True
+
+    def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
+        self._path, self._name = path, name
+        self._hidden_too = options.include_hidden
+        with readable(name), zipfile.ZipFile(path) as archive:
+            sheets = list_sheets(archive)
+            self._sheet = choose_sheet(name, sheets, options.sheet)
+            looks = _looks(archive)
+            with archive.open(sheets[self._sheet].part) as stream:
+                self._facts = _scan(stream, looks, name, self._sheet, options.max_cells)
+        self.hidden_rows = self._facts.hidden_rows
+        self.hidden_columns = frozenset(self._facts.hidden_columns)
+        stored = self._facts.widths
+        self.widths = tuple(
+            characters(stored[column]) if column in stored else None for column in range(self._facts.last_column + 1)
+        )
+        self._loaded: python_calamine.CalamineSheet | None = None
+        self.description = f"Excel sheet {self._sheet!r}"
+
+    def records(self) -> Generator[Record]:
+        """Number, cells as they are seen, and flaws of each row that is not hidden."""
+        with readable(self._name):
+            sheet = self._loaded = self._loaded or _load(self._path, self._sheet)
+            left = [""] * (sheet.start or (0, 0))[1]
+            merges = merged(sheet.merged_cell_ranges or [])
+            for row, values in enumerate(sheet.iter_rows()):
+                hidden, marks = self._facts.of_row(row)
+                if hidden and not self._hidden_too:
+                    continue
+                cells = left + [value if type(value) is str else as_text(value) for value in values]
+                flaws = _mark(cells, left, values, marks) if marks else None
+                if row in merges:
+                    flaws = {**(flaws or {}), **covered(merges[row], cells)} or None
+                yield row + 1, cells, flaws
+            self._loaded = None  # who has read to the end needs the memory for something else
+
+
+class Sheet:
+    """A worksheet as the workbook lists it: where its part is, whether people see it."""
+
+    def __init__(self, part: str, visible: bool) -> None:
+        self.part, self.visible = part, visible
+
+
+@contextlib.contextmanager
+def readable(name: Path) -> Iterator[None]:
+    """Turn what libraries say of a damaged workbook into one sentence."""
+    try:
+        yield
+    except (python_calamine.CalamineError, zipfile.BadZipFile, SheetError, KeyError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        said = str(error).strip("'\"").splitlines()
+        raise InputError(
+            f"{name} is no readable Excel file ({said[0] if said else 'damaged'}).",
+            "open it in Excel and save it again",
+        ) from None
+
+
+def _load(path: Path, sheet: str) -> python_calamine.CalamineSheet:
+    """The values of a sheet. Calamine goes by a path's ending, but by the content of a stream."""
+    if path.suffix.lower() in {".xlsx", ".xlsm"}:
+        with python_calamine.CalamineWorkbook.from_path(path) as book:
+            return book.get_sheet_by_name(sheet)
+    with path.open("rb") as stream, python_calamine.CalamineWorkbook.from_filelike(stream) as book:
+        return book.get_sheet_by_name(sheet)
+
+
+def characters(stored: float) -> float:
+    """A column's width in characters; the file's own has 5 of 7 pixels of padding (ECMA-376, part 1, 18.3.1.13)."""
+    return round(max(stored - 5 / 7, 0.1), 2) if stored else 0.0
+
+
+def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:
+    """Worksheets by name, in their order. Raises SheetError and KeyError for a damaged workbook."""
+    book = _workbook(archive)
+    folder = PurePosixPath(book).parent
+    parts: dict[str, str] = {}
+    listed: list[tuple[str, str, bool]] = []
+
+    def relation(name: str, attributes: Attributes) -> None:
+        if name == "Relationship" and attributes.get("Type", "").endswith("/worksheet"):
+            target = attributes["Target"]
+            parts[attributes["Id"]] = target.lstrip("/") if target.startswith("/") else str(folder / target)
+
+    def sheet(name: str, attributes: Attributes) -> None:
+        if name == "sheet":
+            key = next(value for title, value in attributes.items() if title.endswith(":id"))
+            listed.append((attributes["name"], key, attributes.get("state", "visible") == "visible"))
+
+    with archive.open(str(folder / "_rels" / f"{PurePosixPath(book).name}.rels")) as stream:
+        elements(stream, relation)
+    with archive.open(book) as stream:
+        elements(stream, sheet)
+    return {name: Sheet(parts[key], visible) for name, key, visible in listed if key in parts}
+
+
+def _workbook(archive: zipfile.ZipFile) -> str:
+    found: list[str] = []
+
+    def relation(name: str, attributes: Attributes) -> None:
+        if name == "Relationship" and attributes.get("Type", "").endswith("/officeDocument"):
+            found.append(attributes["Target"].lstrip("/"))
+
+    with archive.open("_rels/.rels") as stream:
+        elements(stream, relation)
+    return found[0] if found else "xl/workbook.xml"
+
+
+def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> str:
+    """The sheet that was asked for, by name or 1-based number, else the only visible one. Raises InputError."""
+    names = list(sheets)
+    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]
+    if wanted is None and len(shown) == 1:
+        return shown[0]
+    if wanted in names:
+        return str(wanted)
+    if wanted and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
+        return names[int(wanted) - 1]
+    listed = ", ".join(repr(title) for title in shown)
+    what = f"{name} has no sheet {wanted!r}" if wanted else f"{name} has {len(shown)} visible sheets"
+    raise InputError(f"{what}: {listed}.", "use --sheet NAME")
+
+
+def _looks(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The number format of each style that changes how a number looks, by the style's index as the XML has it."""
+    codes = dict(BUILT_IN)
+    formats: list[str] = []
+    inside = False
+
+    def style(name: str, attributes: Attributes) -> None:
+        nonlocal inside
+        if name == "numFmt":
+            codes[attributes["numFmtId"]] = attributes["formatCode"]
+        elif name in {"cellXfs", "cellStyles", "dxfs"}:
+            inside = name == "cellXfs"
+        elif name == "xf" and inside:
+            formats.append(attributes.get("numFmtId", "0"))
+
+    try:
+        with archive.open("xl/styles.xml") as stream:
+            elements(stream, style)
+    except KeyError:
+        return {}  # a workbook without styles
+    named = {str(index): codes.get(number, "") for index, number in enumerate(formats)}
+    return {index: code for index, code in named.items() if changes_look(code)}
+
+
+def _scan(stream: IO[bytes], looks: dict[str, str], name: Path, sheet: str, max_cells: int) -> SheetFacts:
+    try:
+        return scan(stream, looks, max_cells)
+    except TooManyCellsError as error:
+        raise InputError(
+            f"{name}, sheet {sheet!r} reaches over {error} cells; at most {max_cells:,} are read.",
+            "delete the columns and rows beyond your data and save, or raise --max-cells",
+        ) from None
+
+
+def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: Marks) -> Flaws | None:
+    """Write marked cells as they are seen; the flaws of those that can't be."""
+    flaws: Flaws = {}
+    for column, mark in marks:
+        if mark == UNCALCULATED:
+            flaws[column] = Flaw(
+                "formula_without_value",
+                "the cell has a formula that was never calculated; open and save the file in Excel",
+            )
+        elif mark.startswith("#") and not changes_look(mark):
+            cells[column] = mark
+        elif isinstance(value := values[column - len(left)], float | int):
+            cells[column] = as_seen(float(value), mark)
+    return flaws or None
+
+
+def merged(ranges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> Merges:
+    """Merged cells by row; 0-based. A range that covers whole columns of an empty sheet costs no more than its rows."""
+    found: Merges = {}
+    for (top, left), (bottom, right) in ranges:
+        for row in range(top, bottom + 1):
+            found.setdefault(row, []).append((left, right, "" if row == top else f"row {top + 1}"))
+    return found
+
+
+def covered(ranges: Sequence[tuple[int, int, str]], cells: Sequence[str]) -> Flaws:
+    """Flaws of the cells that a merged cell hides; a row that holds nothing else stays blank."""
+    flaws: Flaws = {}
+    if not any(cell.strip() for cell in cells):
+        return flaws
+    for left, right, above in ranges:
+        first = left if above else left + 1
+        where = above or "the cell left of it"
+        for column in range(first, min(right + 1, len(cells))):
+            flaws[column] = Flaw("merged_cell", f"the cell is merged with {where}; unmerge it and fill in the value")
+    return flaws

@@ -1,0 +1,124 @@
+"""How a sheet is to be read, and which of its rows are wanted. Pure."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from batch_updater.errors import InputError
+from batch_updater.inputs.columns import plain, result_column
+from batch_updater.models import Flaw
+from batch_updater.settings import Settings
+
+Flaws = dict[int, Flaw]
+Record = tuple[int, list[str], Flaws | None]
+
+EXCEL = {".xlsx", ".xlsm", ".xls", ".ods"}
+TEXT = {".csv", ".tsv", ".txt"}
+OTHER = {".jsonl", ".ndjson", ".parquet", ".gz", ".zip"}
+MAX_CELLS = 25_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read, in the words of the command line; None means that it is found out.
+
+    `only` holds results of an earlier run, `where` conditions like `Column=value`, `rows` ranges like `2-500,700`.
+    """
+
+    sheet: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    only: tuple[str, ...] = ()
+    order_column: str | None = None
+    status_column: str | None = None
+    header_row: int | None = None
+    include_hidden: bool = False
+    where: tuple[str, ...] = ()
+    rows: str | None = None
+    limit: int | None = None
+    max_cells: int = MAX_CELLS
+
+
+# Settings that decide what is read; a run is picked up again only when they are the same.
+READING = frozenset({"order_by", "expect_column", *(field.name for field in fields(ReadOptions))})
+
+
+def read_options(settings: Settings) -> ReadOptions:
+    """The settings that matter for reading."""
+    return ReadOptions(**{field.name: getattr(settings, field.name) for field in fields(ReadOptions)})
+
+
+class Table(ABC):
+    """What every format gives: its rows from the first one on, header and titles included."""
+
+    is_excel = False
+    description = ""
+    header: list[str] | None = None  # for a format that has names instead of a header row
+    hidden_rows = 0
+    hidden_columns: frozenset[int] = frozenset()
+    widths: tuple[float | None, ...] = ()  # of the columns, in characters; None where nobody set one, 0 when hidden
+
+    @abstractmethod
+    def records(self) -> Generator[Record]:
+        """Number, cells as text and flaws of each row. Raises InputError for what no row can be blamed for."""
+
+    def expect(self, header_row: int, width: int) -> None:  # noqa: B027 - only text can have rows of another width
+        """From now on, rows below the header have to have that many cells."""
+
+
+def parse_ranges(text: str) -> list[tuple[int, float]]:
+    """Row ranges such as `2-500`, `700` and `900-`, separated by commas, as the settings let them through."""
+    ranges: list[tuple[int, float]] = []
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        ranges.append((int(first), float(last or ("inf" if dash else first))))
+    return ranges
+
+
+Test = Callable[[int, Sequence[str]], bool]
+
+
+class Choice:
+    """The rows that a person chose. Conditions on one column are alternatives, on several columns all must hold."""
+
+    def __init__(self, options: ReadOptions, header: Sequence[str], name: Path) -> None:
+        self._tests: list[Test] = []
+        self.words: list[str] = []
+        if options.only:
+            self._add_values(result_column(header), frozenset(options.only), "result=" + ",".join(options.only))
+        self._add_where(options.where, header, name)
+        if options.rows:
+            ranges = parse_ranges(options.rows)
+            self._tests.append(lambda number, _cells: any(low <= number <= high for low, high in ranges))
+            self.words.append(f"rows {options.rows}")
+        if options.limit is not None:
+            self.words.append(f"at most {options.limit:,}")
+
+    def _add_where(self, conditions: Sequence[str], header: Sequence[str], name: Path) -> None:
+        wanted: dict[str, set[str]] = {}
+        for condition in conditions:
+            column, _sign, value = condition.partition("=")
+            wanted.setdefault(plain(column), set()).add(value.strip())
+            self.words.append(condition)
+        names = [plain(title) for title in header]
+        for column, values in wanted.items():
+            if names.count(column) != 1:
+                how = "no column" if column not in names else "several columns"
+                there = ", ".join(repr(title) for title in header)
+                raise InputError(
+                    f"{name} has {how} {column!r} for --where; the headers are {there}.", "correct --where"
+                )
+            self._add_values(names.index(column), frozenset(values))
+
+    def _add_values(self, place: int, values: frozenset[str], words: str = "") -> None:
+        self._tests.append(lambda _number, cells: cells[place].strip() in values)
+        if words:
+            self.words.append(words)
+
+    def __bool__(self) -> bool:
+        return bool(self._tests)
+
+    def takes(self, number: int, cells: Sequence[str]) -> bool:
+        """Whether a row is wanted."""
+        return all(test(number, cells) for test in self._tests)

@@ -1,0 +1,44 @@
+"""Parquet files, with the extra `parquet` installed."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from batch_updater.errors import InputError
+from batch_updater.inputs.options import ReadOptions, Record, Table
+
+BLOCK = 20_000
+
+
+class ParquetTable(Table):
+    """A Parquet file, read block by block. The first row has number 2, as if a header stood above it."""
+
+    def __init__(self, path: Path, name: Path, _options: ReadOptions) -> None:
+        try:
+            from pyarrow import parquet  # noqa: PLC0415 - an optional extra, and slow to load
+        except ImportError:
+            raise InputError(
+                f"{name} is a Parquet file, and pyarrow is not installed.", "pip install 'batch-updater[parquet]'"
+            ) from None
+        try:
+            self._file = parquet.ParquetFile(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{name} is no readable Parquet file ({error}).", "copy it again") from None
+        self._path = path
+        self.header = list(self._file.schema_arrow.names)
+        self.description = "Parquet"
+
+    def records(self) -> Generator[Record]:
+        """Number and cells of each row."""
+        number = 1
+        for batch in self._file.iter_batches(batch_size=BLOCK):
+            columns = [column.to_pylist() for column in batch.columns]
+            for values in zip(*columns, strict=True):
+                number += 1
+                yield number, [_text(value) for value in values], None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

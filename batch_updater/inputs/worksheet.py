@@ -1,0 +1,191 @@
+"""What a worksheet's XML says beyond its values: what is hidden, which formulas were never calculated, number looks.
+
+One streaming pass with expat, which keeps nothing of the tree. A document type is refused where it starts, so that
+no entity is ever expanded. The format is ECMA-376, part 1, chapter 18.
+"""
+
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import IO
+from xml.parsers import expat  # document types, and so entities, are refused below
+
+LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
+UNCALCULATED = "formula"  # mark of a formula without a cached value
+Marks = tuple[tuple[int, str], ...]  # column (0-based) and its mark: UNCALCULATED, an error such as #N/A, a number look
+Attributes = Mapping[str, str]
+
+
+class SheetError(ValueError):
+    """The XML is damaged or hostile; the message is the end of a sentence about it."""
+
+
+class TooManyCellsError(SheetError):
+    """The rectangle of the sheet's cells has more cells than allowed."""
+
+
+@dataclass
+class SheetFacts:
+    """Rows and columns are 0-based. `_marks` holds each combination of marks once, `_rows` which one a row has."""
+
+    last_row: int = -1
+    last_column: int = -1
+    hidden_columns: set[int] = field(default_factory=set)
+    widths: dict[int, float] = field(default_factory=dict)
+    hidden_rows: int = 0
+    _combinations: dict[tuple[bool, Marks], int] = field(default_factory=lambda: {(False, ()): 0})
+    _marks: list[tuple[bool, Marks]] = field(default_factory=lambda: [(False, ())])
+    _rows: "array[int]" = field(default_factory=lambda: array("L"))
+
+    def add_row(self, row: int, hidden: bool, marks: Marks) -> None:
+        """Keep what is special about a row that has values."""
+        self.hidden_rows += hidden
+        if not hidden and not marks:
+            return
+        key = (hidden, marks)
+        number = self._combinations.setdefault(key, len(self._marks))
+        if number == len(self._marks):
+            self._marks.append(key)
+        if row >= len(self._rows):
+            self._rows.frombytes(bytes(self._rows.itemsize * (row + 1 - len(self._rows))))
+        self._rows[row] = number
+
+    def of_row(self, row: int) -> tuple[bool, Marks]:
+        """Whether the row is hidden, and its marked cells."""
+        return self._marks[self._rows[row]] if row < len(self._rows) else (False, ())
+
+
+def walk(stream: IO[bytes], parser: "expat.XMLParserType") -> None:
+    """Parse a stream to its end. Raises SheetError."""
+
+    def refuse(*_names: object) -> None:
+        raise SheetError("holds a document type, as no spreadsheet program writes it")
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.buffer_text = True
+    try:
+        parser.ParseFile(stream)
+    except expat.ExpatError as error:
+        raise SheetError(f"is damaged ({error})") from None
+
+
+def elements(stream: IO[bytes], wanted: Callable[[str, Attributes], None]) -> None:
+    """Call `wanted` with the local name and attributes of each element. Raises SheetError."""
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda name, attributes: wanted(name.rpartition(":")[2], attributes)
+    walk(stream, parser)
+
+
+def scan(stream: IO[bytes], looks: Mapping[str, str], max_cells: int) -> SheetFacts:
+    """The facts of one worksheet. `looks` gives the number format of each style that changes a number's look.
+
+    Raises SheetError, or TooManyCellsError as soon as a far cell makes the sheet too large.
+    """
+    scanner = _Scanner(looks, max_cells)
+    walk(stream, scanner.parser)
+    scanner.end_row()
+    return scanner.facts
+
+
+class _Scanner:
+    def __init__(self, looks: Mapping[str, str], max_cells: int) -> None:
+        self.facts = SheetFacts()
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self._root
+        self._looks, self._max_cells = looks, max_cells
+        self._letters: dict[str, int] = {}
+        self._row, self._hidden, self._has_values = -1, False, False
+        self._column, self._cell, self._formula = -1, {}, False
+        self._marks: list[tuple[int, str]] = []
+        self._text: list[str] = []
+
+    _cell: Attributes
+
+    def _root(self, name: str, _attributes: Attributes) -> None:
+        prefix = name.rpartition("worksheet")[0]
+        handlers = {
+            "c": self._start_cell, "v": self._start_value, "is": self._start_value, "f": self._start_formula,
+            "row": self._start_row, "col": self._start_col,
+        }  # fmt: skip
+        found = {prefix + local: handler for local, handler in handlers.items()}
+
+        def start(name: str, attributes: Attributes) -> None:
+            if handler := found.get(name):
+                handler(attributes)
+
+        self.parser.StartElementHandler = start
+
+    def _start_col(self, attributes: Attributes) -> None:
+        first, last = int(attributes["min"]) - 1, min(int(attributes["max"]), LAST_COLUMN)
+        width = float(attributes.get("width", "0") or 0)
+        gone = attributes.get("hidden", "0") in {"1", "true"} or ("width" in attributes and width == 0)
+        for column in range(first, last):
+            if gone:
+                self.facts.hidden_columns.add(column)
+            self.facts.widths[column] = 0.0 if gone else width
+
+    def _start_row(self, attributes: Attributes) -> None:
+        self.end_row()
+        self._row = int(attributes["r"]) - 1 if "r" in attributes else self._row + 1
+        self._hidden = attributes.get("hidden", "0") in {"1", "true"} or attributes.get("ht") == "0"
+        self._column = -1
+        if self._row >= LAST_ROW:
+            raise SheetError(f"has a row {self._row + 1}, beyond the last one of Excel")
+
+    def end_row(self) -> None:
+        """Keep what was special about the row that ends."""
+        self._end_cell()
+        if self._has_values:
+            self.facts.add_row(self._row, self._hidden, tuple(self._marks))
+            self._marks, self._has_values = [], False
+
+    def _start_cell(self, attributes: Attributes) -> None:
+        if self._formula or self._text:
+            self._end_cell()
+        self._cell = attributes
+        place = attributes.get("r")
+        self._column = self._column + 1 if place is None else self._column_of(place)
+
+    def _column_of(self, place: str) -> int:
+        letters = place.rstrip("0123456789")
+        column = self._letters.get(letters)
+        if column is None:
+            column = 0
+            for letter in letters.upper():
+                column = column * 26 + ord(letter) - 64
+            column -= 1
+            if not 0 <= column < LAST_COLUMN:
+                raise SheetError(f"has a cell {place!r}, beyond the last one of Excel")
+            self._letters[letters] = column
+        return column
+
+    def _start_formula(self, _attributes: Attributes) -> None:
+        self._formula = True
+        self._note_value()
+
+    def _start_value(self, _attributes: Attributes) -> None:
+        self._note_value()
+        form = self._cell.get("t", "n")
+        if form == "n" and (look := self._looks.get(self._cell.get("s", ""))):
+            self._marks.append((self._column, look))
+        if self._formula or form == "e":
+            self._text = [""]
+            self.parser.CharacterDataHandler = self._text.append
+
+    def _note_value(self) -> None:
+        self._has_values = True
+        facts = self.facts
+        if self._column > facts.last_column or self._row > facts.last_row:
+            facts.last_column = max(facts.last_column, self._column)
+            facts.last_row = max(facts.last_row, self._row)
+            if (cells := (facts.last_row + 1) * (facts.last_column + 1)) > self._max_cells:
+                raise TooManyCellsError(f"{cells:,}")
+
+    def _end_cell(self) -> None:
+        text, form = "".join(self._text).strip(), self._cell.get("t", "n")
+        if self._formula and not text and form != "str":
+            self._marks.append((self._column, UNCALCULATED))
+        elif self._text and form == "e":
+            self._marks.append((self._column, text or "#ERROR"))
+        self._formula, self._text = False, []
+        self.parser.CharacterDataHandler = None
