@@ -16,6 +16,7 @@ from batch_updater import app
 from batch_updater.api.auth import Secret
 from batch_updater.api.pace import Pacer
 from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
+from batch_updater.log import LOG, log_to_file
 from batch_updater.models import Counters, RunSummary
 from batch_updater.notice import Notices, of_error, of_summary
 from batch_updater.plan import Judge, describe
@@ -144,7 +145,7 @@ def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
 def verify(run: Path, settings: Settings, manners: Manners) -> int:
     """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
     tenant = find_tenant(settings, os.environ)
-    with app.open_verification(run, tenant) as opened:
+    with app.open_verification(run, tenant) as opened, log_to_file(opened.folder.path / LOG, settings.log_format):
         total = opened.plan.rows
         with Progress(total, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
 

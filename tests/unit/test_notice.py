@@ -55,19 +55,24 @@ def test_a_notice_arrives(listener: tuple[str, type[Heard]]) -> None:
     assert (heard["title"], heard["message"], heard["type"]) == (title, body, "failure")
 
 
-def test_a_notice_that_is_refused_is_told(listener: tuple[str, type[Heard]], capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_notice_that_is_refused_is_told(
+    listener: tuple[str, type[Heard]], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     """Delivery that fails is False, without a word of the address anywhere."""
     url, handler = listener
     handler.status = 500
     assert Notices(Secret(url)).send("t", "b", good=True) is False
-    assert "hunter2" not in "".join(capfd.readouterr())
+    assert "".join(capfd.readouterr()) + caplog.text == ""
 
 
-def test_a_bad_address_is_refused_before_anything_is_sent(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_address_is_refused_before_anything_is_sent(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     """An address that no service takes is a settings error that does not repeat it."""
     with pytest.raises(SettingsError) as error:
         Notices(Secret("nonsense://hunter2"))
-    assert "hunter2" not in str(error.value) + "".join(capfd.readouterr())
+    assert "hunter2" not in str(error.value)
+    assert "".join(capfd.readouterr()) + caplog.text == ""
 
 
 def test_without_the_extra_the_option_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
