@@ -126,8 +126,9 @@ async def _execute(
     run.journal.set_meta({"phase": "sending", **note_start(run.facts, settings)})
     async with _client(run, settings) as client:
         runner = Runner(
-            run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
-            compare=settings.compares, by_list=settings.compare == "list", canary=0 if run.resumed else settings.canary,
+            run.journal, client, Pacer(settings.rate, adapt=settings.adapt), concurrency=settings.concurrency,
+            retries=settings.retries, compare=settings.compares, by_list=settings.compare == "list",
+            canary=0 if run.resumed else settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             names=run.tenant.names, on_tick=_both(on_tick, meter), on_record=meter.record if meter else ignore_record,
         )  # fmt: skip

@@ -52,6 +52,8 @@ SENDING = Group("Sending", (
     click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
     click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
     click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
+    click.option("--adapt/--no-adapt", default=None,
+                 help="Search the highest rate that the service accepts, once it has refused something.  [adapt]"),
     click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
     click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
     click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),

@@ -1,4 +1,4 @@
-"""How fast requests may leave: a token bucket, a pause for the whole pool, and a rate that gives way.
+"""How fast requests may leave: an even pace, a pause for the whole pool, and a limit learned from refusals.
 
 `Pace` is pure state over a clock; `Pacer` is its thin async face.
 """
@@ -7,169 +7,227 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from batch_updater.api.limit import Complaints, LimitSearch
+from batch_updater.api.outage import Outage
 from batch_updater.models import Answer, Verdict
 
-FALL = 0.7
-CLIMB_PER_SECOND = 1.05
-SLOWEST = 1.0
-BARE_PAUSE = 0.1
-TROUBLED_SHARE = 0.2
-FAILURES_IN_A_ROW = 20
-PROBE_FIRST = 0.5
-PROBE_LONGEST = 30.0
-_MEMORY = 0.98  # weight of the past in the share of bad answers: about the last 50 count
+LONGEST_PAUSE = 300.0
+BARE_PAUSE = 0.1  # after a refusal that names no time; doubles while nothing at all is accepted
+LONGEST_BARE_PAUSE = 5.0
+DEPTH = 0.02  # seconds' worth of requests that may leave at once after a delay of our own
+REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, later 120 s and 240 s
+SHORTEST_REST = 5.0
+SPENT = 2.0  # pauses' worth of sending after which what a limiter saved up in a pause is spent
+LATELY = 10.0
+HISTORY = 256
 
 
 class Pace:
     """Requests per second, all kinds together; `cap` is the user's `--rate`, None for no cap.
 
-    Tokens never exceed a tenth of a second's worth (at least one), so that no second sees more than
-    the rate and one such burst. Without a cap there is no limit until the service asks for less.
+    There is no limit but the cap until the service refuses something. Then everything is held for the time that the
+    service names, and a limit is searched. A probe that is refused costs such a pause, so once the limit is known
+    it is left alone for 60 times as long. `adapt=False`: there is never more than the cap and the pauses.
+    Tokens never exceed a fiftieth of a second's worth (at least one), so that after a delay nothing leaves in a burst.
     """
 
-    def __init__(self, cap: float | None, now: float) -> None:
-        self.cap = cap
-        self.rate = cap
+    def __init__(self, cap: float | None, now: float, *, adapt: bool = True) -> None:
         self.paused_until = now
-        self._tokens = 1.0
-        self._seen = now
-        self._fell = now - 10.0
-        self._troubled = 0.0
-        self._second = now
-        self._succeeded = [0, 0]  # in the second before, in the present one
+        self.refused_at: float | None = None
+        self.history: list[tuple[float, float]] = []  # seconds since the start, limit from then on
+        self.is_free = cap is None  # nothing at all limits the pace at present
+        self._cap, self._adapt, self._began = cap, adapt, now
+        self._tokens, self._seen = 1.0, now
+        self._departed = self._answered = 0
+        self._search: LimitSearch | None = None
+        self._complaints = Complaints()
+        self._event = now  # the last refusal that counted
+        self._event_ends = 0  # answers up to this one belong to it
+        self._pause, self._bare_pause = BARE_PAUSE, BARE_PAUSE
+        self._resumed = now
+        self._steps: list[tuple[float, float]] = []  # since the pause: when, rate
+        self._trial: tuple[float, int] | None = None  # when it began, answers by then
+        self._trial_from = 0  # answers to requests that left at an earlier rate
+        self._rest_until, self._rests = now, 0
+
+    @property
+    def rate(self) -> float | None:
+        """The present limit in requests per second, None when there is none."""
+        if self._search is None:
+            return self._cap
+        return self._search.rate if self._cap is None else min(self._search.rate, self._cap)
+
+    def depart(self) -> None:
+        """Count a request that leaves while `is_free`."""
+        self._departed += 1
 
     def take(self, now: float) -> float:
         """Zero when a request may leave now (it is counted), else the seconds to wait before asking again."""
         if now < self.paused_until:
+            self.paused_until = min(self.paused_until, now + LONGEST_PAUSE)  # the clock may have been put back
             return self.paused_until - now
-        if self.rate is None:
-            return 0.0
-        self._refill(now, self.rate)
+        if self._search is not None:
+            self._learn(now, self._search)
+        rate = self.rate
+        self.is_free = rate is None
+        wait = 0.0 if rate is None else self._draw(now, rate)
+        self._departed += wait <= 0
+        return wait
+
+    def _draw(self, now: float, rate: float) -> float:
+        elapsed = max(now - max(self._seen, self.paused_until), 0.0)
+        self._seen = now
+        self._tokens = min(self._tokens + elapsed * rate, max(1.0, rate * DEPTH))
         if self._tokens < 1.0:
-            return max((1.0 - self._tokens) / self.rate, 0.0005)
+            return max((1.0 - self._tokens) / rate, 0.0005)
         self._tokens -= 1.0
         return 0.0
 
-    def _refill(self, now: float, rate: float) -> None:
-        elapsed = now - max(self._seen, self.paused_until)
-        self._seen = max(now, self._seen)
-        if elapsed <= 0:
-            return
-        self._tokens = min(self._tokens + elapsed * rate, max(1.0, rate / 10))
-        if now - self._fell > 1.0:
-            climbed = rate * CLIMB_PER_SECOND ** min(elapsed, 1.0)
-            self.rate = climbed if self.cap is None else min(climbed, self.cap)
+    def failed(self) -> None:
+        """A request ended without an answer, or with an error that says nothing about the load."""
+        self._answered += 1
 
-    def succeeded(self, now: float) -> None:
+    def succeeded(self) -> None:
         """An answer came that was no complaint about the load."""
-        self._turn_second(now)
-        self._succeeded[1] += 1
-        self._troubled *= _MEMORY
+        self._answered += 1
+        self._complaints.add_good()
 
     def throttled(self, now: float, wait: float | None, *, told: bool) -> None:
         """The service can't keep up. `told`: it said so (429 or Retry-After); `wait`: seconds, None when not named.
 
-        Told, everything is held for that time and the rate falls. A bare 503 holds nothing; the rate falls only
-        when such answers are more than a few. Refusals of one burst count once.
+        Told, everything is held for that time. A bare 503 counts only when such answers are more than a few.
+        Refusals of requests that were under way together count once.
         """
-        self._troubled = self._troubled * _MEMORY + (1 - _MEMORY)
+        self._answered += 1
+        pause = self._bare_pause if wait is None else min(max(wait, 0.0), LONGEST_PAUSE)
         if told:
-            self.paused_until = max(self.paused_until, now + (BARE_PAUSE if wait is None else wait))
-        if (told or self._troubled > TROUBLED_SHARE) and now - self._fell >= 1.0:
-            self._fall(now)
-
-    def _fall(self, now: float) -> None:
-        self._turn_second(now)
-        lately = sum(self._succeeded) / (1.0 + now - self._second)
-        present = lately if self.rate is None else self.rate
-        self.rate = max(present * FALL, SLOWEST)
-        self._tokens = 0.0
-        self._fell = now
-
-    def _turn_second(self, now: float) -> None:
-        if now - self._second >= 2.0:
-            self._second, self._succeeded = now, [0, 0]
-        elif now - self._second >= 1.0:
-            self._second, self._succeeded = self._second + 1.0, [self._succeeded[1], 0]
-
-
-class Outage:
-    """Whether the service is down: 20 system failures in a row over at least a second. Pure state over a clock.
-
-    While it is down one request at a time may try, at intervals that double from 0.5 s to 30 s.
-    """
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self._first = 0.0
-        self._since: float | None = None
-        self._next = 0.0
-        self._interval = PROBE_FIRST
-
-    def answered(self, now: float, *, failed: bool) -> None:
-        """One request ended. `failed`: without an answer, or with the service's own error."""
-        if not failed:
-            self._failures, self._since = 0, None
+            self._hold(now, pause)
+        if self._answered <= self._event_ends:
             return
-        self._failures += 1
-        if self._failures == 1:
-            self._first = now
-        if self._since is None and self._failures >= FAILURES_IN_A_ROW and now - self._first >= 1.0:
-            self._since, self._interval, self._next = now, PROBE_FIRST, now + PROBE_FIRST
+        self._complaints.add_bad(told=told)
+        sending = None if self._search is None else now - self._resumed
+        if self._adapt and (told or self._complaints.are_too_many(sending)):
+            self._refused(now, pause)
 
-    def wait(self, now: float) -> float:
-        """Zero when a request may leave now (it is the probe when the service is down), else seconds to wait."""
-        if self._since is None:
-            return 0.0
-        if now < self._next:
-            return self._next - now
-        self._interval = min(self._interval * 2, PROBE_LONGEST)
-        self._next = now + self._interval
-        return 0.0
+    def _refused(self, now: float, pause: float) -> None:
+        """A refusal counts: it was too fast, or, when nothing was accepted since the last, the pause too short."""
+        if self._search is not None and not self._complaints.accepted:
+            self._bare_pause = min(self._bare_pause * 2, LONGEST_BARE_PAUSE)
+            self._hold(now, pause)
+            self._resumed, self._pause = self.paused_until, self.paused_until - self._event
+            self._steps = [(self._resumed, self._search.rate)]
+            self._event_ends = self._departed
+        else:
+            self._bare_pause = BARE_PAUSE
+            self._slow_down(now, max(pause, BARE_PAUSE))
 
-    def lasted(self, now: float) -> float:
-        """Seconds since the service was found to be down; 0 when it is not."""
-        return 0.0 if self._since is None else now - self._since
+    def _hold(self, now: float, pause: float) -> None:
+        self.paused_until = max(self.paused_until, now + pause)
+        self._tokens, self.refused_at, self.is_free = 0.0, now, False
+
+    def _slow_down(self, now: float, pause: float) -> None:
+        self._hold(now, pause)
+        span = max(now - self._event, 0.001)
+        fastest = self._departed / span
+        used = fastest if self.rate is None else self.rate
+        if self._search is None:
+            self._search = LimitSearch(self._complaints.accepted / (span + pause), min(fastest, used))
+        else:
+            sure = [rate for when, rate in self._steps if when <= now - SPENT * self._pause]
+            late = now > self._resumed + 3 * self._pause
+            self._search.fails(used, self._complaints.accepted / span, sure[-1] if sure else None, barely=late)
+        self._complaints.start_again()
+        if self._complaints.are_doubtful:
+            self._search.test()
+        self._event, self._event_ends = now, self._departed
+        self._pause, self._resumed = pause, self.paused_until
+        self._steps = []
+        self._rate_changed(self._resumed, self._search)
+
+    def _rate_changed(self, when: float, search: LimitSearch) -> None:
+        self._trial, self._trial_from = None, self._departed
+        self._steps = [*self._steps[-20:], (when, search.rate)]
+        if search.is_settled:
+            self._rest_until = when + max(REST * self._pause, SHORTEST_REST) * 2 ** min(self._rests, 2)
+            self._rests += 1
+        self.history.append((max(when - self._began, 0.0), self.rate or search.rate))
+        if len(self.history) > HISTORY:
+            del self.history[1:-1:2]
+
+    def _learn(self, now: float, search: LimitSearch) -> None:
+        """Go up when the present rate has been in use for long enough without a refusal."""
+        if self._answered < self._trial_from or (search.is_settled and now < self._rest_until):
+            return
+        if search.is_testing:
+            if (noise := self._complaints.judge_test()) is not None:
+                search.end_test(noise=noise)
+                self._complaints.start_again()
+                self._rate_changed(now, search)
+            return
+        if self._trial is None or now < self._trial[0]:
+            self._trial = now, self._answered
+        began, answered = self._trial
+        first = min(SPENT * self._pause, 10.0) if len(self._steps) == 1 else 0.0
+        if now - began < max(search.trial, 5 / search.rate, first):
+            return
+        self._trial = None
+        if self._answered - answered < 0.8 * search.rate * (now - began):
+            return  # it is not this rate that holds us back
+        if search.is_settled:
+            search.reopen()
+        elif search.step > 0.05:
+            self._rests = 0
+        search.passes()
+        self._rate_changed(now, search)
 
 
 class Pacer:
-    """Waits until the pace lets a request leave; first come, first served."""
+    """Waits until the pace lets a request leave; first come, first served. All times are seconds."""
 
     def __init__(
         self,
         cap: float | None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        adapt: bool = True,
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._pace = Pace(cap, clock())
+        self._pace = Pace(cap, clock(), adapt=adapt)
         self._outage = Outage()
         self._turn = asyncio.Lock()
 
     async def acquire(self, stopping: Callable[[], bool]) -> bool:
         """Wait for leave to send one request; False when the run stops meanwhile."""
+        if self._pace.is_free and not self._outage.is_on:
+            if stopping():
+                return False
+            self._pace.depart()
+            return True
         async with self._turn:
             while not stopping():
                 now = self._clock()
                 wait = self._outage.wait(now) or self._pace.take(now)
                 if wait <= 0:
+                    self._outage.departed(now)
                     return True
                 await self._sleep(min(wait, 0.25))
         return False
 
     def answered(self, answer: Answer) -> None:
         """Learn from an answer, or from its absence."""
-        now = self._clock()
+        status = answer.http_status
         if answer.verdict is Verdict.THROTTLED:
+            now = self._clock()
             self._pace.throttled(now, answer.wait, told=answer.told)
             self._outage.answered(now, failed=not answer.told)
-            return
-        status = answer.http_status
-        failed = status is None or status >= 500
-        self._outage.answered(now, failed=failed)
-        if not failed:
-            self._pace.succeeded(now)
+        elif status is None or status >= 500:
+            self._pace.failed()
+            self._outage.answered(self._clock(), failed=True)
+        else:
+            self._pace.succeeded()
+            self._outage.answered(0.0, failed=False)
 
     @property
     def paused_for(self) -> float:
@@ -183,5 +241,16 @@ class Pacer:
 
     @property
     def rate(self) -> float | None:
-        """The present rate in requests per second, None when there is no limit."""
+        """The present limit in requests per second, None when there is none."""
         return self._pace.rate
+
+    @property
+    def throttled_lately(self) -> bool:
+        """Whether the service has refused something because of the load in the last 10 s."""
+        refused = self._pace.refused_at
+        return refused is not None and self._clock() - refused < LATELY
+
+    @property
+    def history(self) -> list[tuple[float, float]]:
+        """How the limit has changed: (seconds since the start, requests per second), at most some 256 of them."""
+        return list(self._pace.history)

@@ -1,13 +1,43 @@
-from hypothesis import given
+import asyncio
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from limiters import FixedWindow, LeakyBucket, Limiter, Meeting, meet
 
-from batch_updater.api.pace import Pace
+from batch_updater.api.limit import FASTEST, SLOWEST, LimitSearch
+from batch_updater.api.outage import Outage
+from batch_updater.api.pace import Pace, Pacer
+from batch_updater.models import Answer, Verdict
+
+DONE = Answer(Verdict.DONE, "ok", "", 200)
+REFUSED = Answer(Verdict.THROTTLED, "rate_limited", "", 429, 2.0)
+DOWN = Answer(Verdict.UNKNOWN, "timeout")
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["take", "take", "take", "good", "told", "bare", "failed"]),
+        st.floats(0, 0.5) | st.floats(-1e6, 1e6),
+        st.none() | st.floats(0, 400),
+    ),
+    max_size=200,
+)
 
 
-@given(st.floats(1, 500), st.lists(st.floats(0, 0.2), max_size=300))
-def test_no_second_exceeds_the_rate_and_one_burst(rate: float, steps: list[float]) -> None:
+def refuse_at(pace: Pace, now: float, wait: float | None = 1.0) -> None:
+    """Two hundred answers in a second, then a refusal."""
+    for n in range(200):
+        pace.take(now - 1 + n / 200)
+        pace.succeeded()
+    pace.take(now)
+    pace.throttled(now, wait, told=True)
+
+
+@given(st.floats(1, 500), st.lists(st.floats(0, 0.2), max_size=300), st.booleans())
+def test_no_second_exceeds_the_rate_and_one_burst(rate: float, steps: list[float], adapt: bool) -> None:
     """Within any second at most the rate and a tenth of it (at least one) leave."""
-    pace, now = Pace(rate, 0.0), 0.0
+    pace, now = Pace(rate, 0.0, adapt=adapt), 0.0
     leaves: list[float] = []
     for step in steps:
         now += step
@@ -17,58 +47,292 @@ def test_no_second_exceeds_the_rate_and_one_burst(rate: float, steps: list[float
         assert sum(start <= t < start + 1 for t in leaves) <= rate + max(1.0, rate / 10) + 1e-6
 
 
-@given(st.floats(0.1, 300), st.lists(st.floats(0.001, 50), max_size=50))
-def test_nothing_leaves_before_the_named_time(wait: float, steps: list[float]) -> None:
+@given(EVENTS, st.none() | st.floats(0.1, 1e6), st.booleans())
+def test_any_history_keeps_the_rate_sane(
+    events: list[tuple[str, float, float | None]], cap: float | None, adapt: bool
+) -> None:
+    """Whatever is answered and however the clock jumps, the rate stays positive, finite and below the cap."""
+    pace, now = Pace(cap, 0.0, adapt=adapt), 0.0
+    for kind, step, wait in events:
+        now += step
+        if kind == "take":
+            assert 0 <= pace.take(now) < math.inf
+        elif kind == "good":
+            pace.succeeded()
+        elif kind == "failed":
+            pace.failed()
+        else:
+            pace.throttled(now, wait, told=kind == "told")
+        assert pace.rate is None or 0 < pace.rate <= FASTEST
+        assert pace.rate is None or cap is None or pace.rate <= cap
+        assert len(pace.history) <= 260
+
+
+@given(st.floats(0.1, 300), st.lists(st.floats(0.001, 50), max_size=50), st.booleans())
+def test_nothing_leaves_before_the_named_time(wait: float, steps: list[float], adapt: bool) -> None:
     """Whatever the rhythm of asking, a Retry-After is kept."""
-    pace, now = Pace(None, 0.0), 5.0
+    pace, now = Pace(None, 0.0, adapt=adapt), 5.0
     pace.throttled(now, wait, told=True)
     for step in steps:
         now += step
         assert now >= 5.0 + wait or pace.take(now) > 0
 
 
-def test_a_named_wait_holds_everything_and_slows_down() -> None:
-    """After a Retry-After nothing leaves before its time, and afterwards more slowly."""
-    pace = Pace(100, 0.0)
-    pace.throttled(5.0, 3.0, told=True)
-    assert pace.take(7.9) > 0
-    assert pace.rate == 70
-    assert pace.take(8.5) == 0
+def test_a_clock_put_back_prolongs_a_pause_by_five_minutes_at_most() -> None:
+    """After a jump of a day into the past the pool does not wait for a day."""
+    pace = Pace(None, 100_000.0, adapt=False)
+    pace.throttled(100_000.0, 2.0, told=True)
+    assert pace.take(13_600.0) == 300.0
+    assert pace.take(13_901.0) == 0.0
+
+
+def test_without_a_refusal_there_is_no_limit() -> None:
+    """An untroubled service is driven as fast as the workers can."""
+    pace = Pace(None, 0.0)
+    for _ in range(100_000):
+        assert pace.take(1.0) == 0.0
+        pace.succeeded()
+    assert (pace.rate, pace.is_free, pace.history) == (None, True, [])
+
+
+def test_after_a_pause_requests_leave_evenly() -> None:
+    """When the pause ends nothing leaves in a burst, however long nobody has asked."""
+    pace = Pace(None, 0.0)
+    refuse_at(pace, 1.0)
+    assert pace.take(1.99) > 0
+    leaves = [n / 1000 for n in range(2000, 3000) if pace.take(n / 1000) == 0]
+    gaps = [after - before for before, after in itertools.pairwise(leaves)]
+    assert len(leaves) > 50
+    assert max(gaps) < 1.5 * min(gaps) + 0.001
 
 
 def test_refusals_of_one_burst_slow_down_once() -> None:
-    """Twenty requests that were refused together cost one fall, not twenty."""
-    pace = Pace(100, 0.0)
-    for n in range(20):
-        pace.throttled(5.0 + n / 1000, 1.0, told=True)
-    assert pace.rate == 70
-
-
-def test_without_a_cap_the_rate_falls_below_what_succeeded() -> None:
-    """The first refusal of an unlimited run sets the rate from the measured successes."""
+    """Twenty requests that were under way together and refused together cost one fall, not twenty."""
     pace = Pace(None, 0.0)
-    for n in range(400):
-        pace.succeeded(n / 200)
-    pace.throttled(2.0, 1.0, told=True)
+    for n in range(220):
+        pace.take(n / 220)
+    for _ in range(200):
+        pace.succeeded()
+    for n in range(20):
+        pace.throttled(1.0 + n / 1000, 1.0, told=True)
+    assert len(pace.history) == 1
+    assert pace.paused_until == pytest.approx(2.019)
+
+
+def test_refusals_right_after_a_pause_lengthen_it_and_do_not_slow_down() -> None:
+    """When nothing at all is accepted after a pause, the pause was too short; the rate is not to blame."""
+    pace = Pace(None, 0.0)
+    refuse_at(pace, 1.0, None)
+    rate, pauses = pace.rate, []
+    for _ in range(4):
+        now = pace.paused_until
+        while pace.take(now) > 0:
+            now += 0.01
+        pace.throttled(now, None, told=True)
+        pauses.append(round(pace.paused_until - now, 3))
+    assert (pauses, pace.rate) == ([0.1, 0.2, 0.4, 0.8], rate)
+
+
+def test_no_adapt_keeps_the_pauses_only() -> None:
+    """With `adapt` off a refusal holds the pool for its time and leaves the rate as it was."""
+    pace = Pace(100, 0.0, adapt=False)
+    refuse_at(pace, 1.0)
+    assert (pace.rate, pace.history) == (100, [])
+    assert pace.take(1.9) > 0
+    assert pace.take(2.1) == 0
+
+
+def test_single_503s_do_not_slow_the_pool() -> None:
+    """One answer in twenty being 503 neither pauses nor limits; one in two does."""
+    pace = Pace(None, 0.0)
+    for n in range(4000):
+        pace.take(n / 500)
+        pace.throttled(n / 500, None, told=False) if n % 20 == 0 else pace.succeeded()
+    assert (pace.rate, pace.take(8.0)) == (None, 0)
+    for n in range(4000, 4200):
+        pace.take(n / 500)
+        pace.throttled(n / 500, None, told=False) if n % 2 == 0 else pace.succeeded()
     assert pace.rate is not None
-    assert 100 < pace.rate < 150
 
 
-def test_a_few_bare_503_do_not_slow_the_pool() -> None:
-    """One answer in twenty being 503 neither pauses nor slows; one in two does slow."""
-    pace = Pace(100, 0.0)
-    for n in range(400):
-        pace.throttled(n / 50, None, told=False) if n % 20 == 0 else pace.succeeded(n / 50)
-    assert (pace.rate, pace.take(8.0)) == (100, 0)
-    for n in range(400, 600):
-        pace.throttled(n / 50, None, told=False) if n % 2 == 0 else pace.succeeded(n / 50)
-    assert pace.rate < 100
+def leaky() -> Limiter:
+    return LeakyBucket(500, 20)
 
 
-def test_the_rate_climbs_back_to_its_cap() -> None:
-    """After a fall the rate grows again, never beyond --rate."""
-    pace = Pace(10, 0.0)
-    pace.throttled(0.0, 0.0, told=True)
-    for tick in range(400):
-        pace.take(tick / 10)
-    assert pace.rate == 10
+def patient() -> Limiter:
+    return LeakyBucket(500, 500)
+
+
+def window() -> Limiter:
+    return FixedWindow(500)
+
+
+CASES = {
+    "a leaky bucket": (leaky, 1.0, True),
+    "b long burst": (patient, 1.0, True),
+    "c fixed window": (window, 1.0, True),
+    "d bare 429": (leaky, None, True),
+    "d bare 503": (leaky, None, False),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("workers", "latency"), [(64, 0.02), (40, 0.025)])
+def test_a_hidden_limit_is_found_and_used(case: str, workers: int, latency: float) -> None:
+    """After ten seconds at least 95 % of an undocumented limit is used and at most 2 % of requests are refused."""
+    limiter, wait, told = CASES[case]
+    met = meet(Pace(None, 0.0), limiter(), seconds=70, wait=wait, told=told, workers=workers, latency=latency)
+    accepted, refused = met.share(500, 10, 70)
+    assert accepted >= 0.95
+    assert refused <= 0.02
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_limit_that_halves_is_found_again(case: str) -> None:
+    """Half a minute after the limit has halved nine tenths of the new one are used."""
+    limiter, wait, told = CASES[case]
+    service = limiter()
+    met = meet(
+        Pace(None, 0.0), service, seconds=90, wait=wait, told=told, at={30.0: lambda: setattr(service, "limit", 250)}
+    )
+    accepted, refused = met.share(250, 60, 90)
+    assert accepted >= 0.9
+    assert refused <= 0.02
+
+
+def test_a_limit_that_is_lifted_is_left_behind() -> None:
+    """When a bare limit goes up, the pool goes up too, in steps that grow."""
+    service = LeakyBucket(500, 20)
+    met = meet(Pace(None, 0.0), service, seconds=90, wait=None, at={10.0: lambda: setattr(service, "limit", 2000)})
+    assert met.share(2000, 60, 90)[0] >= 0.9
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_noise_does_not_hide_a_limit(told: bool) -> None:
+    """With one answer in twenty being 503 at any rate, the limit is still found and used."""
+    met = meet(Pace(None, 0.0), leaky(), seconds=70, wait=1.0 if told else None, told=told, noise=0.05)
+    assert met.share(500, 10, 70)[0] >= 0.9
+
+
+def test_a_named_time_is_kept_by_the_whole_pool() -> None:
+    """From the arrival of a refusal until the time that it names nothing leaves."""
+    met = meet(Pace(None, 0.0), leaky(), seconds=20)
+    refusals = [when + 0.01 for when in met.refused]
+    assert refusals
+    assert not [t for t in met.departed if any(seen + 1e-9 < t < seen + 1.0 - 1e-9 for seen in refusals)]
+
+
+def test_the_rate_never_exceeds_the_cap_on_the_way() -> None:
+    """A learned limit stays below --rate even when the service would take more."""
+    met: Meeting = meet(Pace(300, 0.0), leaky(), seconds=20)
+    busiest = max(
+        sum(start <= t < start + 1 for t in met.departed[n : n + 400]) for n, start in enumerate(met.departed)
+    )
+    assert 280 < busiest <= 330
+    assert met.refused == []
+
+
+@given(st.lists(st.tuples(st.sampled_from(["pass", "fail", "reopen", "test"]), st.floats(0, 1e6)), max_size=60))
+def test_a_search_stays_within_bounds(moves: list[tuple[str, float]]) -> None:
+    """No sequence of passes and refusals drives the search out of its bounds, or its trials out of 0.4 to 3 s."""
+    search = LimitSearch(1.0, 1000.0)
+    for move, value in moves:
+        if move == "pass":
+            search.passes()
+        elif move == "fail":
+            search.fails(value, value / 2, value if value > 5 else None, barely=value > 100)
+        elif move == "reopen":
+            search.reopen()
+        else:
+            search.test()
+            search.end_test(noise=value > 500)
+        assert SLOWEST <= search.rate <= FASTEST
+        assert 0.4 <= search.trial <= 3.0
+
+
+@settings(max_examples=30)
+@given(st.floats(10, 5000))
+def test_a_search_finds_a_sharp_limit(limit: float) -> None:
+    """Against a limit that shows at once the search settles within 6 % of it, in a few refusals."""
+    search, refusals = LimitSearch(limit / 30, limit * 20), 0
+    while not search.is_settled:
+        if search.rate > limit:
+            search.fails(search.rate, 0.0, search.passed, barely=False)
+            refusals += 1
+        else:
+            search.passes()
+    assert limit * 0.94 <= search.rate <= limit
+    assert refusals <= 12
+
+
+def test_an_outage_lets_single_probes_through() -> None:
+    """After 20 failures in a row over a second one request may try, at intervals that double; a success ends it."""
+    outage = Outage()
+    for n in range(21):
+        outage.answered(n / 20, failed=True)
+    assert outage.wait(1.0) == 0.5
+    outage.departed(1.5)
+    assert (outage.wait(1.5), outage.lasted(1.5)) == (1.0, 0.5)
+    outage.answered(2.0, failed=False)
+    assert (outage.wait(2.0), outage.is_on) == (0.0, False)
+
+
+class Clock:
+    """A clock that sleepers put forward."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+def never() -> bool:
+    return False
+
+
+async def test_the_pool_waits_for_the_named_time_and_stops_when_told() -> None:
+    """`acquire` returns after the pause; when the run stops meanwhile it says False."""
+    clock = Clock()
+    pacer = Pacer(None, clock, clock.sleep)
+    assert await pacer.acquire(never)
+    pacer.answered(REFUSED)
+    assert (pacer.paused_for, pacer.throttled_lately) == (2.0, True)
+    assert await pacer.acquire(never)
+    assert clock.now >= 2.0
+    assert not await pacer.acquire(lambda: True)
+    assert pacer.rate is not None
+    assert pacer.history[0][1] == pacer.rate
+    clock.now += 20
+    assert not pacer.throttled_lately
+
+
+async def test_a_free_pool_does_not_sleep() -> None:
+    """While nothing is refused `acquire` returns at once, and says False only when the run stops."""
+    clock = Clock()
+    pacer = Pacer(None, clock, clock.sleep)
+    for _ in range(1000):
+        assert await pacer.acquire(never)
+        pacer.answered(DONE)
+    assert (clock.now, pacer.rate) == (0.0, None)
+    assert not await pacer.acquire(lambda: True)
+
+
+async def test_an_outage_holds_a_free_pool() -> None:
+    """Without any limit a service that is down is asked only now and then; its first answer frees the pool."""
+    clock = Clock()
+    pacer = Pacer(None, clock, clock.sleep)
+    for _ in range(25):
+        clock.now += 0.1
+        pacer.answered(DOWN)
+    assert pacer.outage_for > 0
+    before = clock.now
+    assert await pacer.acquire(never)
+    assert await pacer.acquire(never)
+    assert clock.now - before >= 1.0
+    pacer.answered(DONE)
+    assert pacer.outage_for == 0
