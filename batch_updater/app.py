@@ -22,7 +22,8 @@ from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, Sett
 from batch_updater.folder import find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.log import LOG, LOGGER, event, log_to_file
-from batch_updater.models import Counters, RunSummary
+from batch_updater.metrics import Meter, metered
+from batch_updater.models import Counters, RowOutcome, RunSummary
 from batch_updater.plan import Judge
 from batch_updater.reconcile import SYMBOLS, UNDO_COLUMNS, judge_undo, write_undo_sheet, write_verification
 from batch_updater.reports.provenance import note_start
@@ -44,6 +45,19 @@ OnTick = Callable[[Counters, Pacer], None]
 
 def ignore_tick(_counters: Counters, _pacer: Pacer) -> None:
     """An `on_tick` for those who do not watch."""
+
+
+def ignore_record(_outcome: RowOutcome) -> None:
+    """An `on_record` for those who do not count."""
+
+
+def _both(on_tick: OnTick, meter: Meter | None) -> OnTick:
+    def tick(counters: Counters, pacer: Pacer) -> None:
+        on_tick(counters, pacer)
+        if meter:
+            meter.tick(counters, pacer)
+
+    return tick
 
 
 async def run_batch(
@@ -96,12 +110,17 @@ async def execute(run: Run, settings: Settings, on_tick: OnTick, *, catch_signal
     """
     with log_to_file(run.folder.path / LOG, settings.log_format):
         event("start", run_id=run.folder.run_id, resumed=run.resumed, rows=run.open_rows)
-        summary = await _execute(run, settings, on_tick, catch_signals)
+        with metered(settings) as meter:
+            summary = await _execute(run, settings, on_tick, meter, catch_signals)
+            if meter:
+                meter.end(summary)
         event("end", exit_code=summary.exit_code, seconds=summary.seconds, **summary.result_counts)
     return summary
 
 
-async def _execute(run: Run, settings: Settings, on_tick: OnTick, catch_signals: bool) -> RunSummary:
+async def _execute(
+    run: Run, settings: Settings, on_tick: OnTick, meter: Meter | None, catch_signals: bool
+) -> RunSummary:
     if refused := run.tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.journal.set_meta({"phase": "sending", **note_start(run.facts, settings)})
@@ -111,7 +130,7 @@ async def _execute(run: Run, settings: Settings, on_tick: OnTick, catch_signals:
             retries=settings.retries, compare=settings.compares, by_list=settings.compare == "list",
             canary=0 if run.resumed else settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
-            names=run.tenant.names, on_tick=on_tick,
+            names=run.tenant.names, on_tick=_both(on_tick, meter), on_record=meter.record if meter else ignore_record,
         )  # fmt: skip
         with _signals(runner, enabled=catch_signals) as interrupted:
             code, reason = await _drive(runner.run, interrupted)

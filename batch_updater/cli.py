@@ -20,11 +20,13 @@ from batch_updater.options import (
     SENDING,
     SERVICE,
     SHOWING,
+    WATCHING,
     WRITING,
     CommandGroup,
     Group,
     SheetCommand,
     with_options,
+    without_option,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def commands() -> None:
 
 @commands.command(cls=SheetCommand)
 @click.argument("file", type=PATH)
-@with_options(READING, DECIDING, SENDING, WRITING, ASKING, SERVICE, SHOWING)
+@with_options(READING, DECIDING, SENDING, WRITING, ASKING, SERVICE, SHOWING, WATCHING)
 def run(**options: Any) -> int:
     """Check FILE, ask, send, write the results.
 
@@ -92,7 +94,7 @@ def verify(run: Path, as_json: bool, **options: Any) -> int:
 
 @commands.command()
 @click.argument("run", type=PATH)
-@with_options(SENDING, WRITING, ASKING, SERVICE, SHOWING)
+@with_options(SENDING, WRITING, ASKING, SERVICE, SHOWING, WATCHING)
 def undo(run: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
     """Put back the statuses from before RUN.
 
@@ -251,6 +253,7 @@ def help_(topic: str | None) -> int:
 
 def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     """Split what was typed into the run's settings and the manners of talking about it. Raises SettingsError."""
+    from batch_updater.api.auth import Secret
     from batch_updater.console import Manners
     from batch_updater.settings import load_settings
 
@@ -258,7 +261,8 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     manners = Manners(
         **{name: bool(options.pop(name)) for name in names if name in options},
         verbosity=options.pop("verbose", 0),
-        command=("batch-updater", *sys.argv[1:]),
+        command=("batch-updater", *without_option(sys.argv[1:], "--notify")),
+        notify=Secret(address) if (address := options.pop("notify", None)) else None,
     )
     config, profile = options.pop("config"), options.pop("profile")
     return load_settings(options, config=config, profile=profile), manners

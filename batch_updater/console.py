@@ -13,9 +13,12 @@ from pathlib import Path
 import click
 
 from batch_updater import app
+from batch_updater.api.auth import Secret
 from batch_updater.api.pace import Pacer
-from batch_updater.errors import ExitCode, SettingsError
+from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
+from batch_updater.log import LOG, log_to_file
 from batch_updater.models import Counters, RunSummary
+from batch_updater.notice import Notices, of_error, of_summary
 from batch_updater.plan import Judge, describe
 from batch_updater.progress import Progress
 from batch_updater.reports.summary import describe_summary, next_step
@@ -35,10 +38,29 @@ class Manners:
     no_color: bool = False
     verbosity: int = 0
     command: tuple[str, ...] = ()
+    notify: Secret | None = None
 
 
 def run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
-    """Plan, show, ask, send, summarise; the exit status. Raises BatchUpdaterError when nothing was sent."""
+    """Plan, show, ask, send, summarise, tell; the exit status. Raises BatchUpdaterError when nothing was sent."""
+    notices = Notices(manners.notify) if manners.notify else None
+    try:
+        summary = _run_sheet(file, settings, manners, judge)
+    except BatchUpdaterError as error:
+        _tell(notices, of_error(str(file), error))
+        raise
+    show_summary(summary, manners)
+    _tell(notices, of_summary(summary))
+    return summary.exit_code
+
+
+def _tell(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
+    title, body, good = notice
+    if notices and not notices.send(title, body, good=good):
+        click.echo("The notice could not be delivered.", err=True)
+
+
+def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None) -> RunSummary:
     tenant = find_tenant(settings, os.environ)
     if not manners.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
@@ -47,9 +69,7 @@ def run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | N
             _show_plan(opened, file, settings, err=True)
         if not manners.yes and not opened.tenant.refused:
             _confirm(opened, settings)
-        summary = _send(opened, settings, manners)
-    show_summary(summary, manners)
-    return summary.exit_code
+        return _send(opened, settings, manners)
 
 
 def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
@@ -125,7 +145,7 @@ def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
 def verify(run: Path, settings: Settings, manners: Manners) -> int:
     """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
     tenant = find_tenant(settings, os.environ)
-    with app.open_verification(run, tenant) as opened:
+    with app.open_verification(run, tenant) as opened, log_to_file(opened.folder.path / LOG, settings.log_format):
         total = opened.plan.rows
         with Progress(total, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
 

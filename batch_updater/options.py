@@ -81,6 +81,14 @@ SHOWING = Group("Showing", (
     click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
 ))  # fmt: skip
 
+WATCHING = Group("Watching from elsewhere", (
+    click.option("--metrics-file", type=PATH, help="Write Prometheus metrics there, every 10 s and at the end."),
+    click.option("--metrics-port", metavar="[HOST:]N", help="Serve Prometheus metrics during the run.  [127.0.0.1]"),
+    click.option("--notify", metavar="URL", envvar="BATCH_UPDATER_NOTIFY",
+                 help="Tell this apprise address how the run ended. It may hold a token, which everybody on this"
+                      " machine can see in an option; BATCH_UPDATER_NOTIFY is for those."),
+))  # fmt: skip
+
 ASKING = Group("Asking", (
     click.option(
         "--yes", "-y", is_flag=True, envvar="BATCH_UPDATER_YES", help="No question; needed without a terminal."
@@ -100,6 +108,18 @@ def with_options(*groups: Group) -> Decorator:
         return command
 
     return decorate
+
+
+def without_option(words: list[str], name: str) -> list[str]:
+    """What was typed, without this option and its value: some values are not to be shown again."""
+    kept = []
+    rest = iter(words)
+    for word in rest:
+        if word == name:
+            next(rest, None)
+        elif not word.startswith(f"{name}="):
+            kept.append(word)
+    return kept
 
 
 class GroupedCommand(click.Command):

@@ -50,10 +50,12 @@ class Runner:
         outage_budget: float = 300.0,
         names: Mapping[str, str] | None = None,
         on_tick: Callable[[Counters, Pacer], None] = lambda _counters, _pacer: None,
+        on_record: Callable[[RowOutcome], None] = lambda _outcome: None,
     ) -> None:
         self._journal, self._client, self._pacer = journal, client, pacer
         self._concurrency, self._canary, self._max_failures = concurrency, canary, max_failures
         self._outage_budget, self._on_tick, self._by_list = outage_budget, on_tick, by_list
+        self._on_record = on_record
         self.notes: list[str] = []  # what a person should know of how it was done
         self.counters = Counters()
         self._control = Control(DRAIN_SECONDS)
@@ -205,6 +207,7 @@ class Runner:
             self.counters.failed += record.symbol != "="
         elif record.state is State.ENDED:
             self.counters.ended += 1
+            self._on_record(record)
             if record.result is Result.FAILED or record.result is Result.UNKNOWN:
                 event("row", row=record.row, result=record.result, reason=record.code, detail=record.detail)
                 self._count_failure()

@@ -57,6 +57,8 @@ class Settings(BaseModel):
     runs_dir: Path | None = None
     restart: bool = False
     log_format: Literal["text", "json"] = "text"
+    metrics_file: Path | None = None
+    metrics_port: str | None = Field(None, coerce_numbers_to_str=True)
 
     @field_validator("only", mode="before")
     @classmethod

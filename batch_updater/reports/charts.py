@@ -98,7 +98,6 @@ def _svg(chart: Any, label: str) -> str:
             name = str(child.tag).removeprefix(_NAMESPACE)
             if callable(child.tag) or name in _DROPPED or "tooltip-overlay" in child.get("class", ""):
                 parent.remove(child)
-        parent.attrib.pop("style", None)
     root.attrib.pop("id", None)
     root.set("class", "chart")
     root.set("role", "img")

@@ -201,6 +201,23 @@ def test_a_report_is_written_with_every_run(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".report*"))
 
 
+def test_only_so_many_rows_not_done_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the rows that are not done; their counts still hold all, and a second pass the same."""
+    monkeypatch.setattr("batch_updater.reports.rows.KEPT_NOT_DONE", 3)
+    sheet = tmp_path / "input.csv"
+    sheet.write_text("order_id,status_id\n" + "x,y\n" * 10, encoding="utf-8")
+    with Journal.create(tmp_path / "journal.sqlite") as journal:
+        journal.add([RejectedRow(number, "bad_order_id", "no id") for number in range(2, 12)])
+        journal.settle_repeats("hold")
+        journal.seal({"name": "input.csv"})
+        rows = ResultRows(open_source(sheet, ReadOptions()), journal, "run")
+        for _ in range(2):
+            assert len(list(rows)) == 10
+            assert [row.row for row in rows.not_done] == [2, 3, 4]
+            assert [reason.rows for reason in rows.reasons.top()] == [10]
+            assert rows.not_done[0].cells == ()
+
+
 def test_the_charts_leave_imports_alone() -> None:
     """The library's import hook, which makes Python warn, is not left behind."""
     assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("pygal")]
