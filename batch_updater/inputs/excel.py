@@ -1,7 +1,9 @@
 """Excel workbooks (.xlsx, .xlsm): values by calamine, what it can't tell from the sheet's own XML. Macros never run."""
 
 import contextlib
+import struct
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -24,6 +26,13 @@ from batch_updater.inputs.worksheet import (
 )
 
 Merges = dict[int, list[tuple[int, int, str]]]  # row -> first and last column that a merged cell covers, and its place
+
+
+# What the libraries raise for a container or a part that is cut off, changed or not what its name says.
+DAMAGE = (
+    python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, struct.error, SheetError, LookupError, ValueError,
+    EOFError, NotImplementedError, StopIteration,
+)  # fmt: skip
 
 
 class ExcelTable(Table):
@@ -79,9 +88,7 @@ def readable(name: Path) -> Iterator[None]:
     """Turn what libraries say of a damaged workbook into one sentence."""
     try:
         yield
-    except (python_calamine.CalamineError, zipfile.BadZipFile, SheetError, KeyError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except DAMAGE as error:
         said = str(error).strip("'\"").splitlines()
         raise InputError(
             f"{name} is no readable Excel file ({said[0] if said else 'damaged'}).",

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import zipfile
+import zlib
 from collections.abc import Callable, Generator, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -151,6 +152,8 @@ def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) 
         return Source(path, name, _table(kind, path, name, options), options)
     except OSError as error:
         raise InputError(f"{name} can't be read: {error.strerror or error}.", "check its permissions") from None
+    except (EOFError, zlib.error, zipfile.BadZipFile):
+        raise InputError(f"{name} is cut off or damaged.", "copy or download it again") from None
 
 
 def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
