@@ -33,6 +33,7 @@ class Settings(BaseModel):
     header_row: int | None = Field(None, ge=1, le=1_048_576)
     include_hidden: bool = False
     max_cells: int = Field(25_000_000, ge=1, le=2_000_000_000)
+    password_file: Path | None = None
     only: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     rows: str | None = None

@@ -2,6 +2,8 @@
 
 import contextlib
 import gzip
+import shutil
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Sequence
@@ -15,12 +17,13 @@ from batch_updater.inputs.columns import HEADER_WITHIN, find_header, looks_like_
 from batch_updater.inputs.encoding import Opener
 from batch_updater.inputs.excel import ExcelTable
 from batch_updater.inputs.frames import dataframe_to_csv, read_results
-from batch_updater.inputs.guard import Kind, check_file, check_name, kind_of, only_member
+from batch_updater.inputs.guard import Kind, check_file, check_name, check_zip, kind_of, only_member
 from batch_updater.inputs.json_lines import JsonLinesTable
 from batch_updater.inputs.old_excel import OldExcelTable
 from batch_updater.inputs.open_document import OpenDocumentTable
 from batch_updater.inputs.options import EXCEL, TEXT, Choice, Flaws, ReadOptions, Table
 from batch_updater.inputs.parquet import ParquetTable
+from batch_updater.inputs.password import without_password
 from batch_updater.inputs.text import TextTable
 from batch_updater.models import WHOLE_ROW, SourceRow
 from batch_updater.validate import shown
@@ -149,11 +152,26 @@ def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) 
     try:
         kind = kind_of(path, name)
         check_name(kind, path, name)
+        if kind is Kind.ENCRYPTED:
+            return _unlocked(path, name, options)
         return Source(path, name, _table(kind, path, name, options), options)
     except OSError as error:
         raise InputError(f"{name} can't be read: {error.strerror or error}.", "check its permissions") from None
     except (EOFError, zlib.error, zipfile.BadZipFile):
         raise InputError(f"{name} is cut off or damaged.", "copy or download it again") from None
+
+
+def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
+    """The sheet of a workbook with a password; its plain copy is removed together with the Source."""
+    plain = without_password(path, name, options.password_file)
+    try:
+        check_zip(plain, name)
+        source = Source(path, name, ExcelTable(plain, name, options), options)
+    except BaseException:
+        shutil.rmtree(plain.parent, ignore_errors=True)
+        raise
+    weakref.finalize(source, shutil.rmtree, plain.parent, ignore_errors=True)
+    return source
 
 
 def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:

@@ -310,6 +310,22 @@ def test_excel_becomes_the_rows_that_are_seen_or_is_refused(tmp_path: Path, case
     assert matches(found, expected), found
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("password", "expected"), [("secret\n", OK2), ("wrong", "does not open"), (None, "can't be read")]
+)
+def test_a_workbook_is_opened_with_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str | None, expected: list[str] | str
+) -> None:
+    """The password comes from a file; a wrong one is told; no plain copy is left behind."""
+    if password is not None:
+        (tmp_path / "password").write_text(password)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    found = outcome(protected(tmp_path), password_file=tmp_path / "password")
+    assert matches(found, expected), found
+    assert not list(tmp_path.glob("batch-updater-*"))
+
+
 def test_hidden_rows_and_columns_are_counted_and_named(tmp_path: Path) -> None:
     """The plan says how many rows nobody sees, and which columns."""
     source = read(workbook(filtered)(tmp_path))
@@ -343,10 +359,23 @@ def shared_entities(folder: Path) -> Path:
     return raw_excel(folder, TOP, extra={"xl/sharedStrings.xml": texts})
 
 
+def liar(folder: Path) -> Path:
+    """The bomb, whose container says that the texts are small."""
+    content = bytearray(bomb(folder).read_bytes())
+    with zipfile.ZipFile(folder / "sheet.xlsx") as archive:
+        true = archive.getinfo("xl/sharedStrings.xml").file_size.to_bytes(4, "little")
+    while true in content:
+        place = content.index(true)
+        content[place : place + 4] = (1_000_000).to_bytes(4, "little")
+    (folder / "sheet.xlsx").write_bytes(content)
+    return folder / "sheet.xlsx"
+
+
 @pytest.mark.parametrize(
     ("make", "word"),
     [
         (bomb, "times its size"),
+        (liar, "'xl/sharedStrings.xml' is larger than it says"),
         (entities, "document type"),
         (shared_entities, "no readable Excel file"),
         (CASES["far corner"][0], "reaches over"),
