@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from batch_updater.api.auth import Credentials, Secret
 from batch_updater.api.client import OrderClient
@@ -20,9 +21,11 @@ from batch_updater.api.protocol import check_base_url
 from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, SettingsError, StoppedError
 from batch_updater.folder import find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
+from batch_updater.log import LOG, LOGGER, event, log_to_file
 from batch_updater.models import Counters, RunSummary
 from batch_updater.plan import Judge
 from batch_updater.reconcile import SYMBOLS, UNDO_COLUMNS, judge_undo, write_undo_sheet, write_verification
+from batch_updater.reports.provenance import note_start
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Runner
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_DONE = ("failed", "unknown", "invalid", "conflict", "not_sent")
+T = TypeVar("T")
 OnTick = Callable[[Counters, Pacer], None]
 
 
@@ -73,7 +77,16 @@ def run_batch_sync(
 ) -> RunSummary:
     """`run_batch` for scripts and for notebooks, where a loop is running already: it has a thread of its own."""
     with ThreadPoolExecutor(1, "run_batch") as pool:
-        return pool.submit(lambda: asyncio.run(run_batch(source, settings, token=token))).result()
+        return pool.submit(lambda: run_loop(run_batch(source, settings, token=token))).result()
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a use case in a loop of its own, with uvloop where it exists (a fifth less time for each request)."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
 
 
 async def execute(run: Run, settings: Settings, on_tick: OnTick, *, catch_signals: bool = True) -> RunSummary:
@@ -81,9 +94,17 @@ async def execute(run: Run, settings: Settings, on_tick: OnTick, *, catch_signal
 
     Raises JournalError when the journal can't be written at all; then nothing was sent.
     """
+    with log_to_file(run.folder.path / LOG, settings.log_format):
+        event("start", run_id=run.folder.run_id, resumed=run.resumed, rows=run.open_rows)
+        summary = await _execute(run, settings, on_tick, catch_signals)
+        event("end", exit_code=summary.exit_code, seconds=summary.seconds, **summary.result_counts)
+    return summary
+
+
+async def _execute(run: Run, settings: Settings, on_tick: OnTick, catch_signals: bool) -> RunSummary:
     if refused := run.tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
-    run.journal.set_meta({"phase": "sending"})
+    run.journal.set_meta({"phase": "sending", **note_start(run.facts, settings)})
     async with _client(run, settings) as client:
         runner = Runner(
             run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
@@ -128,6 +149,7 @@ def _signals(runner: Runner, *, enabled: bool) -> Iterator[list[int]]:
         if interrupted:
             _leave(128 + number)
         interrupted.append(number)
+        event("signal", logging.WARNING, reason=signal.Signals(number).name)
         runner.stop()
 
     handled = []
@@ -190,12 +212,24 @@ def write_outputs(run: Run) -> RunSummary:
         seconds=end["seconds"], rows_per_second=end["rows_per_second"],
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end["reason"], trouble) if part),
-        notes=(*run.source.notes, *run.facts.get("notes", ())),
+        notes=(*run.source.notes, *run.facts.get("notes", ())), reasons=rows.reasons.top(),
         frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
+    summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the same trouble as with the result file, which is told
         run.folder.write_summary(summary.to_dict())
     return summary
+
+
+def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
+    """Write the page for people; a run is no worse for the want of it."""
+    from batch_updater.reports.html import REPORT, write_report  # noqa: PLC0415 - loads jinja2 and pygal, at the end only
+
+    try:
+        return write_report(run.folder.path / REPORT, summary, rows, run.journal)
+    except Exception:  # the updates are sent and the results written: a page must not change how the run ends
+        LOGGER.exception("the report could not be written")
+        return summary
 
 
 def _is_open(run: Run) -> bool:

@@ -1,5 +1,6 @@
 """The command line. Heavy modules are imported inside the commands, so that --help is quick."""
 
+import contextlib
 import json
 import signal
 import sys
@@ -20,6 +21,8 @@ from batch_updater.options import (
     SERVICE,
     SHOWING,
     WRITING,
+    CommandGroup,
+    Group,
     SheetCommand,
     with_options,
 )
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from batch_updater.settings import Settings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="batch-updater")
 def commands() -> None:
     """Set the status of many Evreka360 orders from a CSV or Excel sheet.
@@ -43,19 +46,10 @@ def commands() -> None:
 
 
 @commands.command(cls=SheetCommand)
-@with_options(READING, DECIDING, SENDING, WRITING, SERVICE, SHOWING)
-def plan(**options: Any) -> int:
-    """Check FILE and show what `run` would do; sends no update.
-
-    FILE is a CSV or Excel sheet, or - for CSV from stdin.
-    """
-    return _run(dry_run=True, yes=True, **options)
-
-
-@commands.command(cls=SheetCommand)
+@click.argument("file", type=PATH)
 @with_options(READING, DECIDING, SENDING, WRITING, ASKING, SERVICE, SHOWING)
 def run(**options: Any) -> int:
-    """Check FILE, show the plan, ask, send the updates, write the result file.
+    """Check FILE, ask, send, write the results.
 
     An interrupted run of the same FILE is picked up again by the same command.
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
@@ -63,13 +57,69 @@ def run(**options: Any) -> int:
     return _run(**options)
 
 
+@commands.command(cls=SheetCommand)
+@click.argument("file", type=PATH)
+@with_options(READING, DECIDING, SENDING, WRITING, SERVICE, SHOWING)
+def plan(**options: Any) -> int:
+    """Check FILE and show the plan; send nothing.
+
+    FILE is a CSV or Excel sheet, or - for CSV from stdin.
+    """
+    return _run(dry_run=True, yes=True, **options)
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@with_options(Group(SENDING.title, SENDING.options[1:]), SERVICE, SHOWING)
+def verify(run: Path, as_json: bool, **options: Any) -> int:
+    """Read the orders of RUN back and compare.
+
+    Writes verify.csv into the run folder; changes nothing.
+    One symbol for each order: = as planned, * another status, - no such order, ! could not be read.
+    Ends with 0 when all are as planned, with 3 when some are not.
+    """
+
+    def work() -> int:
+        from batch_updater import console
+        from batch_updater.log import log_to_stderr
+
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return console.verify(run, settings, manners)
+
+    return _telling(work, as_json=as_json, subject=run)
+
+
+@commands.command()
+@click.argument("run", type=PATH)
+@with_options(SENDING, WRITING, ASKING, SERVICE, SHOWING)
+def undo(run: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
+    """Put back the statuses from before RUN.
+
+    Only where an order still has the status that RUN set.
+    Needs a run made with --compare, which records the statuses before. It is a run of its own, with a plan,
+    a question and a result file: it can be interrupted, picked up by the same command, and undone.
+    """
+
+    def work() -> int:
+        from batch_updater import console
+        from batch_updater.log import log_to_stderr
+
+        settings, manners = _settings_of({**options, "as_json": as_json})
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return console.undo(run, settings, manners, dry_run=dry_run)
+
+    return _telling(work, as_json=as_json, subject=run)
+
+
 @commands.command()
 @click.argument("run", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on stdout.")
 def results(run: Path, as_json: bool) -> int:
-    """Write the result file and summary of RUN again from its journal.
+    """Write the results of RUN again.
 
-    RUN is a run folder or any file in it; the run may be unfinished. Nothing is sent.
+    They are made from its journal; the run may be unfinished. RUN is a run folder or any file in it.
+    Nothing is sent.
     """
     from batch_updater import app
     from batch_updater.console import Manners, show_summary
@@ -83,82 +133,13 @@ def results(run: Path, as_json: bool) -> int:
 
 
 @commands.command()
-@click.argument("run", type=PATH)
-@with_options(SENDING[1:], SERVICE, SHOWING)
-def verify(run: Path, as_json: bool, **options: Any) -> int:
-    """Read every order of RUN back and compare; writes verify.csv, changes nothing.
-
-    One symbol for each order: = as planned, * another status, - no such order, ! could not be read.
-    Ends with 0 when all are as planned, with 3 when some are not.
-    """
-
-    def work() -> int:
-        from batch_updater import console
-
-        settings, manners = _settings_of({**options, "as_json": as_json})
-        return console.verify(run, settings, manners)
-
-    return _telling(work, as_json=as_json, subject=run)
-
-
-@commands.command()
-@click.argument("run", type=PATH)
-@with_options(SENDING, WRITING, ASKING, SERVICE, SHOWING)
-def undo(run: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
-    """Put back the status that each order of RUN had before, where it still has the one that RUN set.
-
-    Needs a run made with --compare, which records the statuses before. It is a run of its own, with a plan,
-    a question and a result file: it can be interrupted, picked up by the same command, and undone.
-    """
-
-    def work() -> int:
-        from batch_updater import console
-
-        settings, manners = _settings_of({**options, "as_json": as_json})
-        return console.undo(run, settings, manners, dry_run=dry_run)
-
-    return _telling(work, as_json=as_json, subject=run)
-
-
-@commands.command()
-@with_options(SERVICE)
-@click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
-def statuses(as_json: bool, **options: Any) -> int:
-    """List the statuses that an order can have, with their ids."""
-    from batch_updater import console
-
-    settings, _manners = _settings_of(options)
-    return console.show_statuses(settings, as_json=as_json)
-
-
-@commands.command()
-@with_options(SERVICE)
-@click.option("--token", "only_token", is_flag=True, help="Keep an access token instead of the values to sign in with.")
-def login(only_token: bool, **options: Any) -> int:
-    """Ask for credentials, try them, and keep them in the system's keyring for this service."""
-    from batch_updater.login import log_in
-
-    settings, _manners = _settings_of(options)
-    click.echo(log_in(settings, only_token=only_token))
-    return ExitCode.DONE
-
-
-@commands.command()
-@with_options(SERVICE)
-def logout(**options: Any) -> int:
-    """Remove what `login` has kept for this service."""
-    from batch_updater.login import log_out
-
-    settings, _manners = _settings_of(options)
-    click.echo(log_out(settings))
-    return ExitCode.DONE
-
-
-@commands.command()
 @click.argument("place", type=PATH, default=".")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per run on stdout.")
 def runs(place: Path, as_json: bool) -> int:
-    """List the runs of PLACE: a sheet, or a folder with sheets; newest first.  [this folder]"""
+    """List the runs of a sheet or folder.
+
+    PLACE is a sheet, or a folder with sheets.  [this folder]  The newest run comes first.
+    """
     from batch_updater.runs import list_runs
 
     infos = list_runs(place)
@@ -174,6 +155,43 @@ def runs(place: Path, as_json: bool) -> int:
 
 
 @commands.command()
+@with_options(SERVICE)
+@click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
+def statuses(as_json: bool, **options: Any) -> int:
+    """List the tenant's order statuses."""
+    from batch_updater import console
+
+    settings, _manners = _settings_of(options)
+    return console.show_statuses(settings, as_json=as_json)
+
+
+@commands.command()
+@with_options(SERVICE)
+@click.option("--token", "only_token", is_flag=True, help="Keep an access token instead of the values to sign in with.")
+def login(only_token: bool, **options: Any) -> int:
+    """Keep credentials in the system's keyring.
+
+    Asks for them, tries them, and keeps them for this service alone.
+    """
+    from batch_updater.login import log_in
+
+    settings, _manners = _settings_of(options)
+    click.echo(log_in(settings, only_token=only_token))
+    return ExitCode.DONE
+
+
+@commands.command()
+@with_options(SERVICE)
+def logout(**options: Any) -> int:
+    """Remove what `login` has kept."""
+    from batch_updater.login import log_out
+
+    settings, _manners = _settings_of(options)
+    click.echo(log_out(settings))
+    return ExitCode.DONE
+
+
+@commands.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", type=int, default=8360, show_default=True, help="0 takes a free one.")
 @click.option("--latency", type=float, default=0.0, help="Seconds before each answer.")
@@ -184,12 +202,21 @@ def runs(place: Path, as_json: bool) -> int:
 @click.option("--orders", type=int, default=10_000, show_default=True, help="Orders that exist.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the faults repeatable.")
 def sandbox(**options: Any) -> int:
-    """Serve a local Evreka360-like API with switchable faults, until Ctrl-C."""
+    """Serve a local API with switchable faults.
+
+    It speaks like Evreka360, until Ctrl-C. Every request it receives is listed at /_sandbox/ledger.
+    """
     import asyncio
 
     from batch_updater.sandbox import SandboxOptions, serve
 
-    asyncio.run(serve(SandboxOptions(**options), lambda url: click.echo(f"{url}  (token: sandbox-token)", err=True)))
+    def announce(url: str) -> None:
+        click.echo(f"{url} serves {options['orders']:,} orders. In another terminal:", err=True)
+        click.echo(f"  export EVREKA360_BASE_URL={url} EVREKA360_ACCESS_TOKEN=sandbox-token", err=True)
+        click.echo("  batch-updater statuses", err=True)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(SandboxOptions(**options), announce))
     return ExitCode.DONE
 
 
@@ -197,10 +224,29 @@ def sandbox(**options: Any) -> int:
 @click.option("--rows", type=click.IntRange(10, 10_000), default=2000, show_default=True, help="Rows of the sheet.")
 @click.option("--dir", "folder", type=PATH, help="Where to work.  [a new temporary folder]")
 def demo(rows: int, folder: Path | None) -> int:
-    """Run the whole job on a sample sheet against a local service with faults."""
+    """See the whole job; no credentials needed.
+
+    Starts a local service with faults, makes a sheet with a few bad rows, and runs the real program on it.
+    """
     from batch_updater.demo import run_demo
 
     return run_demo(rows, folder, click.echo)
+
+
+@commands.command(name="help")
+@click.argument("topic", required=False, metavar="[TOPIC]")
+def help_(topic: str | None) -> int:
+    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
+    from batch_updater.help import TOPICS, contents, page, render_page
+    from batch_updater.terminal import look
+
+    if topic is None:
+        click.echo(contents())
+    elif topic in TOPICS:
+        click.echo(render_page(page(topic), look(sys.stdout)))
+    else:
+        raise click.UsageError(f"There is no topic {topic!r}; there are {', '.join(TOPICS)}.")
+    return ExitCode.DONE
 
 
 def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
@@ -211,6 +257,7 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     names = ("yes", "as_json", "quiet", "no_color")
     manners = Manners(
         **{name: bool(options.pop(name)) for name in names if name in options},
+        verbosity=options.pop("verbose", 0),
         command=("batch-updater", *sys.argv[1:]),
     )
     config, profile = options.pop("config"), options.pop("profile")
@@ -231,9 +278,11 @@ def _telling(work: Callable[[], int], *, as_json: bool, subject: Path) -> int:
 def _run(*, file: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
     def work() -> int:
         from batch_updater.console import run_sheet, try_sheet
+        from batch_updater.log import log_to_stderr
 
         settings, manners = _settings_of({**options, "as_json": as_json})
-        return (try_sheet if dry_run else run_sheet)(file, settings, manners)
+        with log_to_stderr(manners.verbosity, settings.log_format):
+            return (try_sheet if dry_run else run_sheet)(file, settings, manners)
 
     return _telling(work, as_json=as_json, subject=file)
 

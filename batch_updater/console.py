@@ -3,7 +3,6 @@
 Plan and summary go to stdout or stderr as text; nothing here ends the process.
 """
 
-import asyncio
 import json
 import os
 import shlex
@@ -19,9 +18,11 @@ from batch_updater.errors import ExitCode, SettingsError
 from batch_updater.models import Counters, RunSummary
 from batch_updater.plan import Judge, describe
 from batch_updater.progress import Progress
+from batch_updater.reports.summary import describe_summary, next_step
 from batch_updater.runs import Run, give_up, open_run, open_trial
 from batch_updater.settings import Settings
 from batch_updater.tenant import find_tenant
+from batch_updater.terminal import look
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Manners:
     as_json: bool = False
     quiet: bool = False
     no_color: bool = False
+    verbosity: int = 0
     command: tuple[str, ...] = ()
 
 
@@ -68,20 +70,12 @@ def show_summary(summary: RunSummary, manners: Manners) -> None:
             click.echo(line, err=True)
     if manners.as_json:
         click.echo(json.dumps(summary.to_dict()))
+    if manners.as_json and not manners.quiet:
+        why, command = next_step(summary, manners.command[1:])
+        click.echo(f"{why}: {shlex.join(command)}", err=True)
     elif not manners.quiet:
-        counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
-        click.echo(f"{summary.rows:,} rows in {summary.seconds:,.1f} s: {counts or 'nothing to do'}")
-        click.echo(f"Results: {summary.results_file or 'not written'}")
-    if not manners.quiet:
-        _show_next(summary, manners)
-
-
-def _show_next(summary: RunSummary, manners: Manners) -> None:
-    if summary.resumable and manners.command:
-        click.echo(f"To go on: {shlex.join(manners.command)}", err=True)
-    elif failed := [word for word in ("failed", "unknown") if summary.result_counts.get(word)]:
-        again = ["batch-updater", "run", summary.results_file, "--only", ",".join(failed)]
-        click.echo(f"To try those again: {shlex.join(again)}", err=True)
+        shown = look(sys.stdout, no_color=manners.no_color)
+        click.echo(describe_summary(summary, manners.command[1:], shown))
 
 
 def _confirm(opened: Run, settings: Settings) -> None:
@@ -123,9 +117,9 @@ def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
     with Progress(opened.open_rows, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
 
         def tick(counters: Counters, pacer: Pacer) -> None:
-            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
+            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
 
-        return asyncio.run(app.execute(opened, settings, tick))
+        return app.run_loop(app.execute(opened, settings, tick))
 
 
 def verify(run: Path, settings: Settings, manners: Manners) -> int:
@@ -136,9 +130,9 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
         with Progress(total, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
 
             def tick(counters: Counters, pacer: Pacer) -> None:
-                bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None)
+                bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
 
-            summary = asyncio.run(app.verify(opened, settings, tick))
+            summary = app.run_loop(app.verify(opened, settings, tick))
     if summary.reason:
         click.echo(summary.reason, err=True)
     if manners.as_json:

@@ -1,14 +1,16 @@
 """One row's way to its end: compare, send, try again, read back. Every request of a run leaves from here."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from batch_updater.api.pace import Pacer
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import BatchUpdaterError, CredentialsError, StoppedError
+from batch_updater.log import event
 from batch_updater.models import (
     Answer,
     Counters,
@@ -21,6 +23,7 @@ from batch_updater.models import (
     StatusUpdate,
     Verdict,
 )
+from batch_updater.watch import PaceWatch
 
 RENEWALS = 2
 CANNOT_READ = frozenset({403, 404, 405})
@@ -58,11 +61,14 @@ class Control:
     def stop(self) -> None:
         """Send nothing that is not under way yet; what is under way has the drain time."""
         if not self.stopping.is_set():
+            event("stop", logging.WARNING, seconds=self._drain_seconds)
             self.drain_until = time.monotonic() + self._drain_seconds
             self.stopping.set()
 
     def fail(self, error: BatchUpdaterError) -> None:
         """Stop for this reason."""
+        if self.failure is None:
+            event("failure", logging.ERROR, reason=error.message)
         self.failure = self.failure or error
         self.stop()
 
@@ -85,6 +91,7 @@ class _Way:
     previous: str | None = None  # the order's status before, when it was read
     doubtful: bool = False  # an attempt may have been applied although nobody said so
     sent_at: float | None = None
+    last: Answer | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -111,6 +118,7 @@ class Delivery:
     ) -> None:
         self._client, self._pacer, self._control, self._counters, self._keep = client, pacer, control, counters, keep
         self._retries, self._compare, self._sequenced, self._names = retries, compare, sequenced, names
+        self.watch = PaceWatch(pacer)
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
         """Send a claimed row until it has ended, or the run stops."""
@@ -121,9 +129,9 @@ class Delivery:
         if self._sequenced and outcome.state is State.ENDED and outcome.result is Result.UNKNOWN:
             settled = await self.read_back(update)
             outcome = (
-                replace(settled, attempts=outcome.attempts, sent_at=outcome.sent_at)
+                settled._replace(attempts=outcome.attempts, sent_at=outcome.sent_at)
                 if settled
-                else replace(outcome, state=State.CLAIMED)  # rows queued behind it wait for a later start
+                else outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
             )
         return outcome
 
@@ -139,7 +147,7 @@ class Delivery:
                 return outcome
             seen = f"confirmed, but read back it is {self._named(answer.status_id) or f'not found: {answer.detail}'}"
             if answer.status_id:
-                outcome = replace(outcome, result=Result.FAILED, code="not_applied", detail=seen)
+                outcome = outcome._replace(result=Result.FAILED, code="not_applied", detail=seen)
         self._control.fail(
             StoppedError(f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again")
         )
@@ -210,7 +218,10 @@ class Delivery:
         found = answer.status_id
         if found is None:
             outcome = self._outcome(way, answer)
-            return replace(outcome, detail=f"not sent, for the order can't be read: {outcome.detail}")
+            why = (
+                "nothing was sent" if answer.code == "order_not_found" else "the order can't be read, nothing was sent"
+            )
+            return outcome._replace(detail=f"{outcome.detail}; {why}")
         if found == wanted.status_id:
             return already_set(wanted)
         if wanted.expected_id and found != wanted.expected_id:
@@ -253,6 +264,7 @@ class Delivery:
             if not await self._note_attempts(way):
                 return STOPPED
             self._counters.retried += 1
+            _log_retry(way)
             return await self._attempt(way, request)
 
         return await attempt_again(again, first, lambda: self._exhausted(way), self._control.sleep)
@@ -280,6 +292,9 @@ class Delivery:
             self._counters.in_flight -= 1
         self._counters.throttled += answer.told
         self._pacer.answered(answer)
+        self.watch.look(answer.code, way.update.row)
+        event("answer", logging.DEBUG, row=way.update.row, reason=answer.code, http_status=answer.http_status)
+        way.last = answer
         way.tried += not self._pacer.outage_for
         return answer
 
@@ -323,6 +338,14 @@ def already_set(update: StatusUpdate) -> RowOutcome:
     return RowOutcome(
         update.row, State.ENDED, Result.UNCHANGED, "already_set", detail, 200, previous_status_id=update.status_id
     )
+
+
+def _log_retry(way: _Way) -> None:
+    if way.last is not None:
+        event(
+            "retry", row=way.update.row, order_id=way.update.order_id, attempt=way.tried + 1, reason=way.last.code,
+            http_status=way.last.http_status, detail=way.last.detail,
+        )  # fmt: skip
 
 
 Request = Callable[[_Way], Awaitable[Answer]]

@@ -362,6 +362,20 @@ class Journal:
         """PUTs sent so far, over all starts of the run."""
         return int(self._db.execute("SELECT coalesce(sum(attempts), 0) FROM rows").fetchone()[0])
 
+    def ends(self) -> Iterator[tuple[int, bool, int, int]]:
+        """When rows ended, in order: tenth of a second since the epoch, whether done, milliseconds, rows of this kind.
+
+        Milliseconds run from the first send to the last answer and are cut to two digits, so that groups are few.
+        """
+        cut = "CASE WHEN ms < 100 THEN ms WHEN ms < 1000 THEN ms / 10 * 10 WHEN ms < 10000 THEN ms / 100 * 100"
+        query = (
+            f"SELECT CAST(sent_at * 10 + ms / 100 AS INTEGER), result = 'updated', {cut} ELSE ms / 1000 * 1000 END,"  # noqa: S608 - constants
+            " count(*) FROM (SELECT sent_at, result, coalesce(duration_ms, 0) AS ms FROM rows"
+            " WHERE sent_at IS NOT NULL AND state = 'ended') GROUP BY 1, 2, 3 ORDER BY 1"
+        )
+        for tenth, done, milliseconds, number in self._db.execute(query):
+            yield tenth, bool(done), milliseconds, number
+
     def problems(self, limit: int) -> list[tuple[int, str, str]]:
         """The first rows that will not be sent: row, result, detail."""
         query = "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') ORDER BY row LIMIT ?"

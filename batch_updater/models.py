@@ -1,4 +1,7 @@
-"""The words of the program as frozen types. Standard library only."""
+"""The words of the program as frozen types. Standard library only.
+
+Those made once or more for every row are named tuples, which are quicker to make than frozen dataclasses.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +49,13 @@ class Verdict(StrEnum):
 WHOLE_ROW = -1
 
 
+class Flaw(NamedTuple):
+    """What the reader saw wrong with a cell or a row: the machine word and a sentence."""
+
+    code: str
+    detail: str
+
+
 class SourceRow(NamedTuple):  # a tuple is made in half the time of a frozen dataclass, millions of times
     """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text.
 
@@ -54,7 +64,7 @@ class SourceRow(NamedTuple):  # a tuple is made in half the time of a frozen dat
 
     number: int
     cells: tuple[str, ...]
-    flaws: Mapping[int, tuple[str, str]] | None = None
+    flaws: Mapping[int, Flaw] | None = None
 
 
 class StatusUpdate(NamedTuple):
@@ -107,8 +117,7 @@ class ListedOrder:
     status_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RowOutcome:
+class RowOutcome(NamedTuple):
     """What became of one row. `attempts` are those not noted before; `sent_at` is seconds since the epoch.
 
     `state` is ENDED, PLANNED for a row to be sent at the next start, or CLAIMED for one left in doubt.
@@ -186,6 +195,30 @@ class ResultRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Rows that are not done for the same reason: what it means, what to do, the first rows with their details."""
+
+    result: Result
+    code: str
+    rows: int
+    says: str
+    what_to_do: str
+    examples: tuple[tuple[int, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The group as `summary.json` has it."""
+        row, detail = self.examples[0]
+        return {
+            "result": self.result.value,
+            "code": self.code,
+            "rows": self.rows,
+            "example_row": row,
+            "example_detail": detail,
+            "what_to_do": self.what_to_do,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """The outcome of a run, as `summary.json` has it. Times are ISO 8601 UTC, `seconds` wall time of this start.
 
@@ -209,6 +242,8 @@ class RunSummary:
     results_file: str
     reason: str = ""
     notes: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    report_file: str = ""
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def results(self) -> Any:
@@ -238,4 +273,6 @@ class RunSummary:
             "results_file": self.results_file,
             "reason": self.reason,
             "notes": list(self.notes),
+            "reasons": [reason.to_dict() for reason in self.reasons],
+            "report_file": self.report_file,
         }

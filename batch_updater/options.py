@@ -1,6 +1,7 @@
 """The options of the commands, in groups. Click and the standard library only, so that --help is quick."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,16 @@ PATH = click.Path(path_type=Path)
 COMPARE = ("each", "list")
 Decorator = Callable[[Any], Any]
 
-READING: tuple[Decorator, ...] = (
-    click.argument("file", type=PATH),
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Options that stand together under a title in --help."""
+
+    title: str
+    options: tuple[Decorator, ...]
+
+
+READING = Group("Reading the sheet", (
     click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
     click.option("--order-by", type=click.Choice(["id", "name"]), help="What the order column holds.  [id]"),
     click.option("--status-column", help="Header of the column with statuses, ids or names.  [found by name]"),
@@ -28,9 +37,9 @@ READING: tuple[Decorator, ...] = (
     click.option("--rows", metavar="N-M", help="Take only these rows, e.g. 2-500 or 2-500,700."),
     click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
     click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
-)  # fmt: skip
+))  # fmt: skip
 
-DECIDING: tuple[Decorator, ...] = (
+DECIDING = Group("Deciding what to send", (
     click.option("--on-conflict", type=click.Choice(["hold", "first", "last", "sequence"]),
                  help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
     click.option("--strict", is_flag=True, default=None, help="Any invalid or conflicting row: send nothing, exit 4."),
@@ -38,9 +47,9 @@ DECIDING: tuple[Decorator, ...] = (
                  help="Read each order just before; leave it alone when it is so already. Needed for `undo`."
                       " `--compare list` reads the paged list once where that is fewer requests."),
     click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
-)  # fmt: skip
+))  # fmt: skip
 
-SENDING: tuple[Decorator, ...] = (
+SENDING = Group("Sending", (
     click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
     click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
     click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
@@ -48,47 +57,76 @@ SENDING: tuple[Decorator, ...] = (
     click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
     click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
     click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
-)  # fmt: skip
+))  # fmt: skip
 
-WRITING: tuple[Decorator, ...] = (
+WRITING = Group("Writing", (
     click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),
     click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
     click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
     click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
-)  # fmt: skip
+))  # fmt: skip
 
-SERVICE: tuple[Decorator, ...] = (
+SERVICE = Group("The service", (
     click.option("--base-url", help="The service's address; usually from EVREKA360_BASE_URL."),
     click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
     click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
-)
+))  # fmt: skip
 
-SHOWING: tuple[Decorator, ...] = (
+SHOWING = Group("Showing", (
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
+    click.option("-v", "--verbose", count=True, help="Show retries, pauses and changes of the rate; -vv every answer."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
     click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),
     click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
-)
+))  # fmt: skip
 
-ASKING: tuple[Decorator, ...] = (
+ASKING = Group("Asking", (
     click.option(
         "--yes", "-y", is_flag=True, envvar="BATCH_UPDATER_YES", help="No question; needed without a terminal."
     ),
     click.option("--dry-run", is_flag=True, envvar="BATCH_UPDATER_DRY_RUN", help="Check and show; send no update."),
-)
+))  # fmt: skip
 
 
-def with_options(*groups: tuple[Decorator, ...]) -> Decorator:
+def with_options(*groups: Group) -> Decorator:
     """Give a command these groups of options, in this order."""
 
     def decorate(command: Any) -> Any:
-        for option in reversed([option for group in groups for option in group]):
-            command = option(command)
+        for group in reversed(groups):
+            for option in reversed(group.options):
+                command = option(command)
+                command.__click_params__[-1].group = group.title
         return command
 
     return decorate
 
 
-class SheetCommand(click.Command):
+class GroupedCommand(click.Command):
+    """A command whose --help shows its options under the titles of their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(param, "group", "Options"), []).append(record)
+        for title, records in sorted(sections.items(), key=lambda section: section[0] == "Options"):
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class CommandGroup(click.Group):
+    """Commands in the order in which a person meets them."""
+
+    command_class = GroupedCommand
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The order of definition."""
+        return list(self.commands)
+
+
+class SheetCommand(GroupedCommand):
     """A command whose `--compare` may stand alone, before FILE too: only the word `list` belongs to it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from batch_updater.delivery import Control, Delivery, Sender, already_set
 from batch_updater.errors import JournalError, StoppedError
 from batch_updater.journal import Journal
 from batch_updater.listing import Listing
+from batch_updater.log import event
 from batch_updater.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
 from batch_updater.recorder import Recorder
 
@@ -123,6 +124,7 @@ class Runner:
         if self._pacer.outage_for > self._outage_budget:
             budget = f"{self._outage_budget:g} s"
             self._control.fail(StoppedError(f"The service has not answered for {budget}.", "run again when it is back"))
+        self._delivery.watch.look()
         self._on_tick(self.counters, self._pacer)
 
     async def _phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:
@@ -204,6 +206,7 @@ class Runner:
         elif record.state is State.ENDED:
             self.counters.ended += 1
             if record.result is Result.FAILED or record.result is Result.UNKNOWN:
+                event("row", row=record.row, result=record.result, reason=record.code, detail=record.detail)
                 self._count_failure()
 
     def _count_failure(self) -> None:

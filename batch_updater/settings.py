@@ -56,6 +56,7 @@ class Settings(BaseModel):
     overwrite: bool = False
     runs_dir: Path | None = None
     restart: bool = False
+    log_format: Literal["text", "json"] = "text"
 
     @field_validator("only", mode="before")
     @classmethod

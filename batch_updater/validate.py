@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batch_updater.models import WHOLE_ROW, RejectedRow, SourceRow, StatusUpdate
+from batch_updater.models import WHOLE_ROW, Flaw, RejectedRow, SourceRow, StatusUpdate
 from batch_updater.statuses import StatusBook, UnknownStatusError
 
 _SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
@@ -130,14 +130,14 @@ class Rules:
         )
         return StatusUpdate(row.number, order_id, status_id, tidied, expected_id)
 
-    def _flaw(self, flaws: Mapping[int, tuple[str, str]]) -> tuple[str, str] | None:
+    def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
         """What the reader saw wrong with the row or with a cell that matters; other cells may be as they like."""
         if WHOLE_ROW in flaws:
             return flaws[WHOLE_ROW]
         for name, place in (("order id", self.order), ("status", self.status), ("expected status", self.expect)):
             if place is not None and place in flaws:
                 code, detail = flaws[place]
-                return code, f"{name}: {detail}"
+                return Flaw(code, f"{name}: {detail}")
         return None
 
     def order_name(self, row: SourceRow) -> str:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import CredentialsError, SettingsError, StoppedError
+from batch_updater.log import event
 from batch_updater.models import Answer, Verdict
 
 TOKEN_NAMES = ("EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN")
@@ -230,6 +231,7 @@ class Tokens:
         # A fortieth of its life before the end, at most 30 s: requests under way still arrive in time.
         self._renew_at = None if life is None else self._clock() + life - min(life / 40, 30.0)
         self.generation += 1
+        event("token", generation=self.generation, seconds=life, reason="renewed" if self.generation > 1 else "issued")
 
     async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Granted | None:
         granted: Granted | None = None

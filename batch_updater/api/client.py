@@ -1,10 +1,12 @@
 """One way to send; the only user of aiohttp's client."""
 
+import asyncio
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -47,6 +49,54 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise _LostError from None
 
 
+class Deadlines:
+    """Ends requests that last too long, without a timer for each: one look-out for all, a few times a second.
+
+    `with deadlines:` around a request raises TimeoutError in it when it has lasted `timeout` seconds or a little more.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._until: dict[asyncio.Task[Any], float] = {}
+        self._overdue: set[asyncio.Task[Any]] = set()
+        self._look_out: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look out, in the running loop."""
+        self._look_out = asyncio.create_task(self._watch())
+
+    def stop(self) -> None:
+        """Look out no more."""
+        if self._look_out:
+            self._look_out.cancel()
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._until[task] = time.monotonic() + self._timeout
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        self._until.pop(task, None)
+        if task in self._overdue:
+            self._overdue.discard(task)
+            if task.uncancel() == 0 and kind is asyncio.CancelledError:
+                raise TimeoutError from None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(min(self._timeout / 4, 0.25))
+            now = time.monotonic()
+            for task, until in self._until.items():
+                if now >= until and task not in self._overdue:
+                    self._overdue.add(task)
+                    task.cancel()
+
+
 class OrderClient:
     """Speaks to one origin as one account; an async context manager.
 
@@ -59,19 +109,22 @@ class OrderClient:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=concurrency + 1),  # one more for the token
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout),  # the rest is the deadlines' work
             auto_decompress=False,
             middlewares=(_send_once,),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
+        self._deadlines = Deadlines(timeout)
         tokens.attach(self._ask_for_token)
 
     async def __aenter__(self) -> Self:
+        self._deadlines.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._deadlines.stop()
         await self._session.close()
 
     async def update_status(self, update: StatusUpdate) -> Answer:
@@ -135,13 +188,14 @@ class OrderClient:
         self, method: str, url: str, data: bytes | None, headers: dict[str, str], judge: Judge, limit: int
     ) -> Answer:
         try:
-            response = await self._session.request(
-                method, URL(url, encoded=True), data=data, headers=headers, allow_redirects=False
-            )
-            try:
-                return judge(response.status, response.headers, await _read_capped(response, limit))
-            finally:
-                response.release() if response.content.at_eof() else response.close()
+            with self._deadlines:
+                response = await self._session.request(
+                    method, URL(url, encoded=True), data=data, headers=headers, allow_redirects=False
+                )
+                try:
+                    return judge(response.status, response.headers, await _read_capped(response, limit))
+                finally:
+                    response.release() if response.content.at_eof() else response.close()
         except _NEVER_LEFT as error:
             return _not_sent(error)
         except TimeoutError:
@@ -152,6 +206,8 @@ class OrderClient:
 
 
 async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    if (length := response.content_length) is not None and length <= limit:
+        return await response.read()
     body = b""
     while len(body) < limit and (more := await response.content.read(limit - len(body))):
         body += more

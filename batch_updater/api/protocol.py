@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -116,9 +117,9 @@ def _http_date(text: str) -> datetime | None:
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """What an answer to the status update means for its row; never raises."""
-    said, wait = detail_text(body), retry_after(headers)
     if status == 200:
-        return _classify_success(said)
+        return _classify_success(body)
+    said, wait = detail_text(body), retry_after(headers)
     if status == 401:
         return Answer(Verdict.UNAUTHORIZED, "unauthorized", said or "the service did not accept the token", status)
     if 300 <= status < 400:
@@ -134,7 +135,10 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     return Answer(Verdict.UNKNOWN, "unexpected_response", said or f"the service answered {status}", status)
 
 
-def _classify_success(said: str) -> Answer:
+@lru_cache(16)
+def _classify_success(body: bytes) -> Answer:
+    """Nearly every answer of a run is the same few bytes, so each text is read once."""
+    said = detail_text(body)
     if said.casefold() == CONFIRMATION:
         return Answer(Verdict.DONE, "ok", said, 200)
     return Answer(Verdict.UNKNOWN, "unexpected_response", said or "answered 200 without the API's confirmation", 200)

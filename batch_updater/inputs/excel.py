@@ -24,6 +24,7 @@ from batch_updater.inputs.worksheet import (
     elements,
     scan,
 )
+from batch_updater.models import Flaw
 
 Merges = dict[int, list[tuple[int, int, str]]]  # row -> first and last column that a merged cell covers, and its place
 
@@ -200,7 +201,7 @@ def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: M
     flaws: Flaws = {}
     for column, mark in marks:
         if mark == UNCALCULATED:
-            flaws[column] = (
+            flaws[column] = Flaw(
                 "formula_without_value",
                 "the cell has a formula that was never calculated; open and save the file in Excel",
             )
@@ -229,5 +230,5 @@ def covered(ranges: Sequence[tuple[int, int, str]], cells: Sequence[str]) -> Fla
         first = left if above else left + 1
         where = above or "the cell left of it"
         for column in range(first, min(right + 1, len(cells))):
-            flaws[column] = ("merged_cell", f"the cell is merged with {where}; unmerge it and fill in the value")
+            flaws[column] = Flaw("merged_cell", f"the cell is merged with {where}; unmerge it and fill in the value")
     return flaws

@@ -11,6 +11,7 @@ from batch_updater.errors import InputError
 from batch_updater.inputs.excel import Sheet, choose_sheet, readable
 from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
 from batch_updater.inputs.worksheet import LAST_COLUMN, LAST_ROW, walk
+from batch_updater.models import Flaw
 
 Attributes = Mapping[str, str]
 _VALUES = {"float", "currency", "percentage", "date", "time", "boolean", "string"}
@@ -169,8 +170,8 @@ class _Content:
         text = "\n".join(self._paragraphs)
         if cell["name"] == "table:covered-table-cell":
             text = ""
-            self._row.flaws[column] = ("merged_cell", "the cell is covered by a merged one; unmerge it")
+            self._row.flaws[column] = Flaw("merged_cell", "the cell is covered by a merged one; unmerge it")
         elif not text and "table:formula" in cell and cell.get("office:value-type") not in _VALUES:
-            self._row.flaws[column] = ("formula_without_value", "the cell has a formula that was never calculated")
+            self._row.flaws[column] = Flaw("formula_without_value", "the cell has a formula that was never calculated")
         repeated = min(int(cell.get("table:number-columns-repeated", "1")), LAST_COLUMN - column)
         self._row.cells.extend([text] * repeated)

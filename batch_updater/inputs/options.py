@@ -7,9 +7,10 @@ from pathlib import Path
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.columns import plain, result_column
+from batch_updater.models import Flaw
 from batch_updater.settings import Settings
 
-Flaws = dict[int, tuple[str, str]]
+Flaws = dict[int, Flaw]
 Record = tuple[int, list[str], Flaws | None]
 
 EXCEL = {".xlsx", ".xlsm", ".xls", ".ods"}

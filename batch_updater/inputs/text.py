@@ -15,8 +15,8 @@ from typing import TextIO
 from batch_updater.errors import InputError
 from batch_updater.inputs.columns import find_header
 from batch_updater.inputs.encoding import Opener, find_encoding
-from batch_updater.inputs.options import ReadOptions, Record, Table
-from batch_updater.models import WHOLE_ROW
+from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
+from batch_updater.models import WHOLE_ROW, Flaw
 
 MARKS = ",;\t|"
 _SAMPLE = 1 << 16
@@ -67,7 +67,7 @@ class TextTable(Table):
     def _open(self) -> TextIO:
         return io.TextIOWrapper(self._open_file(), encoding=self._encoding, newline="")
 
-    def _misfit(self, number: int, cells: list[str]) -> dict[int, tuple[str, str]] | None:
+    def _misfit(self, number: int, cells: list[str]) -> Flaws | None:
         """Fill a short row up and say so, unless it is blank. Raises InputError for a long one."""
         found = len(cells)
         if found > self._width:
@@ -80,7 +80,7 @@ class TextTable(Table):
         if blank:
             return None
         detail = f"the row has {found} of {self._width} cells; add the missing ones or their {self._delimiter!r}"
-        return {WHOLE_ROW: ("short_row", detail)}
+        return {WHOLE_ROW: Flaw("short_row", detail)}
 
     def _check_swallowed(self, number: int, cells: Sequence[str]) -> None:
         """Refuse a cell whose inner lines are rows of their own: a stray quotation mark made them one."""

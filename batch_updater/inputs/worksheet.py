@@ -165,10 +165,10 @@ class _Scanner:
 
     def _start_value(self, _attributes: Attributes) -> None:
         self._note_value()
-        kind = self._cell.get("t", "n")
-        if kind == "n" and (look := self._looks.get(self._cell.get("s", ""))):
+        form = self._cell.get("t", "n")
+        if form == "n" and (look := self._looks.get(self._cell.get("s", ""))):
             self._marks.append((self._column, look))
-        if self._formula or kind == "e":
+        if self._formula or form == "e":
             self._text = [""]
             self.parser.CharacterDataHandler = self._text.append
 
@@ -182,10 +182,10 @@ class _Scanner:
                 raise TooManyCellsError(f"{cells:,}")
 
     def _end_cell(self) -> None:
-        text, kind = "".join(self._text).strip(), self._cell.get("t", "n")
-        if self._formula and not text and kind != "str":
+        text, form = "".join(self._text).strip(), self._cell.get("t", "n")
+        if self._formula and not text and form != "str":
             self._marks.append((self._column, UNCALCULATED))
-        elif self._text and kind == "e":
+        elif self._text and form == "e":
             self._marks.append((self._column, text or "#ERROR"))
         self._formula, self._text = False, []
         self.parser.CharacterDataHandler = None

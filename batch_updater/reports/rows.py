@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,9 @@ from batch_updater.errors import JournalError
 from batch_updater.inputs.source import Source
 from batch_updater.journal import Journal
 from batch_updater.models import Result, ResultRow, State
+from batch_updater.reports.reasons import NOT_DONE, ReasonCounts
+
+KEPT_NOT_DONE = 10_000
 
 
 def iso(seconds: float) -> str:
@@ -19,6 +23,7 @@ def iso(seconds: float) -> str:
 class ResultRows:
     """Streams the result rows of a run in the sheet's order and counts what it streamed.
 
+    `not_done` keeps the first 10,000 rows that are not done, without their cells.
     Raises JournalError when the journal and the sheet do not have the same rows.
     """
 
@@ -27,21 +32,32 @@ class ResultRows:
         self._names: dict[str, str] = journal.meta().get("status_names", {})
         self.results: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
+        self.reasons = ReasonCounts()
+        self.not_done: list[ResultRow] = []
 
     def __iter__(self) -> Iterator[ResultRow]:
         self.results.clear()
         self.codes.clear()
+        self.reasons = ReasonCounts()
+        self.not_done = []
         entries = self._journal.entries()
         for source_row in self._source.rows():
             entry = next(entries, None)
             if entry is None or entry["row"] != source_row.number:
                 raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
             row = _result_row(source_row.cells, entry, self._names, self._run_id)
-            self.results[row.result.value] += 1
-            self.codes[row.code] += 1
+            self._count(row)
             yield row
         if next(entries, None) is not None:
             raise JournalError("The journal has more rows than the copy of the sheet.")
+
+    def _count(self, row: ResultRow) -> None:
+        self.results[row.result.value] += 1
+        self.codes[row.code] += 1
+        if row.result in NOT_DONE:
+            self.reasons.add(row)
+            if len(self.not_done) < KEPT_NOT_DONE:
+                self.not_done.append(replace(row, cells=()))
 
 
 def _result_row(cells: tuple[str, ...], entry: dict[str, Any], names: dict[str, str], run_id: str) -> ResultRow:

@@ -1,0 +1,250 @@
+"""`report.html`: one file for people, to be opened offline, printed and mailed. The only place that knows jinja2.
+
+Everything in it that comes from the sheet or the service is escaped by the template engine, and the page forbids
+itself every request, style and script but its own two, which are named by their hashes.
+"""
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from batch_updater.errors import ExitCode
+from batch_updater.folder import JOURNAL
+from batch_updater.journal import Journal
+from batch_updater.models import Result, RunSummary
+from batch_updater.reports import charts
+from batch_updater.reports.activity import Activity, gather
+from batch_updater.reports.provenance import program_version
+from batch_updater.reports.rows import ResultRows
+from batch_updater.reports.summary import duration, next_step
+from batch_updater.text import visible
+
+REPORT = "report.html"
+_ENDS: Mapping[int, tuple[str, str]] = {
+    ExitCode.DONE: ("good", "every row done"),
+    ExitCode.NOT_ALL_DONE: ("some", "finished, some rows not done"),
+    ExitCode.CREDENTIALS: ("bad", "stopped: credentials refused"),
+    ExitCode.STOPPED: ("bad", "stopped early"),
+    ExitCode.INTERRUPTED: ("bad", "interrupted"),
+    ExitCode.TERMINATED: ("bad", "interrupted"),
+    ExitCode.BUG: ("bad", "ended by a bug"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    label: str
+    value: str
+    long: bool = False
+    mono: bool = False
+
+
+def write_report(path: Path, summary: RunSummary, rows: ResultRows, journal: Journal) -> RunSummary:
+    """Write the page, whole or not at all, after `rows` have been streamed; give the summary that names it.
+
+    Raises OSError when it can't be written, JournalError when the journal can't be read.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(render_report(summary, rows, journal.meta(), gather(journal.ends())))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return replace(summary, report_file=str(path))
+
+
+def render_report(summary: RunSummary, rows: ResultRows, facts: Mapping[str, Any], activity: Activity) -> Iterator[str]:
+    """The page in pieces. `facts` are the journal's."""
+    style, script = _own("report.css"), _own("report.js")
+    environment = Environment(
+        loader=PackageLoader("batch_updater.reports"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["visible"] = visible
+    kind, word = _ENDS.get(summary.exit_code, ("some", f"exit {summary.exit_code}"))
+    return environment.get_template("report.html.j2").generate(
+        summary=summary, name=visible(facts.get("name", summary.input)), headline=headline(summary),
+        production=bool(facts.get("settings", {}).get("production")), end={"kind": kind, "word": word},
+        parts=list(_parts(summary)), facts=list(_facts(summary, facts)), steps=list(_steps(summary, facts)),
+        charts=_charts(activity), pauses=_pauses(activity), not_done=rows.not_done, kept=len(rows.not_done),
+        missing=sum(reason.rows for reason in summary.reasons) - len(rows.not_done),
+        settings=list(_settings(facts)), written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        version=program_version(), style=style, script=script, policy=_policy(style, script),
+    )  # fmt: skip
+
+
+def _own(name: str) -> str:
+    return files("batch_updater.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """A content security policy (CSP level 3) that admits exactly these two texts, and no request at all."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)};"
+        " base-uri 'none'; form-action 'none'"
+    )
+
+
+def headline(summary: RunSummary) -> str:
+    """How many rows are done, in one sentence."""
+    counts = summary.result_counts
+    open_rows = sum(reason.rows for reason in summary.reasons)
+    if not summary.rows:
+        return "Nothing to do"
+    if not open_rows:
+        same = counts.get(Result.UNCHANGED.value, 0)
+        return f"All {summary.rows:,} rows are done" + (f", {same:,} were so already" if same else "")
+    return f"{open_rows:,} of {summary.rows:,} rows are not done"
+
+
+def _parts(summary: RunSummary) -> Iterator[dict[str, Any]]:
+    """The bar: each result with its place on a scale of 1,000; a result that has rows is always to be seen."""
+    counts = [(word.value, number) for word in Result if (number := summary.result_counts.get(word.value))]
+    widths = [max(1000 * number / summary.rows, 4.0) for _, number in counts]
+    scale, place = 1000 / sum(widths, 0.001), 0.0
+    for (word, number), width in zip(counts, widths, strict=True):
+        share = 100 * number / summary.rows
+        yield {
+            "word": word, "rows": number, "x": f"{place:.2f}", "width": f"{width * scale:.2f}",
+            "share": f"{share:.1f} %" if share >= 0.1 else "< 0.1 %",
+        }  # fmt: skip
+        place += width * scale
+
+
+def _facts(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[_Fact]:
+    starts = facts.get("starts", [])
+    requests = summary.requests
+    if starts:
+        people = list(dict.fromkeys(start["by"] for start in starts))
+        yield _Fact("By", ", ".join(people))
+        yield _Fact("Began", _moment(starts[0]["at"]))
+    else:
+        yield _Fact("Began", _readable(summary.started_at))
+    yield _Fact("Ended", _readable(summary.ended_at))
+    if len(starts) > 1:
+        yield _Fact("Starts", f"{len(starts)}; interrupted and gone on with")
+    if summary.rows_per_second:  # nothing is sent when a report is only written again
+        took = duration(summary.seconds)
+        yield _Fact("Last start took", f"{took}, {summary.rows_per_second:,.0f} rows/s")
+    yield _Fact("Updates sent", f"{requests.get('put', 0):,}")
+    yield _Fact("Orders read", f"{requests.get('get', 0):,}")
+    yield _Fact("Retried · throttled", f"{requests.get('retried', 0):,} · {requests.get('throttled', 0):,}")
+    yield _Fact("Exit status", str(summary.exit_code))
+    yield _Fact("Run", summary.run_id, mono=True)
+    yield _Fact("Service", summary.base_url, long=True, mono=True)
+    if digest := facts.get("sha256"):
+        yield _Fact("Sheet's SHA-256", digest, long=True, mono=True)
+
+
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _readable(moment: str) -> str:
+    """ISO 8601 as people read it."""
+    return _moment(datetime.fromisoformat(moment).timestamp()) if moment else "unknown"
+
+
+def resume_command(summary: RunSummary, facts: Mapping[str, Any]) -> list[str]:
+    """The command that picks this run up again, with the choices that must be the same."""
+    sheet = Path(summary.input)
+    if sheet.name == "undo.csv" and (sheet.parent / JOURNAL).is_file():
+        return ["undo", str(sheet.parent)]
+    words = ["run", summary.input]
+    choices = {**facts.get("reading", {}), "on_conflict": facts.get("on_conflict")}
+    for name, value in choices.items():
+        if value and (name, value) not in (("on_conflict", "hold"), ("order_by", "id")):
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            words += ["--" + name.replace("_", "-"), "tab" if text == "\t" else text]
+    if facts.get("compare") and not choices.get("expect_column"):
+        words.append("--compare")
+    return words
+
+
+def _steps(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """What a person can do with this run: go on or try again, read back, put back."""
+    why, command = next_step(summary, resume_command(summary, facts))
+    yield {"why": f"{why}:", "command": shlex.join(command)}
+    if command[1] != "verify":
+        verify = ["batch-updater", "verify", summary.run_dir]
+        yield {"why": "To read every order back and compare:", "command": shlex.join(verify)}
+    if not summary.result_counts.get(Result.UPDATED.value):
+        return
+    if facts.get("compare"):
+        undo = ["batch-updater", "undo", summary.run_dir]
+        yield {
+            "why": "To put back the status each order had before, where it still has the one this run set:",
+            "command": shlex.join(undo),
+        }
+    else:
+        yield {"why": "Undo: not possible; only a run with --compare notes what each order had before.", "command": ""}
+
+
+def _charts(activity: Activity) -> dict[str, str] | None:
+    latency = activity.latency
+    if latency is None or len(activity.points) < 2:
+        return None
+    return {
+        "throughput": charts.throughput(activity, charts.WIDE),
+        "throughput_narrow": charts.throughput(activity, charts.NARROW),
+        "latency": charts.latency(activity, charts.WIDE),
+        "latency_narrow": charts.latency(activity, charts.NARROW),
+        "p50": charts.milliseconds(latency.p50), "p95": charts.milliseconds(latency.p95),
+        "p99": charts.milliseconds(latency.p99), "longest": charts.milliseconds(latency.longest),
+    }  # fmt: skip
+
+
+def _pauses(activity: Activity) -> dict[str, Any] | None:
+    if not activity.pauses:
+        return None
+    count, stops = activity.pause_count, sum(pause.is_stop for pause in activity.pauses)
+    said = [f"{_times(count)} no row ended for a second or more, {duration(activity.pause_seconds)} in all."]
+    if stops:
+        said.append(
+            f"{_times(stops)} nothing happened for longer: between two starts, or while the service was silent."
+        )
+    if count + stops > len(activity.pauses):
+        said.append(f"The longest {len(activity.pauses)}:")
+    return {
+        "said": " ".join(said if count else said[1:]),
+        "times": [
+            {
+                "at": f"{datetime.fromtimestamp(pause.start, UTC):%H:%M:%S}",
+                "said": duration(pause.seconds) + (", left out of the charts" if pause.is_stop else ""),
+            }
+            for pause in activity.pauses
+        ],
+    }
+
+
+def _times(number: int) -> str:
+    return "Once" if number == 1 else f"{number} times"
+
+
+def _settings(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    chosen = set(facts.get("chosen", []))
+    for name, value in facts.get("settings", {}).items():
+        if name == "base_url" or (value in (None, [], "", 0) and name not in chosen):
+            continue
+        yield {"name": name.replace("_", "-"), "value": _said(value), "chosen": name in chosen}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,100 @@
+"""The end of a run as a person reads it on a terminal, and the next command to type."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+
+from batch_updater.models import Result, RunSummary
+from batch_updater.terminal import Line, Look, render
+from batch_updater.text import shortened
+
+SHOWN_REASONS = 5
+WIDEST = 100  # longer lines of prose are hard to read
+STYLES: Mapping[str, str] = {
+    Result.UPDATED: "green", Result.UNCHANGED: "green", Result.DUPLICATE: "cyan", Result.FAILED: "bold red",
+    Result.UNKNOWN: "bold magenta", Result.INVALID: "yellow", Result.CONFLICT: "yellow", Result.NOT_SENT: "blue",
+}  # fmt: skip
+_PROGRAM = "batch-updater"
+
+
+def next_step(summary: RunSummary, command: Sequence[str]) -> tuple[str, list[str]]:
+    """What to type next, and why. `command` is what was typed after the program's name."""
+    counts = summary.result_counts
+    if summary.resumable:
+        same = [word for word in command if word != "--restart"]  # it would leave this very run
+        why = "To go on" if summary.input != "-" else "To go on, with the same data on stdin"
+        return why, [_PROGRAM, *(same if same[:1] in (["run"], ["undo"]) else ["run", summary.input])]
+    if not summary.results_file:
+        return "When there is space, to write the results", [_PROGRAM, "results", summary.run_dir]
+    again = {"To try those again": ("failed", "unknown"), "After correcting those": ("invalid", "conflict")}
+    for why, words in again.items():
+        if found := [word for word in words if counts.get(word)]:
+            return why, [_PROGRAM, "run", summary.results_file, "--only", ",".join(found)]
+    return "To read every order back", [_PROGRAM, "verify", summary.run_dir]
+
+
+def describe_summary(summary: RunSummary, command: Sequence[str] = (), look: Look | None = None) -> str:
+    """Counts, reasons with what to do, files, and the next command; ready to be printed.
+
+    The command stands on a line of its own, so that it can be copied whole however narrow the terminal is.
+    """
+    return render(_lines(summary, command, look or Look()), look or Look())
+
+
+def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[Line]:
+    took, rate = duration(summary.seconds), f"{summary.rows_per_second:,.0f} rows/s"
+    yield [(f"{summary.rows:,} rows", "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
+    yield []
+    yield from _counts(summary, look)
+    yield from _reasons(summary, look)
+    yield []
+    yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
+    if summary.report_file:
+        yield [("Report   ", "dim"), (summary.report_file, "")]
+    why, words = next_step(summary, command)
+    yield []
+    yield [(f"{why}:", "bold")]
+    yield [(f"  {shlex.join(words)}", "bold cyan")]
+
+
+def _counts(summary: RunSummary, look: Look) -> Iterator[Line]:
+    counts = [(word.value, number) for word in Result if (number := summary.result_counts.get(word.value, 0))]
+    if not counts:
+        yield [("  nothing to do", "")]
+        return
+    longest = max(number for _, number in counts)
+    digits = max(len(f"{number:,}") for _, number in counts)
+    block, room = ("█" if look.unicode else "#"), min(look.width - digits - 24, 40)
+    for word, number in counts:
+        share = f"{100 * number / summary.rows:5.1f} %"
+        bar = block * max(round(room * number / longest), 1)
+        yield [(f"  {word:<10}", STYLES[word]), (f"{number:>{digits},}  {share}  ", ""), (bar, STYLES[word])]
+
+
+def _reasons(summary: RunSummary, look: Look) -> Iterator[Line]:
+    room = min(look.width, WIDEST) - 6
+    arrow = "→" if look.unicode else "->"
+    for reason in summary.reasons[:SHOWN_REASONS]:
+        yield []
+        style = STYLES[reason.result]
+        yield [(f"  {reason.rows:,} {reason.result.value}", style), (f"  {reason.code}", "dim")]
+        yield from ([(f"    {line}", "")] for line in wrap(reason.says, room))
+        row, detail = reason.examples[0]
+        for place, line in enumerate(wrap(f"row {row}: {shortened(detail, 300)}", room)):
+            yield [(f"    {line}" if place == 0 else f"      {line}", "dim")]
+        for place, line in enumerate(wrap(reason.what_to_do, room - 3)):
+            yield [(f"    {arrow} " if place == 0 else " " * (5 + len(arrow)), style), (line, "")]
+    if (hidden := len(summary.reasons) - SHOWN_REASONS) > 0:
+        yield []
+        yield [(f"  and {hidden} more kinds; the report names each", "dim")]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `4.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
