@@ -14,6 +14,7 @@ import click
 
 from batch_updater import app
 from batch_updater.api.pace import Pacer
+from batch_updater.counting import Counting
 from batch_updater.errors import ExitCode, SettingsError
 from batch_updater.models import Counters, RunSummary
 from batch_updater.plan import Judge, describe
@@ -42,7 +43,11 @@ def run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | N
     tenant = find_tenant(settings, os.environ)
     if not manners.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    with open_run(file, settings, tenant, judge) as opened:
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_run(file, settings, tenant, judge, counting.rows) as opened,
+    ):
+        counting.clear()
         if not manners.quiet:
             _show_plan(opened, file, settings, err=True)
         if not manners.yes and not opened.tenant.refused:
@@ -54,7 +59,12 @@ def run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | N
 
 def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
     """Show what a run would do. Raises BatchUpdaterError."""
-    with open_trial(file, settings, find_tenant(settings, os.environ, needs_token=False), judge) as trial:
+    tenant = find_tenant(settings, os.environ, needs_token=False)
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_trial(file, settings, tenant, judge, counting.rows) as trial,
+    ):
+        counting.clear()
         _show_plan(trial, file, settings, err=manners.as_json)
         if trial.tenant.refused:
             raise trial.tenant.refused

@@ -169,6 +169,6 @@ def _from_file(config: Path | None, profile: str | None) -> dict[str, Any]:
         raise SettingsError(f"{path} has no profile {profile!r}.", f"it has {', '.join(profiles) or 'none'}")
     merged = {**content, **(profiles[profile] if profile else {})}
     for name in merged:
-        if any(word in name.lower() for word in _SECRET_WORDS):
+        if any(word in name.lower() for word in _SECRET_WORDS) and not name.endswith("file"):
             raise SettingsError(f"{path} holds {name!r}.", "secrets belong in the environment or a _FILE, not here")
     return {name.replace("-", "_"): value for name, value in merged.items()}
