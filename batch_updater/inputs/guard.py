@@ -44,6 +44,7 @@ _FOREIGN = ((b"%PDF", "a PDF document"), (b"\x89PNG", "a picture"), (b"\xff\xd8\
             (b"Rar!", "a RAR archive"), (b"{\\rtf", "an RTF document"))  # fmt: skip
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PAGE = re.compile(rb"\s*<(!doctype html|html|head|table|meta|style)", re.IGNORECASE)
+_ARRAY = re.compile(rb"\[\s*[{\[\]]")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -101,7 +102,7 @@ def _kind_of_text(start: bytes, name: Path) -> Kind:
         raise InputError(f"{name} is an XML document.", "open it in Excel and save it as .xlsx or CSV UTF-8")
     if name.suffix.lower() in EXCEL - {".xls"}:
         raise InputError(f"{name} is text, not Excel.", "give it the ending .csv if that is what it is")
-    if bare.startswith(b"["):
+    if _ARRAY.match(bare):
         raise InputError(f"{name} is one JSON array.", "write one object per line, e.g. with `jq -c '.[]'`")
     return Kind.JSON_LINES if bare.startswith(b"{") else Kind.TEXT
 

@@ -28,6 +28,8 @@ from batch_updater.inputs.text import TextTable
 from batch_updater.models import WHOLE_ROW, SourceRow
 from batch_updater.validate import shown
 
+FORMULA = frozenset("=+-@\t\r")
+MADE_BY_US = frozenset({"result", "result_row", "result_run_id"})
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 __all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
@@ -47,8 +49,9 @@ class Source:
         self._width = len(full)
         self._kept = result_free(full)
         self._limit = options.limit
+        self._neutral = not table.is_excel and set(full) >= MADE_BY_US
         self._choice = Choice(options, full, name)
-        self.header = tuple(full[place] for place in self._kept)
+        self.header = tuple((plain_cells(full) if self._neutral else full)[place] for place in self._kept)
         self.hidden_columns = frozenset(
             new for new, place in enumerate(self._kept) if place in table.hidden_columns and not options.include_hidden
         )
@@ -86,7 +89,8 @@ class Source:
         pick, header_row, choice = self._picker(), self._header_row, self._choice
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
-            for number, cells, flaws in records:
+            for number, seen, flaws in records:
+                cells = plain_cells(seen) if self._neutral else seen
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
                 if (choice and not choice.takes(number, cells)) or chosen == self._limit:
@@ -118,6 +122,11 @@ class Source:
         if hidden := self._table.hidden_rows:
             raise InputError(f"{name}: all rows are hidden ({hidden:,}).", "show them, or use --include-hidden")
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
+
+
+def plain_cells(cells: Sequence[str]) -> list[str]:
+    """Cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
+    return [cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell for cell in cells]
 
 
 def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, list[str]]:

@@ -120,6 +120,7 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str] | str]] = {
     "picture": (b"\x89PNG\r\n", {}, "a picture"),
     "gzip in csv": (gzip_bytes(text(good()).encode()), {}, "packed (gzip), but not named so"),
     "JSON array": ("[{}]", {}, "one JSON array"),
+    "header in brackets": (f"[order id],status_id\n{ROW_A}\n", {"order_column": "[order id]"}, ["2 ok"]),
 }  # fmt: skip
 
 
