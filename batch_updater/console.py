@@ -15,6 +15,7 @@ import click
 from batch_updater import app
 from batch_updater.api.auth import Secret
 from batch_updater.api.pace import Pacer
+from batch_updater.counting import Counting
 from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.log import LOG, log_to_file
 from batch_updater.models import Counters, RunSummary
@@ -64,7 +65,11 @@ def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | 
     tenant = find_tenant(settings, os.environ)
     if not manners.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    with open_run(file, settings, tenant, judge) as opened:
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_run(file, settings, tenant, judge, counting.rows) as opened,
+    ):
+        counting.clear()
         if not manners.quiet:
             _show_plan(opened, file, settings, err=True)
         if not manners.yes and not opened.tenant.refused:
@@ -74,7 +79,12 @@ def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | 
 
 def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
     """Show what a run would do. Raises BatchUpdaterError."""
-    with open_trial(file, settings, find_tenant(settings, os.environ, needs_token=False), judge) as trial:
+    tenant = find_tenant(settings, os.environ, needs_token=False)
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_trial(file, settings, tenant, judge, counting.rows) as trial,
+    ):
+        counting.clear()
         _show_plan(trial, file, settings, err=manners.as_json)
         if trial.tenant.refused:
             raise trial.tenant.refused

@@ -30,6 +30,7 @@ READING = Group("Reading the sheet", (
     click.option("--header-row", type=int, metavar="N", help="Row of the column headers.  [found by itself]"),
     click.option("--include-hidden", is_flag=True, default=None, help="Hidden and filtered rows are sent as well."),
     click.option("--max-cells", type=int, metavar="N", help="Refuse an Excel sheet of more cells.  [25000000]"),
+    click.option("--password-file", type=PATH, help="File with the password of an Excel workbook."),
     click.option("--where", multiple=True, metavar="COLUMN=VALUE",
                  callback=lambda _context, _name, given: given or None,
                  help="Take only rows with this value; repeatable. One column: any of them; several columns: all."),

@@ -43,14 +43,15 @@ def make_plan(
     prepare: Callable[[list[SourceRow]], None] = lambda _block: None,
     *,
     name: object = "the sheet",
+    on_rows: Callable[[int], None] = lambda _number: None,
 ) -> None:
     """Judge every row and write the plan into the journal. Memory does not grow with the rows.
 
-    `prepare` sees each block of rows before it is judged. Raises InputError, naming the sheet as `name`, when the
-    columns of orders and statuses have plainly been swapped.
+    `prepare` sees each block of rows before it is judged, `on_rows` is told how many are done. Raises InputError,
+    naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
     """
     stream = iter(rows)
-    first = True
+    first, done = True, 0
     while block := list(islice(stream, BLOCK)):
         prepare(block)
         judged = list(map(judge, block))
@@ -58,6 +59,7 @@ def make_plan(
             raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
         first = False
         journal.add(judged)
+        on_rows(done := done + len(block))
     journal.settle_repeats(on_conflict)
 
 
