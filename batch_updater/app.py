@@ -17,7 +17,7 @@ from batch_updater.api.auth import Credentials, Secret
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.api.protocol import check_base_url
-from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, SettingsError, StoppedError
+from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, JournalError, SettingsError, StoppedError
 from batch_updater.folder import find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.models import Counters, RunSummary
@@ -303,10 +303,12 @@ def prepare_undo(place: Path, settings: Settings) -> tuple[Path, Settings, Judge
 
 
 def read_statuses(tenant: Tenant, settings: Settings) -> tuple[OrderStatus, ...]:
-    """The tenant's order statuses. Raises CredentialsError, or StoppedError when they can't be had."""
+    """The tenant's order statuses. Raises CredentialsError, StoppedError, or InputError when none are listed."""
     tenant = asyncio.run(meet(tenant, settings))
     if tenant.book is None:
-        raise tenant.failure or StoppedError(f"The {tenant.unchecked}.", "a sheet of status ids can be sent anyway")
+        raise tenant.failure or InputError(
+            f"There are no statuses to list: {tenant.unchecked}.", "a sheet of status ids can be sent anyway"
+        )
     return tenant.book.statuses
 
 
