@@ -35,6 +35,7 @@ class SandboxOptions:
     refuse_refresh: bool = False
     statuses: tuple[str, ...] = STATUSES
     refuse_statuses: int = 0  # the HTTP status that the list of statuses answers
+    refuse_list: int = 0  # the HTTP status that the list of orders answers
     ignore_exact: bool = False  # list all orders whatever `name__exact` asks for
     deaf: float = 0.0  # share of updates confirmed and not applied
 
@@ -169,6 +170,10 @@ class Sandbox:
         """Set an order's status, as a dispatcher in the service would; not in the ledger."""
         self.orders[order] = {**self.orders[order], "status": {"id": wanted, "name": self.statuses[wanted]}}
 
+    def set_name(self, order: str, name: str) -> None:
+        """Rename an order."""
+        self.orders[order] = {**self.orders[order], "name": name}
+
     async def _detail(self, request: web.Request) -> web.StreamResponse:
         order = request.match_info["order"]
         if order not in self.orders:
@@ -176,6 +181,8 @@ class Sandbox:
         return web.json_response(self.orders[order])
 
     async def _list_orders(self, request: web.Request) -> web.StreamResponse:
+        if self.options.refuse_list:
+            return web.json_response({"detail": "Not served"}, status=self.options.refuse_list)
         asked = request.query
         try:
             page, limit = int(asked.get("page", "1")), int(asked.get("limit", "10"))
