@@ -284,11 +284,14 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
 
 
 def prepare_undo(place: Path, settings: Settings) -> tuple[Path, Settings, Judge]:
-    """The sheet that undoes a run, in its folder, and how to run it. Raises SettingsError or JournalError."""
+    """The sheet that undoes a run, in its folder, and how to run it.
+
+    Raises SettingsError, JournalError, or LockedError while the run is under way.
+    """
     folder = find_run(place)
     sheet = folder.path / "undo.csv"
     tenant = find_tenant(settings, os.environ)
-    with reopen_run(folder, tenant) as run:
+    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["name"])):
         try:
             write_undo_sheet(run.journal, sheet)
         except OSError as error:

@@ -184,7 +184,7 @@ class Delivery:
     async def verify(self, update: StatusUpdate) -> Reading | None:
         """Read an order and say how it stands to the plan; None when the run stops."""
         answer = await self._exchange(_Way(update), self._get)
-        if answer is STOPPED:
+        if answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
             return None
         if answer.status_id is not None:
             symbol = "=" if answer.status_id == update.status_id else "*"

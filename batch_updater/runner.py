@@ -14,7 +14,7 @@ from batch_updater.delivery import Control, Delivery, Sender, already_set
 from batch_updater.errors import JournalError, StoppedError
 from batch_updater.journal import Journal
 from batch_updater.listing import Listing
-from batch_updater.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
+from batch_updater.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate
 from batch_updater.recorder import Recorder
 
 CLAIM_BLOCK = 500
@@ -98,18 +98,19 @@ class Runner:
         Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
         """
         rows = await self._recorder.call(lambda: self._journal.count("state").get("planned", 0))
-        answer, beyond = await self._delivery.read_page(max(rows, 1))
-        if answer.verdict is not Verdict.DONE or beyond:
-            why = f"it has more than {rows:,} pages" if beyond else f"it can't be read: {answer.detail}"
+        listing = Listing(self._delivery.read_page, self._settle_listed, rows)
+        why = await listing.why_not()
+        if self._control.stopping.is_set():
+            return
+        if why:
             self.notes.append(f"Compared by reading {rows:,} orders one by one, not by the list: {why}.")
             return
-        listing = Listing(self._delivery.read_page, self._settle_listed, self._concurrency)
-        await self._phase(listing.next_pages, listing.read)
+        await self._phase(listing.next_page, listing.read)
         try:
             await self._recorder.flush()
         except JournalError as error:
             self._control.fail(error)
-        self.notes.append(f"Compared by the order list ({listing.pages:,} pages instead of {rows:,} orders).")
+        self.notes.append(listing.describe())
 
     async def _settle_listed(self, orders: list[ListedOrder]) -> list[RowOutcome]:
         return [already_set(row) for row in await self._recorder.call(lambda: self._journal.planned_for(orders))]

@@ -25,6 +25,7 @@ class SandboxOptions:
     port: int = 0
     latency: float = 0.0
     error_rate: float = 0.0
+    read_errors: float = 0.0  # share of orders' details answered 503
     rate_limit: float = 0.0
     lose_answers: float = 0.0
     orders: int = 10_000
@@ -36,6 +37,7 @@ class SandboxOptions:
     statuses: tuple[str, ...] = STATUSES
     refuse_statuses: int = 0  # the HTTP status that the list of statuses answers
     refuse_list: int = 0  # the HTTP status that the list of orders answers
+    moving: int = 0  # by how many places the list of orders shifts from one page to the next
     ignore_exact: bool = False  # list all orders whatever `name__exact` asks for
     deaf: float = 0.0  # share of updates confirmed and not applied
 
@@ -66,7 +68,10 @@ class Sandbox:
         self.tokens: dict[str, float] = {}  # issued, with the time when each expires
         self.refresh_tokens: set[str] = set()
         self.refuse_sign_in = False
+        self.unreadable: dict[str, int] = {}  # orders that can't be read, with the HTTP status answered
+        self.on_update: Callable[[str], None] = lambda _order: None  # called with the order's id before it changes
         self._in_flight = 0
+        self._shift = 0
         self._level = 0.0
         self._seen = 0.0
         self._runner: web.AppRunner | None = None
@@ -153,6 +158,7 @@ class Sandbox:
         except (ValueError, KeyError, TypeError):
             wanted = None
         entry["status_id"] = wanted
+        self.on_update(order)
         if wanted not in self.statuses:
             problem = {"loc": ["body", "status_id"], "msg": "unknown status", "type": "value_error"}
             return web.json_response({"detail": [problem]}, status=422)
@@ -176,6 +182,10 @@ class Sandbox:
 
     async def _detail(self, request: web.Request) -> web.StreamResponse:
         order = request.match_info["order"]
+        if self.options.read_errors and self._random.random() < self.options.read_errors:
+            return web.json_response({"detail": "Service unavailable"}, status=503)
+        if order in self.unreadable:
+            return web.json_response({"detail": "Internal error"}, status=self.unreadable[order])
         if order not in self.orders:
             return web.json_response({"detail": f"Order ({order}) not found"}, status=404)
         return web.json_response(self.orders[order])
@@ -197,6 +207,8 @@ class Sandbox:
             and asked.get("name", "").casefold() in order["name"].casefold()
             and (self.options.ignore_exact or asked.get("name__exact", order["name"]) == order["name"])
         ]
+        self._shift = (self._shift + self.options.moving) % max(len(found), 1)
+        found = found[self._shift :] + found[: self._shift]
         if key := asked.get("sort_key"):
             found.sort(key=lambda order: str(order.get(key)), reverse=asked.get("sort_order") == "desc")
         return web.json_response({"items": found[(page - 1) * limit : page * limit]})

@@ -54,6 +54,11 @@ class Settings(BaseModel):
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
+    @field_validator("max_failures", mode="before")
+    @classmethod
+    def _number_or_share(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
     @field_validator("compare", mode="before")
     @classmethod
     def _flag_or_word(cls, value: object) -> object:
