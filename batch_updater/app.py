@@ -87,7 +87,7 @@ async def execute(run: Run, settings: Settings, on_tick: OnTick, *, catch_signal
     async with _client(run, settings) as client:
         runner = Runner(
             run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
-            compare=settings.compares, by_list=settings.compare == "list", canary=0 if run.resumed else settings.canary,
+            compare=settings.compares, by_list=settings.compare == "list", canary=settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             names=run.tenant.names, on_tick=on_tick,
         )  # fmt: skip

@@ -80,7 +80,7 @@ class Runner:
             if self._by_list:
                 await self._compare_by_list()
             if self._canary:
-                await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), delivery.send_canary)
+                await self._try_canary()
             await self._send_phase(self._claim_next, delivery.send)
             await self._phase(self._pages(journal.unknown), delivery.read_back)
             await self._phase(self._pages(journal.overtaken), delivery.recheck)
@@ -91,6 +91,18 @@ class Runner:
         async with self._recorder:
             await self._phase(self._pages(self._journal.to_verify), self._delivery.verify)
         self._raise_failure()
+
+    async def _try_canary(self) -> None:
+        """Send and read back a few rows, unless an earlier start of the run has done so and all were right."""
+        journal, recorder = self._journal, self._recorder
+        if (await recorder.call(journal.meta)).get("canary_passed"):
+            return
+        await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), self._delivery.send_canary)
+        if not self._control.stopping.is_set():
+            try:
+                await recorder.call(lambda: journal.set_meta({"canary_passed": True}))
+            except JournalError as error:
+                self._control.fail(error)
 
     async def _compare_by_list(self) -> None:
         """Read the paged list instead of single orders, where that is fewer requests.
