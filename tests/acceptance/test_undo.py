@@ -124,6 +124,24 @@ def test_an_interrupted_undo_is_picked_up_by_the_same_command(watched: Watched) 
         assert len(puts(sandbox)) == sent + 200
 
 
+def test_a_run_that_was_killed_can_still_be_undone(watched: Watched) -> None:
+    """SIGKILL in the middle, finished by the same command: undo finds the status before of every order."""
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(200))
+    with served(latency=0.02, lose_answers=0.05) as sandbox:
+        before = varied(sandbox, 200)
+        env = environment(sandbox.base_url)
+        with watched.started("run", sheet, "--yes", "--compare", env=env) as process:
+            while len(puts(sandbox)) < 60:
+                time.sleep(0.002)
+            process.kill()
+        ended = watched.call("run", sheet, "--yes", "--compare", env=env)
+        assert ended.returncode == 0, ended.stderr
+        assert set(statuses_of(sandbox, 200).values()) == {DONE}
+        ended, rows = undone(watched, sandbox, newest_run(sheet))
+        assert (ended.returncode, len(rows)) == (0, 200), ended.stderr
+        assert statuses_of(sandbox, 200) == before
+
+
 def test_without_recorded_statuses_each_row_says_so(watched: Watched) -> None:
     """A run without --compare can't be undone: every order is listed with the reason, nothing is sent."""
     with served() as sandbox:

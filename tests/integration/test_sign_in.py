@@ -63,10 +63,11 @@ def test_a_refused_password_ends_with_5_and_what_to_check(watched: Watched) -> N
         assert "Picking up" in right.stderr
 
 
-def test_a_password_that_is_changed_during_the_run_stops_it_resumably(watched: Watched) -> None:
+@pytest.mark.parametrize("tell_ttl", [True, False])
+def test_a_password_that_is_changed_during_the_run_stops_it_resumably(watched: Watched, tell_ttl: bool) -> None:
     """Refresh and password refused in the middle: exit 5, what is under way ends, the rest is not_sent."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(400))
-    with served(token_ttl=0.6, tell_ttl=False, latency=0.05) as sandbox:
+    with served(token_ttl=0.6, tell_ttl=tell_ttl, latency=0.05) as sandbox:
         watched.knows(sandbox)
 
         def shut(_process: object) -> None:
