@@ -5,8 +5,10 @@ Plan and summary go to stdout or stderr as text; nothing here ends the process.
 
 import json
 import os
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +27,10 @@ from batch_updater.progress import Progress
 from batch_updater.reports.summary import describe_summary, next_step
 from batch_updater.runs import Run, give_up, open_run, open_trial
 from batch_updater.settings import Settings
+from batch_updater.statuses import OrderStatus
 from batch_updater.tenant import find_tenant
 from batch_updater.terminal import look
+from batch_updater.validate import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,19 @@ def show_statuses(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in statuses]))
     else:
-        for one in statuses:
-            click.echo(f"{one.id}  {one.name}")
+        click.echo(status_table(statuses, coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return ExitCode.DONE
+
+
+def status_table(statuses: Sequence[OrderStatus], *, coloured: bool) -> str:
+    """The statuses as a table in the service's order; `coloured` shows each one's colour before its name."""
+    names = [shown(one.name) for one in statuses]
+    width = max(len(name) for name in names)
+    lines = [f"{'  ' if coloured else ''}{'NAME':<{width}}  {'ID':<36}  COLOUR".rstrip()]
+    for one, name in zip(statuses, names, strict=True):
+        colour = re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", one.color)
+        red, green, blue = (int(part, 16) for part in colour.groups()) if colour else (0, 0, 0)
+        dot = click.style("\u25cf", fg=(red, green, blue)) if colour else " "
+        swatch = f"{dot} " if coloured else ""
+        lines.append(f"{swatch}{name:<{width}}  {one.id}  {shown(one.color)}".rstrip())
+    return "\n".join(lines)

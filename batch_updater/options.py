@@ -153,8 +153,9 @@ class SheetCommand(GroupedCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare `--compare` its word before click looks for one."""
+        end = args.index("--") if "--" in args else len(args)
         given = []
-        rest = iter(args)
+        rest = iter(args[:end])
         for word in rest:
             following = next(rest, None) if word == "--compare" else None
             if word != "--compare":
@@ -163,4 +164,4 @@ class SheetCommand(GroupedCommand):
                 given.append(f"--compare={following}")
             else:
                 given += ["--compare=each", *([] if following is None else [following])]
-        return super().parse_args(ctx, given)
+        return super().parse_args(ctx, [*given, *args[end:]])

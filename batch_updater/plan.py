@@ -104,7 +104,8 @@ def describe(
     lines += [f"  {label:<9} {number:,}" for label, number in counts.items() if number]
     lines += _describe_statuses(plan, tenant)
     if settings.compares:
-        lines.append("  compare   each order is read first; it is left alone when it is so already")
+        how = "by the order list where that is fewer requests" if settings.compare == "list" else "one by one"
+        lines.append(f"  compare   orders are read first, {how}; one that is so already is left alone")
     if tenant.unchecked:
         lines.append(f"  note      {tenant.unchecked}")
     for note in notes:

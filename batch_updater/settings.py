@@ -87,6 +87,11 @@ class Settings(BaseModel):
                 raise ValueError("use rows like 2-500 or 2-500,700,900-")
         return str(value)
 
+    @field_validator("max_failures", mode="before")
+    @classmethod
+    def _number_or_share(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
     @field_validator("compare", mode="before")
     @classmethod
     def _flag_or_word(cls, value: object) -> object:
