@@ -81,7 +81,7 @@ async def execute(run: Run, settings: Settings, on_tick: OnTick, *, catch_signal
     async with _client(run, settings) as client:
         runner = Runner(
             run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
-            compare=settings.compares, canary=0 if run.resumed else settings.canary,
+            compare=settings.compares, canary=settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             on_tick=on_tick,
         )  # fmt: skip
@@ -188,8 +188,12 @@ def write_outputs(run: Run) -> RunSummary:
 
 
 def _is_open(run: Run) -> bool:
+    """Whether a later start has something to do: rows to send or to settle, or sequences to look at again."""
     states = run.journal.count("state")
-    return any(states.get(state) for state in ("planned", "claimed", "queued"))
+    if any(states.get(state) for state in ("planned", "claimed", "queued")):
+        return True
+    stopped = run.facts.get("end", {}).get("exit_code") not in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}
+    return stopped and bool(run.journal.overtaken(0, 1))
 
 
 def _end_of(run: Run) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Control:
         self.stopping = asyncio.Event()
         self.failure: BatchUpdaterError | None = None
         self.drain_until: float | None = None
+        self.cut = False  # what is under way has had its time
 
     def stop(self) -> None:
         """Send nothing that is not under way yet; what is under way has the drain time."""
@@ -51,6 +52,14 @@ class Control:
         """Stop for this reason."""
         self.failure = self.failure or error
         self.stop()
+
+    def crash(self, error: Exception) -> None:
+        """Stop for an error that nobody foresaw; what is under way is let finish."""
+        reason = BatchUpdaterError(
+            f"Unexpected error: {error!r}. The journal is intact.", "report it, and run again to go on"
+        )
+        reason.__cause__ = error
+        self.fail(reason)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the stop."""
@@ -120,7 +129,7 @@ class Delivery:
         seen = f"{outcome.result}, {outcome.detail}"
         if outcome.result is Result.UPDATED:
             answer = await self._exchange(_Way(update), self._get)
-            if answer.status_id == update.status_id:
+            if answer.status_id == update.status_id or answer is STOPPED:
                 return outcome
             seen = f"confirmed, but read back it has {answer.status_id or f'not been found: {answer.detail}'}"
             if answer.status_id:
@@ -137,7 +146,8 @@ class Delivery:
             detail = "the start before was interrupted; read back, the order has the status"
             return RowOutcome(update.row, State.ENDED, Result.UPDATED, "confirmed_after_interruption", detail)
         if answer.status_id is not None:
-            return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "")
+            remark = "in doubt after an interruption, then sent" if self._sequenced else ""  # a late answer may come
+            return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "", remark=remark)
         if answer.http_status in CANNOT_READ:
             remark = f"sent again after an interruption, for it could not be read back ({answer.http_status})"
             return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "", remark=remark)
@@ -157,10 +167,11 @@ class Delivery:
     async def recheck(self, update: StatusUpdate) -> RowOutcome | None:
         """Look whether a late answer to an earlier row of the order has undone this one."""
         answer = await self._exchange(_Way(update), self._get)
-        if answer.status_id == update.status_id:
+        if answer is STOPPED:
             return None
-        if answer.status_id is None:
-            remark = "an earlier row of this order was never answered, and this one could not be read back at the end"
+        if answer.status_id is None or answer.status_id == update.status_id:
+            seen = "could not be read back" if answer.status_id is None else "was right when read back"
+            remark = f"an earlier update of this order was not confirmed at once; this one {seen} at the end"
             await self._keep(Note(update.row, remark=remark))
             return None
         detail = f"confirmed, but read back the order has another status ({answer.status_id})"
@@ -255,7 +266,12 @@ class Delivery:
 
     async def _put(self, way: _Way) -> Answer:
         way.sent_at = way.sent_at or time.time()
-        answer = await self._client.update_status(way.update)
+        try:
+            answer = await self._client.update_status(way.update)
+        except asyncio.CancelledError:
+            if not self._control.cut:
+                raise
+            answer = CUT  # its time is over; that it has left must be said
         if answer.left:
             way.left += 1
             way.doubtful = way.doubtful or answer.verdict is Verdict.UNKNOWN
@@ -289,6 +305,7 @@ class Delivery:
 
 Request = Callable[[_Way], Awaitable[Answer]]
 
+CUT = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
 STOPPED = Answer(Verdict.STOP, "stopped", "the run stopped before this row", left=False)
 
 

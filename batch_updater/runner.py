@@ -69,12 +69,22 @@ class Runner:
         journal, delivery = self._journal, self._delivery
         async with self._recorder:
             await self._phase(self._pages(journal.in_doubt), delivery.settle)
-            if self._canary:
+            if self._canary and not journal.canary_passed:
                 await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), delivery.send_canary)
+                await self._pass_canary()
             await self._send_phase(self._claim_next, delivery.send)
             await self._phase(self._pages(journal.unknown), delivery.read_back)
             await self._phase(self._pages(journal.overtaken), delivery.recheck)
         self._raise_failure()
+
+    async def _pass_canary(self) -> None:
+        """Keep that the canary was right, so that a later start need not try one again."""
+        if self._control.stopping.is_set():
+            return
+        try:
+            await self._recorder.call(lambda: self._journal.set_meta({"canary": "passed"}))
+        except JournalError as error:
+            self._control.fail(error)
 
     async def verify(self) -> None:
         """Read every order of the run and keep what was found as readings. Raises as `run` does."""
@@ -98,11 +108,16 @@ class Runner:
         if self._control.stopping.is_set():
             return
         self._unhandled = []
+        self._control.cut = False
         tasks = [asyncio.create_task(self._work(handle)) for _ in range(self._concurrency)]
         tasks.append(asyncio.create_task(self._feed(next_block)))
         try:
             await self._until_ended(set(tasks))
+        except asyncio.CancelledError:
+            self._control.stop()
+            raise
         finally:
+            self._control.cut = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -137,6 +152,8 @@ class Runner:
                 await self._hand_out(block)
         except JournalError as error:
             self._control.fail(error)
+        except Exception as error:  # what is under way shall be let finish and be recorded
+            self._control.crash(error)
         for _ in range(self._concurrency):
             await self._queue.put(None)
 
@@ -153,11 +170,16 @@ class Runner:
             self._under_way += 1
             try:
                 record = await handle(update)
+            except Exception as error:  # the others shall be let finish and be recorded
+                self._control.crash(error)
+                record = None
             finally:
                 self._under_way -= 1
             if record is not None:
                 self._count(record)
                 self._recorder.add(record)
+            if self._control.cut:
+                return
 
     def _count(self, record: RowOutcome | Reading) -> None:
         if isinstance(record, Reading):
