@@ -126,6 +126,10 @@ class Runner:
     async def _send_phase(self, next_block: NextBlock, handle: Handler) -> None:
         """A phase over claimed rows: those that no worker took are planned again."""
         try:
+            await self._recorder.flush()  # rows that the phase before has found to be sent (again) can be claimed
+        except JournalError as error:
+            self._control.fail(error)
+        try:
             await self._phase(next_block, handle)
         finally:
             await self._give_back()

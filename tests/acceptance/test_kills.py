@@ -93,7 +93,9 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, kill: Kill, kill_see
                 ended = program("run", sheet, "--yes", "--on-conflict", "sequence", env=environment(sandbox.base_url))
                 assert ended.returncode in {0, 3}, ended.stderr
             check_announced(sheet, sandbox, here / "copy")
-            judge(read_result(max((here / "o.runs").glob("*/results.csv"))), len(rows), sandbox, kills=kills)
+            found = read_result(max((here / "o.runs").glob("*/results.csv")))
+            judge(found, len(rows), sandbox, kills=kills)
+            assert {row["result"] for row in found} <= {"updated", "failed"}, "a start that nobody stops leaves nothing"
             assert len(list((here / "o.runs").glob("2*/journal.sqlite"))) == 1, "one run, picked up each time"
     assert DONE
     kill_log.append(f"{kill.__name__} {killed}")
