@@ -89,7 +89,8 @@ async def execute(run: Run, settings: Settings, on_tick: OnTick, *, catch_signal
             code, reason = await _drive(runner, interrupted)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     if interrupted and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
-        return replace(summary, exit_code=128 + interrupted[0])  # while the results were being written
+        reason = "Interrupted while the results were being written; they are complete."
+        return replace(summary, exit_code=128 + interrupted[0], reason=f"{summary.reason}\n{reason}".strip())
     return summary
 
 
@@ -120,16 +121,18 @@ def _signals(runner: Runner, *, enabled: bool) -> Iterator[list[int]]:
         interrupted.append(number)
         runner.stop()
 
-    handled = []
+    handled = {}
     for number in (signal.SIGINT, signal.SIGTERM) if enabled else ():
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            before = signal.getsignal(number)
             loop.add_signal_handler(number, handle, number)
-            handled.append(number)
+            handled[number] = before
     try:
         yield interrupted
     finally:
-        for number in handled:
+        for number, before in handled.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, before)
 
 
 def _leave(code: int) -> NoReturn:

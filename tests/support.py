@@ -56,7 +56,7 @@ def served(**options: Any) -> Iterator[Sandbox]:
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(10)
         yield sandbox
     finally:
-        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(_end(sandbox), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -76,6 +76,15 @@ def write_sheet(path: Path, rows: list[tuple[str, str]]) -> Path:
     """A CSV of order ids and status ids."""
     path.write_text("order_id,status_id\n" + "".join(f"{a},{b}\n" for a, b in rows), encoding="utf-8")
     return path
+
+
+async def _end(sandbox: Sandbox) -> None:
+    """Stop, and cancel what still waits to be answered."""
+    await sandbox.stop()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def good_rows(count: int, first: int = 1, status: str = DONE) -> list[tuple[str, str]]:
