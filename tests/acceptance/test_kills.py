@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from support import DONE, environment, good_rows, judge, program, puts, read_result, served, start, write_sheet
+from support import environment, good_rows, judge, program, puts, read_result, served, start, write_sheet
 
 from batch_updater.journal import Journal
 from batch_updater.sandbox import Sandbox, status_id
@@ -71,31 +72,36 @@ def check_announced(sheet: Path, sandbox: Sandbox, copy: Path) -> None:
     assert {order for order, _status in sent} <= orders  # those under way have no status in the ledger yet
 
 
+def kill_and_resume(kill: Callable[[Path, Sandbox], int], here: Path, sandbox: Sandbox, most: int) -> int:
+    """Kill a run at most so many times, checking after each kill; let it finish, and judge. How often it was killed."""
+    rows = [*good_rows(300), *good_rows(60, status=status_id("Assigned")), *good_rows(60, 200, status_id("Cancelled"))]
+    here.mkdir()
+    sheet = write_sheet(here / "o.csv", rows)
+    code, kills = 0, 0
+    while kills < most and (code := kill(sheet, sandbox)) == -signal.SIGKILL:
+        kills += 1
+        check_announced(sheet, sandbox, here / "copy")
+    if code not in {0, 3}:
+        ended = program("run", sheet, "--yes", "--on-conflict", "sequence", env=environment(sandbox.base_url))
+        assert ended.returncode in {0, 3}, ended.stderr
+    check_announced(sheet, sandbox, here / "copy")
+    found = read_result(max((here / "o.runs").glob("*/results.csv")))
+    judge(found, len(rows), sandbox, kills=kills)
+    assert {row["result"] for row in found} <= {"updated", "failed"}, "a start that nobody stops leaves nothing"
+    assert len(list((here / "o.runs").glob("2*/journal.sqlite"))) == 1, "one run, picked up each time"
+    return kills
+
+
 @pytest.mark.parametrize("kill", [kill_at_random, kill_at_a_boundary])
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, kill: Kill, kill_seed: int, kill_log: list[str]) -> None:
     """Killed again and again and resumed until finished, ledger, journal, result file and orders agree."""
     randomness = random.Random(kill_seed)
-    rows = [*good_rows(300), *good_rows(60, status=status_id("Assigned")), *good_rows(60, 200, status_id("Planned"))]
     killed = sheets = 0
-    with served(seed=kill_seed, **FAULTS) as sandbox:
-        while killed < KILLS_PER_CASE:
-            sheets += 1
-            assert sheets < 20
-            here = tmp_path / str(sheets)
-            here.mkdir()
-            sheet = write_sheet(here / "o.csv", rows)
-            sandbox.ledger.clear()
-            code, kills = 0, 0
-            while killed < KILLS_PER_CASE and (code := kill(randomness, sheet, sandbox)) == -signal.SIGKILL:
-                killed, kills = killed + 1, kills + 1
-                check_announced(sheet, sandbox, here / "copy")
-            if code not in {0, 3}:
-                ended = program("run", sheet, "--yes", "--on-conflict", "sequence", env=environment(sandbox.base_url))
-                assert ended.returncode in {0, 3}, ended.stderr
-            check_announced(sheet, sandbox, here / "copy")
-            found = read_result(max((here / "o.runs").glob("*/results.csv")))
-            judge(found, len(rows), sandbox, kills=kills)
-            assert {row["result"] for row in found} <= {"updated", "failed"}, "a start that nobody stops leaves nothing"
-            assert len(list((here / "o.runs").glob("2*/journal.sqlite"))) == 1, "one run, picked up each time"
-    assert DONE
+    while killed < KILLS_PER_CASE:
+        sheets += 1
+        assert sheets < 20
+        with served(seed=kill_seed, **FAULTS) as sandbox:
+            killed += kill_and_resume(
+                partial(kill, randomness), tmp_path / str(sheets), sandbox, KILLS_PER_CASE - killed
+            )
     kill_log.append(f"{kill.__name__} {killed}")
