@@ -298,9 +298,9 @@ class Journal:
         """Whether an earlier start has tried the canary and found it right."""
         return self.meta().get("canary") == "passed"
 
-    def has_queued(self) -> bool:
-        """Whether rows still wait for an earlier row of their order."""
-        query = "SELECT EXISTS (SELECT 1 FROM rows WHERE state = 'queued')"
+    def has_open(self) -> bool:
+        """Whether rows wait for an earlier row of their order, or may be sent as that has ended meanwhile."""
+        query = "SELECT EXISTS (SELECT 1 FROM rows WHERE state IN ('queued', 'planned'))"
         return self._queued and any(found for (found,) in self._select(query))
 
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:

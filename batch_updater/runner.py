@@ -205,11 +205,11 @@ class Runner:
     async def _claim_next(self) -> list[StatusUpdate]:
         """The next block; waits while rows are queued behind others that are under way."""
         while not self._control.stopping.is_set():
+            self._recorder.flushed.clear()
+            idle = not self._under_way and self._queue.empty() and self._recorder.is_idle  # before the claim is tried
             if block := await self._recorder.call(lambda: self._journal.claim(CLAIM_BLOCK)):
                 return block
-            self._recorder.flushed.clear()
-            idle = not self._under_way and self._queue.empty() and self._recorder.is_idle
-            if idle or not await self._recorder.call(self._journal.has_queued):
+            if idle or not await self._recorder.call(self._journal.has_open):
                 return []
             await self._recorder.flushed.wait()
         return []

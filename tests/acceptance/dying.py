@@ -1,9 +1,12 @@
-"""The program, killing itself at one boundary: `python dying.py MOMENT NUMBER ARGUMENTS...`.
+"""Starts the program again and again in forks of one process that has everything loaded, and lets it die.
 
-MOMENT is `before-commit`, `after-commit`, `after-claim-number`, `before-move` or `after-move` (a file moved to its
-place); the process gets SIGKILL at the NUMBERth. Claims and groups are small, so that there are many.
+Reads one JSON object per line: `moment`, `number`, `arguments`, `environment`. Writes the process id of the fork, then
+its exit status. With a moment (`before-commit`, `after-commit`, `after-claim-number`, `before-move`, `after-move`: a
+file moved to its place) the fork gives itself SIGKILL at the numberth; claims and groups are then small, so that there
+are many.
 """
 
+import json
 import os
 import pathlib
 import signal
@@ -12,17 +15,18 @@ import sys
 from collections import Counter
 from typing import Any
 
-from batch_updater import cli, journal, recorder, runner
+from batch_updater import app, cli, journal, recorder, runner, runs
 
-MOMENT, NUMBER = sys.argv[1], int(sys.argv[2])
-CONNECT, NOTE_CLAIM, RENAME = sqlite3.connect, journal.Journal._note_claim, os.rename
+LOADED = (app, runs)
+CONNECT, NOTE_CLAIM = sqlite3.connect, journal.Journal._note_claim
 seen: Counter[str] = Counter()
+fate: tuple[str, int] = ("", 0)
 
 
 def reach(moment: str) -> None:
     """Die when this is the moment that was asked for."""
     seen[moment] += 1
-    if moment == MOMENT and seen[moment] == NUMBER:
+    if (moment, seen[moment]) == fate:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -51,10 +55,38 @@ def move(self: pathlib.Path, target: pathlib.Path) -> None:
     reach("after-move")
 
 
-sqlite3.connect = lambda *a, **k: CONNECT(*a, factory=Connection, **k)  # type: ignore[assignment]
-journal.Journal._note_claim = note_claim  # type: ignore[method-assign]
-pathlib.Path.rename = pathlib.Path.replace = move  # type: ignore[assignment,method-assign]
-runner.CLAIM_BLOCK = 20
-recorder.FLUSH_SECONDS = 0.01
-sys.argv = ["batch-updater", *sys.argv[3:]]
-cli.main()
+def live(order: dict[str, Any]) -> None:
+    """Be the program."""
+    global fate  # noqa: PLW0603 - one process, one fate
+    fate = (order["moment"], order["number"])
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    if fate[0]:
+        sqlite3.connect = lambda *a, **k: CONNECT(*a, factory=Connection, **k)  # type: ignore[assignment]
+        journal.Journal._note_claim = note_claim  # type: ignore[method-assign]
+        pathlib.Path.rename = pathlib.Path.replace = move  # type: ignore[assignment,method-assign]
+        runner.CLAIM_BLOCK = 20
+        recorder.FLUSH_SECONDS = 0.01
+    sys.argv = ["batch-updater", *order["arguments"]]
+    cli.main()
+
+
+def main() -> None:
+    """Fork once per line."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                live(json.loads(line))
+            except SystemExit as ended:
+                os._exit(int(ended.code or 0))
+            finally:
+                os._exit(99)
+        print(child, flush=True)  # noqa: T201 - spoken to by the test
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201 - as above
+
+
+main()

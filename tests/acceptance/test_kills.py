@@ -1,18 +1,20 @@
 """SIGKILL at random moments and at every kind of journal boundary: nothing is lost, nothing untrue is said."""
 
+import json
+import os
 import random
+import select
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from support import environment, good_rows, judge, program, puts, read_result, served, start, write_sheet
+from support import environment, good_rows, judge, program, puts, read_result, served, write_sheet
 
 from batch_updater.journal import Journal
 from batch_updater.sandbox import Sandbox, status_id
@@ -21,36 +23,68 @@ KILLS_PER_CASE = 5
 FAULTS = {"latency": 0.005, "error_rate": 0.05, "lose_answers": 0.02}
 DYING = Path(__file__).with_name("dying.py")
 MOMENTS = {"before-commit": 40, "after-commit": 40, "after-claim-number": 12, "before-move": 3, "after-move": 3}
-Kill = Callable[[random.Random, Path, Sandbox], int]
+Kill = Callable[["Starter", random.Random, Path, Sandbox], int]
 
 
-def kill_at_random(randomness: random.Random, sheet: Path, sandbox: Sandbox) -> int:
-    """Kill at a random time after the start, or after its first request for an order; the exit status."""
-    process = start("run", sheet, "--yes", "--on-conflict", "sequence", env=environment(sandbox.base_url))
+class Starter:
+    """Starts the program in forks of a process that has everything loaded."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(DYING)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment()
+        )
+
+    def start(self, sheet: Path, sandbox: Sandbox, moment: str = "", number: int = 0) -> int:
+        """Start a run of a sheet that dies at a moment; its process id."""
+        arguments = ["run", str(sheet), "--yes", "--on-conflict", "sequence"]
+        order = {"moment": moment, "number": number, "arguments": arguments}
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({**order, "environment": environment(sandbox.base_url)}).encode() + b"\n")
+        return self._read()
+
+    def has_ended(self, seconds: float = 0.0) -> bool:
+        """Whether the run has ended, now or within some seconds."""
+        return bool(select.select([self._process.stdout], [], [], seconds)[0])
+
+    def wait(self) -> int:
+        """The exit status of the run."""
+        return self._read()
+
+    def _read(self) -> int:
+        assert self._process.stdout
+        assert self.has_ended(240), "it hangs"
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Starter]:
+    """One process for all the kills."""
+    made = Starter()
+    yield made
+    made.close()
+
+
+def kill_at_random(starter: Starter, randomness: random.Random, sheet: Path, sandbox: Sandbox) -> int:
+    """Kill at a random time after the  or after its first request for an order; the exit status."""
     known = len(sandbox.ledger)
+    process = starter.start(sheet, sandbox)
     if randomness.random() < 0.75:
-        while process.poll() is None and not any(entry["order_id"] for entry in sandbox.ledger[known:]):
-            time.sleep(0.002)
-        wait = randomness.uniform(0, 0.5)
-    else:
-        wait = randomness.uniform(0.3, 1.5)  # starting and planning
-    try:
-        process.wait(wait)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    process.communicate()
-    return process.returncode
+        while not starter.has_ended(0.002) and not any(entry["order_id"] for entry in sandbox.ledger[known:]):
+            pass
+    if not starter.has_ended(randomness.uniform(0, 0.5)):
+        os.kill(process, signal.SIGKILL)
+    return starter.wait()
 
 
-def kill_at_a_boundary(randomness: random.Random, sheet: Path, sandbox: Sandbox) -> int:
+def kill_at_a_boundary(starter: Starter, randomness: random.Random, sheet: Path, sandbox: Sandbox) -> int:
     """Let the program kill itself at the nth boundary of a kind; the exit status."""
     moment = randomness.choice(list(MOMENTS))
-    number = randomness.randint(1, MOMENTS[moment])
-    arguments = ["run", str(sheet), "--yes", "--on-conflict", "sequence"]
-    return subprocess.run(
-        [sys.executable, str(DYING), moment, str(number), *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, timeout=240, check=False, env=environment(sandbox.base_url),
-    ).returncode  # fmt: skip
+    starter.start(sheet, sandbox, moment, randomness.randint(1, MOMENTS[moment]))
+    return starter.wait()
 
 
 def check_announced(sheet: Path, sandbox: Sandbox, copy: Path) -> None:
@@ -93,7 +127,9 @@ def kill_and_resume(kill: Callable[[Path, Sandbox], int], here: Path, sandbox: S
 
 
 @pytest.mark.parametrize("kill", [kill_at_random, kill_at_a_boundary])
-def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, kill: Kill, kill_seed: int, kill_log: list[str]) -> None:
+def test_a_kill_at_any_moment_loses_nothing(
+    tmp_path: Path, starter: Starter, kill: Kill, kill_seed: int, kill_log: list[str]
+) -> None:
     """Killed again and again and resumed until finished, ledger, journal, result file and orders agree."""
     randomness = random.Random(kill_seed)
     killed = sheets = 0
@@ -102,6 +138,6 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, kill: Kill, kill_see
         assert sheets < 20
         with served(seed=kill_seed, **FAULTS) as sandbox:
             killed += kill_and_resume(
-                partial(kill, randomness), tmp_path / str(sheets), sandbox, KILLS_PER_CASE - killed
+                partial(kill, starter, randomness), tmp_path / str(sheets), sandbox, KILLS_PER_CASE - killed
             )
     kill_log.append(f"{kill.__name__} {killed}")
