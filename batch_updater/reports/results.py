@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from batch_updater.errors import SettingsError
 from batch_updater.models import ResultRow
@@ -70,6 +71,16 @@ def _write_excel(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -
     book = xlsxwriter.Workbook(
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
+    try:
+        _fill(book, header, rows)
+        book.close()
+    except FileCreateError as error:
+        raise error.args[0] if isinstance(error.args[0], OSError) else OSError(str(error)) from None
+    finally:
+        book.fileclosed = True  # what failed is not tried again when the object goes
+
+
+def _fill(book: xlsxwriter.Workbook, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
     bold = book.add_format({"bold": True})
     colours = {word: book.add_format({"bg_color": colour}) for word, colour in _COLOURS.items()}
     other = book.add_format({"bg_color": "#FFEB9C"})
@@ -90,4 +101,3 @@ def _write_excel(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -
             elif value:
                 look = colours.get(value, other) if place == len(header) else None
                 sheet.write_string(line, place, value[:32_767], look)
-    book.close()
