@@ -137,7 +137,8 @@ async def _execute(
             run.facts["notes"] = [*run.facts.get("notes", ()), *runner.notes]
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     if interrupted and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
-        return replace(summary, exit_code=128 + interrupted[0])  # while the results were being written
+        reason = "Interrupted while the results were being written; they are complete."
+        return replace(summary, exit_code=128 + interrupted[0], reason=f"{summary.reason}\n{reason}".strip())
     return summary
 
 
@@ -172,16 +173,18 @@ def _signals(runner: Runner, *, enabled: bool) -> Iterator[list[int]]:
         event("signal", logging.WARNING, reason=signal.Signals(number).name)
         runner.stop()
 
-    handled = []
+    handled = {}
     for number in (signal.SIGINT, signal.SIGTERM) if enabled else ():
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            before = signal.getsignal(number)
             loop.add_signal_handler(number, handle, number)
-            handled.append(number)
+            handled[number] = before
     try:
         yield interrupted
     finally:
-        for number in handled:
+        for number, before in handled.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, before)
 
 
 def _leave(code: int) -> NoReturn:
@@ -253,8 +256,12 @@ def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
 
 
 def _is_open(run: Run) -> bool:
+    """Whether a later start has something to do: rows to send or to settle, or sequences to look at again."""
     states = run.journal.count("state")
-    return any(states.get(state) for state in ("planned", "claimed", "queued"))
+    if any(states.get(state) for state in ("planned", "claimed", "queued")):
+        return True
+    stopped = run.facts.get("end", {}).get("exit_code") not in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}
+    return stopped and bool(run.journal.overtaken(0, 1))
 
 
 def _end_of(run: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -295,6 +296,12 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(ExitCode.TERMINATED)
 
 
+def _say_interrupted() -> None:
+    click.echo("Interrupted; nothing is under way.", err=True)
+    if sys.argv[1:2] == ["run"]:
+        click.echo(f"To go on: {shlex.join(['batch-updater', *sys.argv[1:]])}", err=True)
+
+
 def main() -> None:
     """Run the program and end with the exit status that the README lists."""
     signal.signal(signal.SIGTERM, _terminated)
@@ -304,8 +311,11 @@ def main() -> None:
         error.show()
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; nothing is under way.", err=True)
+        _say_interrupted()
         code = ExitCode.INTERRUPTED
+    except SystemExit as ended:
+        _say_interrupted()
+        code = ended.code
     except BatchUpdaterError as error:
         click.echo(f"error: {error}", err=True)
         code = error.exit_code

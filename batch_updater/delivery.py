@@ -57,6 +57,7 @@ class Control:
         self.stopping = asyncio.Event()
         self.failure: BatchUpdaterError | None = None
         self.drain_until: float | None = None
+        self.cut = False  # what is under way has had its time
 
     def stop(self) -> None:
         """Send nothing that is not under way yet; what is under way has the drain time."""
@@ -71,6 +72,14 @@ class Control:
             event("failure", logging.ERROR, reason=error.message)
         self.failure = self.failure or error
         self.stop()
+
+    def crash(self, error: Exception) -> None:
+        """Stop for an error that nobody foresaw; what is under way is let finish."""
+        reason = BatchUpdaterError(
+            f"Unexpected error: {error!r}. The journal is intact.", "report it, and run again to go on"
+        )
+        reason.__cause__ = error
+        self.fail(reason)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the stop."""
@@ -162,7 +171,8 @@ class Delivery:
             detail = "the start before was interrupted; read back, the order has the status"
             return RowOutcome(update.row, State.ENDED, Result.UPDATED, "confirmed_after_interruption", detail)
         if answer.status_id is not None:
-            return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "")
+            remark = "in doubt after an interruption, then sent" if self._sequenced else ""  # a late answer may come
+            return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "", remark=remark)
         if answer.http_status in CANNOT_READ:
             remark = f"sent again after an interruption, for it could not be read back ({answer.http_status})"
             return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "", remark=remark)
@@ -182,10 +192,11 @@ class Delivery:
     async def recheck(self, update: StatusUpdate) -> RowOutcome | None:
         """Look whether a late answer to an earlier row of the order has undone this one."""
         answer = await self._exchange(_Way(update), self._get)
-        if answer.status_id == update.status_id:
+        if answer is STOPPED:
             return None
-        if answer.status_id is None:
-            remark = "an earlier row of this order was never answered, and this one could not be read back at the end"
+        if answer.status_id is None or answer.status_id == update.status_id:
+            seen = "could not be read back" if answer.status_id is None else "was right when read back"
+            remark = f"an earlier update of this order was not confirmed at once; this one {seen} at the end"
             await self._keep(Note(update.row, remark=remark))
             return None
         detail = f"confirmed, but read back the order is {self._named(answer.status_id)}"
@@ -303,7 +314,12 @@ class Delivery:
 
     async def _put(self, way: _Way) -> Answer:
         way.sent_at = way.sent_at or time.time()
-        answer = await self._client.update_status(way.update)
+        try:
+            answer = await self._client.update_status(way.update)
+        except asyncio.CancelledError:
+            if not self._control.cut:
+                raise
+            answer = CUT  # its time is over; that it has left must be said
         if answer.left:
             way.left += 1
             way.doubtful = way.doubtful or answer.verdict is Verdict.UNKNOWN
@@ -353,6 +369,7 @@ def _log_retry(way: _Way) -> None:
 
 Request = Callable[[_Way], Awaitable[Answer]]
 
+CUT = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
 STOPPED = Answer(Verdict.STOP, "stopped", "the run stopped before this row", left=False)
 
 

@@ -22,10 +22,12 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+from batch_updater.damage import read_number
 from batch_updater.errors import InputError, JournalError, LockedError, ResumeError, SettingsError, StoppedError
 from batch_updater.journal import Journal, sync
 
 JOURNAL = "journal.sqlite"
+CLAIMS = "journal.claims"
 STDIN = Path("-")
 PIECE = 1 << 20
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
@@ -86,6 +88,8 @@ def new_run(place: Path) -> RunFolder:
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     try:
         (place / run_id).mkdir(parents=True)
+        for folder in (place, place.parent):
+            sync(folder)  # a power cut must not take the folder away from under a journal that is safe
     except OSError as error:
         raise SettingsError(
             f"No run folder can be made in {place}: {error.strerror}.", "choose another place with --runs-dir"
@@ -167,8 +171,8 @@ def locked(place: Path, file: Path) -> Iterator[None]:
         raise SettingsError(f"{place} can't be written: {error.strerror}.", "choose --runs-dir") from None
     try:
         with _claimed(file):
-            started = datetime.now(UTC).isoformat(timespec="seconds")
-            owner.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
+            with contextlib.suppress(OSError):  # a full disk: a second run is told less
+                _write_owner(owner)
             yield
     finally:
         owner.unlink(missing_ok=True)
@@ -185,14 +189,31 @@ def _claimed(file: Path) -> Iterator[None]:
     if fcntl is None or not file.is_file():
         yield
         return
+    real = file.resolve()
+    owner = real.with_name(f".{real.name}.owner")
     with file.open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockedError(f"Another run of {file.name} is under way, with another --runs-dir.", "wait") from None
+            raise LockedError(
+                f"Another run of {file.name} is under way, with another --runs-dir ({_read_owner(owner)}).",
+                "wait for it",
+            ) from None
         except OSError:
-            pass  # a file system without locks: the lock of the runs folder has to do
-        yield
+            yield  # a file system without locks: the lock of the runs folder has to do
+            return
+        with contextlib.suppress(OSError):  # a folder that can't be written: the other one is told less
+            _write_owner(owner)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                owner.unlink()
+
+
+def _write_owner(path: Path) -> None:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    path.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
 
 
 def holder(place: Path, name: str) -> str:
@@ -228,17 +249,19 @@ def run_folders(place: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in found if RUN_ID.fullmatch(path.name) and path.is_dir()]
 
 
-def newest_run(place: Path, name: str) -> tuple[RunFolder, dict[str, Any]] | None:
-    """The newest run of this input and the facts in its journal; None when there is none.
+def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFolder, dict[str, Any]] | None:
+    """The newest run of this input (of these very bytes, if given) and its journal's facts; None when there is none.
 
-    Raises ResumeError when a newer journal can't be read, for it may be this input's.
+    Raises ResumeError when a newer journal can't be read or is gone, for it may be this input's.
     """
-    for path in sorted(place.glob(f"*/{JOURNAL}"), reverse=True):
-        folder = RunFolder(path.parent)
+    places = {path.parent for name in (JOURNAL, CLAIMS) for path in place.glob(f"*/{name}")}
+    for folder in map(RunFolder, sorted(places, key=_age, reverse=True)):
         try:
-            with Journal.peek(path) as journal:
+            if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
+                continue  # killed while it was planned
+            with Journal.peek(folder.journal_path) as journal:
                 facts = journal.meta()
-            if facts["name"] == name:
+            if facts["name"] == name and sha256 in {None, facts["sha256"]}:
                 return folder, facts
         except (JournalError, KeyError) as error:
             raise ResumeError(
@@ -246,6 +269,12 @@ def newest_run(place: Path, name: str) -> tuple[RunFolder, dict[str, Any]] | Non
                 "restore its files, or start anew with --restart (rows may then be sent a second time)",
             ) from None
     return None
+
+
+def _age(folder: Path) -> tuple[str, int, str]:
+    """Orders run folders by the second of their names, within it by the time when the sheet was copied."""
+    copies = list(folder.glob("input.*"))
+    return folder.name[:16], copies[0].stat().st_mtime_ns if copies else 0, folder.name
 
 
 def differences(facts: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -13,41 +13,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from batch_updater.damage import find_damage, read_number
 from batch_updater.errors import JournalError
 from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.repeats import REPEATS
+from batch_updater.schema import INDEXES, NOTE, OUTCOME, SCHEMA
 
 SCHEMA_VERSION = 2
 PLANNING = "planning.sqlite"  # what a journal is called until it is whole
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE rows (
-  row INTEGER PRIMARY KEY,
-  order_id TEXT NOT NULL DEFAULT '',
-  status_id TEXT NOT NULL DEFAULT '',
-  state TEXT NOT NULL,
-  leader INTEGER,  -- the row that speaks for a waiting one, or has to end before a queued one
-  result TEXT, code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
-  http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
-  normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT,
-  claim INTEGER NOT NULL DEFAULT 0,  -- the number of the claim that announced it first; 0: never announced
-  remark TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
-"""
-_INDEXES = """
-CREATE INDEX rows_order ON rows (order_id, row);
-CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
-"""
-_OUTCOME = (
-    "UPDATE rows SET state = ?, result = ?, code = ?, detail = ?, http_status = coalesce(?, http_status),"
-    " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
-    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
-)
-_NOTE = (
-    "UPDATE rows SET attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
-    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
-)
 _UPDATE = "row, order_id, status_id, expected_id"
 
 
@@ -74,7 +47,7 @@ class Journal:
             raise JournalError(f"The journal {path} exists already.")
         try:
             db = sqlite3.connect(path.with_name(PLANNING), check_same_thread=False, isolation_level=None)
-            db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + _SCHEMA)
+            db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + SCHEMA)
         except sqlite3.Error as error:
             raise JournalError(f"The journal {path} can't be written: {error}") from None
         return cls(path, db)
@@ -84,18 +57,14 @@ class Journal:
         """A sealed journal. Raises JournalError when it is damaged, incomplete or of another version."""
         if not path.is_file():
             raise JournalError(f"There is no journal {path}.")
+        with cls.peek(path) as found:
+            found._check()  # before it is opened to be written: SQLite fills what is missing with zeros
+        db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             journal = cls(path, db)
-            try:
-                journal._start()
-                journal._check()
-            except BaseException:
-                db.close()
-                raise
-        except sqlite3.ProgrammingError:
-            raise  # a bug, no trouble with the file
+            journal._start()
         except sqlite3.Error as error:
+            db.close()
             raise JournalError(f"The journal {path} can't be read: {error}") from None
         return journal
 
@@ -106,7 +75,7 @@ class Journal:
         try:
             with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
                 yield cls(path, db)
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise JournalError(f"The journal {path} can't be read: {error}") from None
 
     def _start(self) -> None:
@@ -116,15 +85,13 @@ class Journal:
         self._queued = bool(self._db.execute(query).fetchone()[0])
 
     def _check(self) -> None:
-        if (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        if found := find_damage(self._db, self.path):
             raise JournalError(f"The journal {self.path} is damaged: {found}")
         meta = self.meta()
         if meta.get("schema") != SCHEMA_VERSION:
             raise JournalError(f"The journal {self.path} was never finished, or is of another version.")
-        try:
-            announced = int(self._claims.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            raise JournalError(f"{self._claims} is missing or damaged: what was sent can't be known.") from None
+        if (announced := read_number(self._claims)) is None:
+            raise JournalError(f"{self._claims} is missing or damaged: what was sent can't be known.")
         if meta["claims"] < announced:
             raise JournalError(
                 f"The journal {self.path} has lost its last {announced - meta['claims']} claims: its -wal file was"
@@ -175,13 +142,21 @@ class Journal:
                 f"The journal {self.path} can't be written: {error}.", "free some disk space, then run again"
             ) from None
 
+    def _select(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._db.execute(query, values)
+        except sqlite3.ProgrammingError:
+            raise  # a bug, no trouble with the file
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} can't be read: {error}") from None
+
     def set_meta(self, values: dict[str, Any]) -> None:
         """Keep facts about the run, as JSON."""
         self._write(_meta(values))
 
     def meta(self) -> dict[str, Any]:
         """The facts about the run."""
-        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
+        return {key: json.loads(value) for key, value in self._select("SELECT key, value FROM meta")}
 
     def add(self, judged: Iterable[StatusUpdate | RejectedRow]) -> None:
         """Add judged rows to the plan in one commit."""
@@ -205,7 +180,7 @@ class Journal:
     def settle_repeats(self, on_conflict: str) -> None:
         """Decide what several rows of one order mean, by `hold`, `first`, `last` or `sequence`."""
         try:
-            self._db.executescript(_INDEXES)
+            self._db.executescript(INDEXES)
             for statement in REPEATS[on_conflict]:
                 self._db.execute(statement)
         except sqlite3.Error as error:
@@ -225,13 +200,13 @@ class Journal:
         return self._claim(query, (count,))
 
     def _claim(self, query: str, values: tuple[int, ...]) -> list[StatusUpdate]:
-        found = [_update(row) for row in self._db.execute(query, values)]
+        found = [_update(row) for row in self._select(query, values)]
         if not found:
             return []
         number = self.meta()["claims"] + 1
         self._write(
             (
-                "UPDATE rows SET state = 'claimed', claim = iif(claim, claim, ?) WHERE row = ?",
+                "UPDATE rows SET state = 'claimed', claim = ? WHERE row = ?",
                 [(number, update.row) for update in found],
             ),
             _meta({"claims": number}),
@@ -259,7 +234,7 @@ class Journal:
 
     def note(self, notes: Iterable[Note]) -> None:
         """Keep what must be durable before the next request of a row leaves."""
-        self._write((_NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
+        self._write((NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
 
     def record_readings(self, readings: Iterable[Reading]) -> None:
         """Keep what `verify` has read."""
@@ -276,7 +251,7 @@ class Journal:
             "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
             " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
         )
-        for row, symbol, found, detail, order_id, status_id in self._db.execute(query):
+        for row, symbol, found, detail, order_id, status_id in self._select(query):
             yield Reading(row, symbol, found, detail), order_id, status_id
 
     def to_verify(self, after: int, count: int) -> list[StatusUpdate]:
@@ -296,7 +271,7 @@ class Journal:
             " SELECT c.order_id, coalesce(f.previous_status_id, ''), l.status_id FROM changed c"
             " JOIN rows f ON f.row = c.first JOIN rows l ON l.row = c.last ORDER BY c.first"
         )
-        yield from self._db.execute(query)
+        yield from self._select(query)
 
     def record(self, outcomes: Iterable[RowOutcome]) -> None:
         """Write outcomes in one commit, and let rows that waited for them be sent next."""
@@ -310,7 +285,7 @@ class Journal:
             for o in items
         ]  # fmt: skip
         release = "UPDATE rows SET state = 'planned' WHERE state = 'queued' AND leader = ?"
-        self._write((_OUTCOME, values), (release, ended))
+        self._write((OUTCOME, values), (release, ended))
         if ended or any(o.state is State.PLANNED for o in items):
             self._cursor = 0
 
@@ -319,10 +294,10 @@ class Journal:
         """Whether some orders get several statuses, one after the other."""
         return self._queued
 
-    def has_queued(self) -> bool:
-        """Whether rows still wait for an earlier row of their order."""
-        query = "SELECT EXISTS (SELECT 1 FROM rows WHERE state = 'queued')"
-        return self._queued and bool(self._db.execute(query).fetchone()[0])
+    def has_open(self) -> bool:
+        """Whether rows wait for an earlier row of their order, or may be sent as that has ended meanwhile."""
+        query = "SELECT EXISTS (SELECT 1 FROM rows WHERE state IN ('queued', 'planned'))"
+        return self._queued and any(found for (found,) in self._select(query))
 
     def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
         """Planned rows that ask for the very status which their order has."""
@@ -343,24 +318,24 @@ class Journal:
             "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL"
             " AND row = (SELECT max(l.row) FROM rows l WHERE l.order_id = rows.order_id AND l.state = 'ended')"
             " AND EXISTS (SELECT 1 FROM rows e WHERE e.order_id = rows.order_id AND e.row < rows.row"
-            " AND (e.attempts > 1 OR e.attempts = 1 AND e.code <> 'ok'))"
+            " AND e.claim > 0 AND NOT (e.code IN ('ok', 'already_set') AND e.attempts <= 1 AND e.remark = ''))"
         )
         return self._page(condition, after, count) if self.meta().get("on_conflict") == "sequence" else []
 
     def _page(self, condition: str, after: int, count: int) -> list[StatusUpdate]:
         query = f"SELECT {_UPDATE} FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - the conditions stand above
-        return [_update(found) for found in self._db.execute(query, (after, count))]
+        return [_update(found) for found in self._select(query, (after, count))]
 
     def count(self, column: str, where: str = "1") -> dict[str, int]:
         """How many rows have each value of a column; rows without one are left out. For code, not for input."""
         query = (
             f"SELECT {column}, count(*) FROM rows WHERE {column} IS NOT NULL AND {where} GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 - callers name columns literally
         )
-        return {str(value): number for value, number in self._db.execute(query)}
+        return {str(value): number for value, number in self._select(query)}
 
     def attempts(self) -> int:
         """PUTs sent so far, over all starts of the run."""
-        return int(self._db.execute("SELECT coalesce(sum(attempts), 0) FROM rows").fetchone()[0])
+        return sum(number for (number,) in self._select("SELECT coalesce(sum(attempts), 0) FROM rows"))
 
     def ends(self) -> Iterator[tuple[int, bool, int, int]]:
         """When rows ended, in order: tenth of a second since the epoch, whether done, milliseconds, rows of this kind.
@@ -379,23 +354,19 @@ class Journal:
     def problems(self, limit: int) -> list[tuple[int, str, str]]:
         """The first rows that will not be sent: row, result, detail."""
         query = "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') ORDER BY row LIMIT ?"
-        return [(row, result, detail) for row, result, detail in self._db.execute(query, (limit,))]
+        return [(row, result, detail) for row, result, detail in self._select(query, (limit,))]
 
     def first(self, code: str) -> tuple[int, str] | None:
         """The first row with this code, and its detail."""
         query = "SELECT row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1"
-        found: tuple[int, str] | None = self._db.execute(query, (code,)).fetchone()
-        return found
+        return next(((row, detail) for row, detail in self._select(query, (code,))), None)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Every row in order, with the result of the row that speaks for a duplicate as `leader_result`."""
-        cursor = self._db.execute(
-            "SELECT r.*, f.result AS leader_result, f.state AS leader_state FROM rows r"
-            " LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row"
-        )
-        names = [column[0] for column in cursor.description]
-        for values in cursor:
-            yield dict(zip(names, values, strict=True))
+        names = [*(column for _place, column, *_rest in self._select("PRAGMA table_info(rows)")), "leader_result"]
+        query = "SELECT r.*, f.result, f.state FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row"
+        for values in self._select(query):
+            yield dict(zip((*names, "leader_state"), values, strict=True))
 
 
 def _update(values: tuple[int, str, str, str]) -> StatusUpdate:

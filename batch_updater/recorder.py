@@ -62,8 +62,8 @@ class Recorder:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits to be written."""
-        return not self._records and not self._asked
+        """Whether nothing waits to be written, and nothing is being written."""
+        return not self._records and not self._asked and not self._committing.locked()
 
     async def keep(self, note: Note) -> bool:
         """Make a note durable before going on; False when the journal can't."""
@@ -102,13 +102,18 @@ class Recorder:
             asked, self._asked = self._asked, []
             if not records and not asked:
                 return
+            kept = False
             try:
                 await self.call(lambda: _write(self._journal, records, [one.note for one in asked]))
+                kept = True
             except JournalError:
-                self._records = [*records, *self._records]
-                _answer(asked, kept=False)
                 raise
-            _answer(asked, kept=True)
+            except Exception as error:  # a bug; whoever waits must be told all the same
+                raise JournalError(f"The journal {self._journal.path} can't be written: {error!r}") from error
+            finally:
+                if not kept:
+                    self._records = [*records, *self._records]
+                _answer(asked, kept=kept)
 
 
 def _write(journal: Journal, records: list[RowOutcome | Reading], notes: list[Note]) -> None:

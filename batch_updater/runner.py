@@ -147,11 +147,16 @@ class Runner:
         if self._control.stopping.is_set():
             return
         self._unhandled = []
+        self._control.cut = False
         tasks = [asyncio.create_task(self._work(handle)) for _ in range(self._concurrency)]
         tasks.append(asyncio.create_task(self._feed(next_block)))
         try:
             await self._until_ended(set(tasks))
+        except asyncio.CancelledError:
+            self._control.stop()
+            raise
         finally:
+            self._control.cut = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -190,6 +195,8 @@ class Runner:
                 await self._hand_out(block)
         except JournalError as error:
             self._control.fail(error)
+        except Exception as error:  # what is under way shall be let finish and be recorded
+            self._control.crash(error)
         for _ in range(self._concurrency):
             await self._queue.put(None)
 
@@ -206,6 +213,9 @@ class Runner:
             self._under_way += 1
             try:
                 record = await handle(update)
+            except Exception as error:  # the others shall be let finish and be recorded
+                self._control.crash(error)
+                record = None
             finally:
                 self._under_way -= 1
             if isinstance(record, list):
@@ -213,6 +223,8 @@ class Runner:
                     self._keep(one)
             elif record is not None:
                 self._keep(record)
+            if self._control.cut:
+                return
 
     def _keep(self, record: Record) -> None:
         self._count(record)
@@ -240,11 +252,11 @@ class Runner:
     async def _claim_next(self) -> list[StatusUpdate]:
         """The next block; waits while rows are queued behind others that are under way."""
         while not self._control.stopping.is_set():
+            self._recorder.flushed.clear()
+            idle = not self._under_way and self._queue.empty() and self._recorder.is_idle  # before the claim is tried
             if block := await self._recorder.call(lambda: self._journal.claim(CLAIM_BLOCK)):
                 return block
-            self._recorder.flushed.clear()
-            idle = not self._under_way and self._queue.empty() and self._recorder.is_idle
-            if idle or not await self._recorder.call(self._journal.has_queued):
+            if idle or not await self._recorder.call(self._journal.has_open):
                 return []
             await self._recorder.flushed.wait()
         return []

@@ -102,7 +102,21 @@ def open_run(
             raise
         run.started = started
         with run.journal:
-            yield run
+            try:
+                yield run
+            except BaseException:
+                if _nothing_left(run):
+                    give_up(run)
+                raise
+
+
+def _nothing_left(run: Run) -> bool:
+    """Whether this start has made the run and broke off before anything was announced."""
+    try:
+        facts = run.journal.meta() if run.folder.path.exists() else {"claims": None}
+    except JournalError:
+        return False
+    return not run.resumed and facts["claims"] == 0 and facts["phase"] in {"planned", "sending"}
 
 
 @contextlib.contextmanager
@@ -248,13 +262,11 @@ def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
 
 def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
     """The unfinished run of this input. Raises ResumeError when this start asks for something else."""
-    found = newest_run(place, file.name)
+    nameless = file == STDIN or file.name == FRAME.name  # no name that promises the same data
+    found = newest_run(place, file.name, sha256 if nameless else None)
     if found is None or found[1]["phase"] == "finished":
         return None
     folder, facts = found
-    nameless = file == STDIN or file.name == FRAME.name
-    if nameless and facts["sha256"] != sha256:
-        return None  # other data, and no name that promised the same
     if differ := differences(facts, {"sha256": sha256, **_choices(settings, tenant)}):
         raise ResumeError(
             f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:\n  " + "\n  ".join(differ),

@@ -1,4 +1,5 @@
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,18 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
     aioresponses.core.ClientResponse = partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0))
 
 
+KILLS = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep count of the kills."""
+    config.stash[KILLS] = []
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One crash test for every five kills that are asked for."""
+    """One crash test of each of two kinds for every ten kills that are asked for."""
     if "kill_seed" in metafunc.fixturenames:
-        metafunc.parametrize("kill_seed", range((metafunc.config.getoption("kills") + 4) // 5))
+        metafunc.parametrize("kill_seed", range((metafunc.config.getoption("kills") + 9) // 10))
 
 
 @pytest.fixture
@@ -39,3 +48,16 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether `--full` was given."""
     return bool(request.config.getoption("full"))
+
+
+@pytest.fixture
+def kill_log(pytestconfig: pytest.Config) -> list[str]:
+    """Where a crash test says how often it has killed."""
+    return pytestconfig.stash[KILLS]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many kills the crash tests have survived."""
+    kills = Counter(entry.split()[0] for entry in config.stash[KILLS] for _ in range(int(entry.split()[1])))
+    for kind, number in kills.items():
+        terminalreporter.write_line(f"{kind}: {number} kills")

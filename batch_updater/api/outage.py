@@ -6,27 +6,29 @@ PROBE_LONGEST = 30.0
 
 
 class Outage:
-    """The service counts as down after 20 system failures in a row over at least a second.
+    """The service counts as down after 20 system failures in a row, silent ones or over at least a second.
 
     While it is down one request at a time may try, at intervals that double from 0.5 s to 30 s.
     """
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._failures = self._silent = 0
         self._first = 0.0
         self._since: float | None = None
         self._next = 0.0
         self._interval = PROBE_FIRST
 
-    def answered(self, now: float, *, failed: bool) -> None:
-        """One request ended. `failed`: without an answer, or with the service's own error."""
+    def answered(self, now: float, *, failed: bool, silent: bool = False) -> None:
+        """One request ended. `failed`: without an answer (`silent`), or with the service's own error."""
         if not failed:
-            self._failures, self._since = 0, None
+            self._failures, self._silent, self._since = 0, 0, None
             return
         self._failures += 1
+        self._silent = self._silent + 1 if silent else 0
         if self._failures == 1:
             self._first = now
-        if self._since is None and self._failures >= FAILURES_IN_A_ROW and now - self._first >= 1.0:
+        down = self._silent >= FAILURES_IN_A_ROW or (self._failures >= FAILURES_IN_A_ROW and now - self._first >= 1.0)
+        if self._since is None and down:
             self._since, self._interval, self._next = now, PROBE_FIRST, now + PROBE_FIRST
 
     @property

@@ -224,7 +224,7 @@ class Pacer:
             self._outage.answered(now, failed=not answer.told)
         elif status is None or status >= 500:
             self._pace.failed()
-            self._outage.answered(self._clock(), failed=True)
+            self._outage.answered(self._clock(), failed=True, silent=status is None)
         else:
             self._pace.succeeded()
             self._outage.answered(0.0, failed=False)

@@ -81,7 +81,9 @@ def detail_text(body: bytes) -> str:
     detail = detail.get("detail") if isinstance(detail, dict) else None
     if isinstance(detail, list):
         detail = "; ".join(_problem(item) for item in detail[:5])
-    return " ".join(detail.split())[:300] if isinstance(detail, str) else ""
+    if not isinstance(detail, str):
+        return ""
+    return " ".join(detail.encode("utf-8", "replace").decode().split())[:300]  # a lone surrogate can't be written
 
 
 def _problem(item: object) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from batch_updater.inputs.frames import SUMMARY_SHEET
 from batch_updater.models import ResultRow
@@ -40,10 +41,27 @@ def write_workbook(
     """Write rows as sheets `results`, `results 2` … of at most 1,048,575 rows each, and a summary.
 
     Every text is a text cell: nothing is calculated, linked or turned into a number. Memory does not grow.
+    Raises OSError.
     """
     book = xlsxwriter.Workbook(
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
+    try:
+        _fill(book, (header, result_header), rows, look)
+        book.close()
+    except FileCreateError as error:
+        raise error.args[0] if isinstance(error.args[0], OSError) else OSError(str(error)) from None
+    finally:
+        book.fileclosed = True  # what failed is not tried again when the object goes
+
+
+def _fill(
+    book: Any,
+    headers: tuple[Sequence[str], Sequence[str]],
+    rows: Iterable[tuple[ResultRow, Sequence[Value]]],
+    look: Look,
+) -> None:
+    header, result_header = headers
     formats = _Formats(book)
     names = (*header, *result_header)
     sheet, line, number = None, EXCEL_ROWS, 0
@@ -59,7 +77,6 @@ def write_workbook(
         results[row.result.value] += 1
         codes[row.code] += 1
     _write_summary(book.add_worksheet(SUMMARY_SHEET), results, codes, look.notes, formats)
-    book.close()
 
 
 class _Formats:

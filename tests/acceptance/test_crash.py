@@ -1,8 +1,6 @@
 """Killed at any moment and started again, the program loses nothing and says nothing untrue."""
 
-import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -20,41 +18,6 @@ from support import (
     summary_of,
     write_sheet,
 )
-
-KILLS_PER_RUN = 5
-FAULTS = {"latency": 0.01, "error_rate": 0.05, "lose_answers": 0.02}
-
-
-def kill_once(sheet: Path, base_url: str, sandbox_ledger: list[dict[str, object]], randomness: random.Random) -> bool:
-    """Start the program, kill it at a random moment after its first request; whether it was still running."""
-    process = start("run", sheet, "--yes", env=environment(base_url))
-    before = len(sandbox_ledger)
-    while process.poll() is None and not any(entry["order_id"] for entry in sandbox_ledger[before:]):
-        time.sleep(0.002)
-    try:
-        process.wait(randomness.uniform(0, 0.35))
-    except subprocess.TimeoutExpired:
-        process.kill()
-    process.communicate()
-    return process.returncode == -signal.SIGKILL
-
-
-def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, kill_seed: int) -> None:
-    """SIGKILL at random moments, resumed until finished: ledger, journal and result file agree."""
-    randomness = random.Random(kill_seed)
-    rows = good_rows(800)
-    sheet = write_sheet(tmp_path / "o.csv", rows)
-    with served(seed=kill_seed, **FAULTS) as sandbox:
-        killed = sum(
-            kill_once(sheet, sandbox.base_url, sandbox.ledger, randomness)  # type: ignore[arg-type]
-            for _ in range(KILLS_PER_RUN)
-        )
-        ended = program("run", sheet, "--yes", env=environment(sandbox.base_url))
-        assert ended.returncode in {0, 3}, ended.stderr
-        found = read_result(newest_run(sheet) / "results.csv")
-        judge(found, len(rows), sandbox, kills=killed)
-        assert killed >= 1
-        assert len(list((tmp_path / "o.runs").glob("2*"))) == 1, "one run, picked up each time"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

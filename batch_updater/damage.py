@@ -1,0 +1,49 @@
+"""Whether a journal's file still has all that was written to it: SQLite alone does not notice every cut."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+_HEADER = 32  # bytes, as "WAL File Format" in SQLite's fileformat2.html has it
+_FRAME = 24
+
+
+def find_damage(db: sqlite3.Connection, path: Path) -> str:
+    """What is wrong with the file, empty when nothing is. Raises sqlite3.Error for what SQLite notices itself."""
+    size = db.execute("PRAGMA page_size").fetchone()[0]
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    whole = path.stat().st_size // size
+    if missing := set(range(whole + 1, pages + 1)) - _committed(path.with_name(f"{path.name}-wal")):
+        return f"it was cut off, {len(missing)} of its {pages} pages are missing"
+    found: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    return "" if found == "ok" else found
+
+
+def _committed(wal: Path) -> set[int]:
+    """The pages that a -wal file has, as far as it is committed."""
+    found: set[int] = set()
+    pending: set[int] = set()
+    try:
+        stream = wal.open("rb")
+    except FileNotFoundError:
+        return found
+    with stream:
+        header = stream.read(_HEADER)
+        size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+        while len(frame := stream.read(_FRAME)) == _FRAME and frame[8:16] == salts:
+            if len(stream.read(size)) < size:
+                break
+            pending.add(int.from_bytes(frame[:4], "big"))
+            if any(frame[4:8]):  # the last page of a commit
+                found |= pending
+                pending.clear()
+    return found
+
+
+def read_number(path: Path) -> int | None:
+    """The number that a claims file holds; None when the file is missing or is not whole."""
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return None
+    return int(text) if re.fullmatch(rb"[0-9]{20}", text) else None

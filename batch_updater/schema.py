@@ -1,0 +1,31 @@
+"""The tables of a journal, and how a row in them changes."""
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows (
+  row INTEGER PRIMARY KEY,
+  order_id TEXT NOT NULL DEFAULT '',
+  status_id TEXT NOT NULL DEFAULT '',
+  state TEXT NOT NULL,
+  leader INTEGER,  -- the row that speaks for a waiting one, or has to end before a queued one
+  result TEXT, code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
+  http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
+  normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT,
+  claim INTEGER NOT NULL DEFAULT 0,  -- the number of the claim that announced it last; 0: never announced
+  remark TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
+"""
+INDEXES = """
+CREATE INDEX rows_order ON rows (order_id, row);
+CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
+"""
+OUTCOME = (
+    "UPDATE rows SET state = ?, result = ?, code = ?, detail = ?, http_status = coalesce(?, http_status),"
+    " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
+    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
+)
+NOTE = (
+    "UPDATE rows SET attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
+    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
+)

@@ -1,0 +1,213 @@
+"""SIGINT and SIGTERM in every state of a run: it ends with the right status, says how to go on, and loses nothing."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from support import (
+    DONE,
+    PROGRAM,
+    environment,
+    good_rows,
+    judge,
+    newest_run,
+    program,
+    puts,
+    read_result,
+    served,
+    start,
+    summary_of,
+    write_sheet,
+)
+
+from batch_updater.sandbox import Sandbox
+
+SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+
+
+def wait_until(happened: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait for an event for at most a minute; fails when the process ends before it."""
+    until = time.monotonic() + 60
+    while not happened():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.003)
+
+
+def ends_well(process: "subprocess.Popen[str]", code: int, sheet: Path) -> str:
+    """The process ends soon with this status, its command to go on, and no traceback; what it said."""
+    _, said = process.communicate(timeout=40)
+    assert process.returncode == code, said
+    assert f"To go on: batch-updater run {sheet} --yes" in said
+    assert "Traceback" not in said
+    return said
+
+
+def finishes(sheet: Path, rows: int, sandbox: Sandbox, kills: int = 0) -> None:
+    """The same command brings the run to its end."""
+    ended = program("run", sheet, "--yes", env=environment(sandbox.base_url))
+    assert ended.returncode == 0, ended.stderr
+    judge(read_result(newest_run(sheet) / "results.csv"), rows, sandbox, kills=kills)
+
+
+def folders(sheet: Path) -> list[Path]:
+    return list((sheet.parent / f"{sheet.stem}.runs").glob("2*"))
+
+
+@SIGNALS
+def test_a_signal_while_planning_leaves_nothing(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Nothing was sent, so nothing stays: no run folder, no request."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(1000) * 300)
+    with served() as sandbox:
+        process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+        wait_until(lambda: list(tmp_path.glob("o.runs/*/planning.sqlite")), process)
+        process.send_signal(number)
+        assert "nothing is under way" in ends_well(process, code, sheet)
+        assert folders(sheet) == []
+        assert puts(sandbox) == []
+
+
+@SIGNALS
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_signal_at_the_question_sends_nothing(
+    tmp_path: Path, number: signal.Signals, code: int, resumed: bool
+) -> None:
+    """On a terminal, a signal instead of an answer: a new run is removed, an older one stays to be picked up."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(100))
+    with served(latency=0.05) as sandbox:
+        if resumed:
+            process = start("run", sheet, "--yes", "--concurrency", "2", env=environment(sandbox.base_url))
+            wait_until(lambda: len(puts(sandbox)) > 10, process)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=40)
+        sent = len(puts(sandbox))
+        ours, theirs = pty.openpty()
+        asked = subprocess.Popen(
+            [*PROGRAM, "run", str(sheet)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(sandbox.base_url)
+        )
+        os.close(theirs)
+        said = read_until(ours, "[y/N]")
+        assert f"Send {100 - sent if resumed else 100} updates" in said
+        asked.send_signal(number)
+        said = read_until(ours, "To go on: batch-updater run")
+        assert asked.wait(20) == code
+        os.close(ours)
+        assert "Traceback" not in said
+        assert len(folders(sheet)) == resumed
+        assert len(puts(sandbox)) == sent
+
+
+def read_until(terminal: int, words: str) -> str:
+    """What a terminal shows up to these words."""
+    shown, until = "", time.monotonic() + 60
+    while words not in shown:
+        assert time.monotonic() < until, shown
+        if select.select([terminal], [], [], 1)[0]:
+            try:
+                shown += os.read(terminal, 4096).decode()
+            except OSError:  # the other end is closed
+                break
+    assert words in shown
+    return shown
+
+
+@SIGNALS
+def test_a_signal_while_paused_does_not_wait_for_the_pause(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Two minutes of Retry-After can't hold the program."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(200))
+    busy = web.json_response
+    with served(latency=0.02) as sandbox:
+        accept = sandbox._gate
+        sandbox._gate = lambda request: (  # type: ignore[method-assign]
+            busy({"detail": "busy"}, status=429, headers={"Retry-After": "120"})
+            if request.method == "PUT" and len(puts(sandbox)) > 50
+            else accept(request)
+        )
+        process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+        wait_until(lambda: any(entry["answer"] == 429 for entry in sandbox.ledger), process)
+        began = time.monotonic()
+        process.send_signal(number)
+        ends_well(process, code, sheet)
+        assert time.monotonic() - began < 30
+        assert summary_of(sheet)["results"]["not_sent"] > 100
+        judge(read_result(newest_run(sheet) / "results.csv"), 200, sandbox)
+        sandbox._gate = accept  # type: ignore[method-assign]
+        finishes(sheet, 200, sandbox)
+
+
+@SIGNALS
+def test_a_signal_while_settling_keeps_what_is_in_doubt(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Rows that were not read back yet stay in doubt, and the next start reads them."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(300))
+    with served(latency=0.02) as sandbox:
+        process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+        wait_until(lambda: len(puts(sandbox)) > 60, process)
+        process.kill()
+        process.communicate()
+        sandbox.options = replace(sandbox.options, latency=0.5)
+        process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+        wait_until(lambda: any(e["method"] == "GET" and e["order_id"] for e in sandbox.ledger), process)
+        sent = len(puts(sandbox))
+        process.send_signal(number)
+        said = ends_well(process, code, sheet)
+        assert "to settle" in said
+        assert len(puts(sandbox)) == sent, "nothing is sent while rows are in doubt"
+        judge(read_result(newest_run(sheet) / "results.csv"), 300, sandbox, kills=1)
+        sandbox.options = replace(sandbox.options, latency=0.0)
+        finishes(sheet, 300, sandbox, kills=1)
+
+
+@SIGNALS
+def test_a_signal_while_results_are_written_lets_them_be_whole(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """The result file is complete; the exit status tells of the signal."""
+    sheet = write_sheet(tmp_path / "o.csv", [*good_rows(20), *[("broken", DONE)] * 60_000])
+    with served() as sandbox:
+        process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+        wait_until(lambda: list(tmp_path.glob("o.runs/*/.results.part.csv")), process)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == code, said
+        assert "they are complete" in said
+        assert "Traceback" not in said
+        judge(read_result(newest_run(sheet) / "results.csv"), 60_020, sandbox)
+        assert summary_of(sheet)["exit_code"] == 3
+
+
+@SIGNALS
+@pytest.mark.parametrize("state", ["sending", "writing"])
+def test_a_second_signal_ends_at_once_and_loses_nothing(
+    tmp_path: Path, number: signal.Signals, code: int, state: str
+) -> None:
+    """The second signal waits for nobody; the same command goes on, or `results` writes the file."""
+    count = 40_000 if state == "writing" else 0
+    sheet = write_sheet(tmp_path / "o.csv", [*good_rows(40), *[("broken", DONE)] * count])
+    with served(latency=60 if state == "sending" else 0) as sandbox:
+        sandbox.options = replace(sandbox.options, latency=0.0)
+        process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+        if state == "sending":
+            wait_until(lambda: sandbox.ledger, process)  # the statuses were read
+            sandbox.options = replace(sandbox.options, latency=5.0)
+            wait_until(lambda: len(puts(sandbox)) >= 20, process)
+        else:
+            wait_until(lambda: list(tmp_path.glob("o.runs/*/.results.part.csv")), process)
+        process.send_signal(number)
+        time.sleep(0.1)  # two signals at the very same time are one
+        process.send_signal(number)
+        _, said = process.communicate(timeout=4)
+        assert process.returncode == code, said
+        assert "Traceback" not in said
+        sandbox.options = replace(sandbox.options, latency=0.0)
+        ended = program("run", sheet, "--yes", env=environment(sandbox.base_url))
+        assert ended.returncode == (3 if count else 0), ended.stderr
+        judge(read_result(newest_run(sheet) / "results.csv"), 40 + count, sandbox, kills=1)
+        assert len(folders(sheet)) == 1
