@@ -18,7 +18,7 @@ from batch_updater.api.auth import Credentials, Secret
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.api.protocol import check_base_url
-from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, SettingsError, StoppedError
+from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, JournalError, SettingsError, StoppedError
 from batch_updater.folder import find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.log import LOG, LOGGER, event, log_to_file
@@ -128,7 +128,7 @@ async def _execute(
         runner = Runner(
             run.journal, client, Pacer(settings.rate, adapt=settings.adapt), concurrency=settings.concurrency,
             retries=settings.retries, compare=settings.compares, by_list=settings.compare == "list",
-            canary=0 if run.resumed else settings.canary,
+            canary=settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             names=run.tenant.names, on_tick=_both(on_tick, meter), on_record=meter.record if meter else ignore_record,
         )  # fmt: skip
@@ -338,11 +338,14 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
 
 
 def prepare_undo(place: Path, settings: Settings) -> tuple[Path, Settings, Judge]:
-    """The sheet that undoes a run, in its folder, and how to run it. Raises SettingsError or JournalError."""
+    """The sheet that undoes a run, in its folder, and how to run it.
+
+    Raises SettingsError, JournalError, or LockedError while the run is under way.
+    """
     folder = find_run(place)
     sheet = folder.path / "undo.csv"
     tenant = find_tenant(settings, os.environ)
-    with reopen_run(folder, tenant) as run:
+    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["name"])):
         try:
             write_undo_sheet(run.journal, sheet)
         except OSError as error:
@@ -357,10 +360,12 @@ def prepare_undo(place: Path, settings: Settings) -> tuple[Path, Settings, Judge
 
 
 def read_statuses(tenant: Tenant, settings: Settings) -> tuple[OrderStatus, ...]:
-    """The tenant's order statuses. Raises CredentialsError, or StoppedError when they can't be had."""
+    """The tenant's order statuses. Raises CredentialsError, StoppedError, or InputError when none are listed."""
     tenant = asyncio.run(meet(tenant, settings))
     if tenant.book is None:
-        raise tenant.failure or StoppedError(f"The {tenant.unchecked}.", "a sheet of status ids can be sent anyway")
+        raise tenant.failure or InputError(
+            f"There are no statuses to list: {tenant.unchecked}.", "a sheet of status ids can be sent anyway"
+        )
     return tenant.book.statuses
 
 

@@ -5,8 +5,10 @@ Plan and summary go to stdout or stderr as text; nothing here ends the process.
 
 import json
 import os
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import click
 from batch_updater import app
 from batch_updater.api.auth import Secret
 from batch_updater.api.pace import Pacer
+from batch_updater.counting import Counting
 from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.log import LOG, log_to_file
 from batch_updater.models import Counters, RunSummary
@@ -24,8 +27,10 @@ from batch_updater.progress import Progress
 from batch_updater.reports.summary import describe_summary, next_step
 from batch_updater.runs import Run, give_up, open_run, open_trial
 from batch_updater.settings import Settings
+from batch_updater.statuses import OrderStatus
 from batch_updater.tenant import find_tenant
 from batch_updater.terminal import look
+from batch_updater.validate import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,11 @@ def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | 
     tenant = find_tenant(settings, os.environ)
     if not manners.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    with open_run(file, settings, tenant, judge) as opened:
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_run(file, settings, tenant, judge, counting.rows) as opened,
+    ):
+        counting.clear()
         if not manners.quiet:
             _show_plan(opened, file, settings, err=True)
         if not manners.yes and not opened.tenant.refused:
@@ -74,7 +83,12 @@ def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | 
 
 def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
     """Show what a run would do. Raises BatchUpdaterError."""
-    with open_trial(file, settings, find_tenant(settings, os.environ, needs_token=False), judge) as trial:
+    tenant = find_tenant(settings, os.environ, needs_token=False)
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_trial(file, settings, tenant, judge, counting.rows) as trial,
+    ):
+        counting.clear()
         _show_plan(trial, file, settings, err=manners.as_json)
         if trial.tenant.refused:
             raise trial.tenant.refused
@@ -175,6 +189,19 @@ def show_statuses(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in statuses]))
     else:
-        for one in statuses:
-            click.echo(f"{one.id}  {one.name}")
+        click.echo(status_table(statuses, coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return ExitCode.DONE
+
+
+def status_table(statuses: Sequence[OrderStatus], *, coloured: bool) -> str:
+    """The statuses as a table in the service's order; `coloured` shows each one's colour before its name."""
+    names = [shown(one.name) for one in statuses]
+    width = max(len(name) for name in names)
+    lines = [f"{'  ' if coloured else ''}{'NAME':<{width}}  {'ID':<36}  COLOUR".rstrip()]
+    for one, name in zip(statuses, names, strict=True):
+        colour = re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", one.color)
+        red, green, blue = (int(part, 16) for part in colour.groups()) if colour else (0, 0, 0)
+        dot = click.style("\u25cf", fg=(red, green, blue)) if colour else " "
+        swatch = f"{dot} " if coloured else ""
+        lines.append(f"{swatch}{name:<{width}}  {one.id}  {shown(one.color)}".rstrip())
+    return "\n".join(lines)

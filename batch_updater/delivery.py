@@ -143,11 +143,13 @@ class Delivery:
         seen = f"{outcome.result}, {outcome.detail}"
         if outcome.result is Result.UPDATED:
             answer = await self._exchange(_Way(update), self._get)
-            if answer.status_id == update.status_id:
+            if answer.status_id == update.status_id or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
                 return outcome
-            seen = f"confirmed, but read back it is {self._named(answer.status_id) or f'not found: {answer.detail}'}"
             if answer.status_id:
+                seen = f"confirmed, but read back it is {self._named(answer.status_id)}"
                 outcome = outcome._replace(result=Result.FAILED, code="not_applied", detail=seen)
+            else:
+                seen = f"confirmed, but could not be read back: {answer.detail}"
         self._control.fail(
             StoppedError(f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again")
         )
@@ -192,7 +194,7 @@ class Delivery:
     async def verify(self, update: StatusUpdate) -> Reading | None:
         """Read an order and say how it stands to the plan; None when the run stops."""
         answer = await self._exchange(_Way(update), self._get)
-        if answer is STOPPED:
+        if answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
             return None
         if answer.status_id is not None:
             symbol = "=" if answer.status_id == update.status_id else "*"
@@ -290,12 +292,13 @@ class Delivery:
             return STOPPED
         finally:
             self._counters.in_flight -= 1
-        self._counters.throttled += answer.told
         self._pacer.answered(answer)
-        self.watch.look(answer.code, way.update.row)
         event("answer", logging.DEBUG, row=way.update.row, reason=answer.code, http_status=answer.http_status)
-        way.last = answer
-        way.tried += not self._pacer.outage_for
+        if answer.verdict is not Verdict.DONE:
+            self._counters.throttled += answer.told
+            self.watch.look(answer.code, way.update.row)
+            way.last = answer
+            way.tried += not self._pacer.outage_for
         return answer
 
     async def _put(self, way: _Way) -> Answer:

@@ -10,6 +10,7 @@ from batch_updater.api.auth import (
     Credentials,
     Grant,
     Secret,
+    check_token,
     forget_in_keyring,
     keep_in_keyring,
 )
@@ -26,6 +27,7 @@ def log_in(settings: Settings, *, only_token: bool) -> str:
     base_url = _base_url(settings)
     if only_token:
         secrets = {TOKEN_NAMES[0]: _ask("Access token")}
+        check_token(secrets[TOKEN_NAMES[0]])
         credentials = Credentials(token=secrets[TOKEN_NAMES[0]])
     else:
         answers = [_ask(question) for question in _QUESTIONS]

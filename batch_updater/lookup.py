@@ -5,10 +5,12 @@ from collections.abc import Iterable
 
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
+from batch_updater.api.protocol import PAGE_LENGTH
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import BatchUpdaterError, CredentialsError, InputError, SettingsError, StoppedError
 from batch_updater.models import Answer, ListedOrder, Verdict
 from batch_updater.settings import Settings
+from batch_updater.statuses import folded
 from batch_updater.tenant import Tenant
 from batch_updater.validate import RejectedOrder, shown
 
@@ -46,7 +48,14 @@ class OrderNames:
 
             async def work() -> None:
                 for name in left:
-                    self.known[name] = _only(name, await self._find(client, pacer, name))
+                    found = await self._find(client, pacer, name)
+                    if any(folded(order.name) != folded(name) for order in found):
+                        raise InputError(
+                            "The service lists other orders when it is asked for one by name, so it can't be relied on"
+                            " to tell orders by name.",
+                            "use a sheet of order ids",
+                        )
+                    self.known[name] = _only(name, found)
 
             await asyncio.gather(*(work() for _ in range(min(settings.concurrency, len(names)))))
 
@@ -62,24 +71,34 @@ class OrderNames:
             pacer.answered(answer)
             return answer
 
-        answer = await attempt_again(attempt, await attempt(), lambda: tries > self._settings.retries, asyncio.sleep)
-        if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.signed):
-            answer = await attempt()
+        for _ in range(3):
+            answer = await attempt_again(
+                attempt, await attempt(), lambda: tries > self._settings.retries, asyncio.sleep
+            )
+            if answer.verdict is not Verdict.UNAUTHORIZED or not await client.renew(answer.signed):
+                break
         if answer.verdict is not Verdict.DONE:
             raise _failure(name, answer)
         return found
 
 
 def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
-    """The one order that is called exactly so, whatever else the service has listed."""
+    """The one order that is called exactly so."""
     ids = sorted({order.id for order in found if order.name == name})
     if len(ids) == 1:
         return ids[0]
     if ids:
         return RejectedOrder(
-            "ambiguous_order", f"{len(ids)} orders are called '{shown(name)}'; write the id instead: {' or '.join(ids)}"
+            "ambiguous_order",
+            f"{_several(len(ids))} orders are called '{shown(name)}'; write the id instead: {' or '.join(ids[:3])}"
+            f"{' or another' if len(ids) > 3 else ''}",
         )
-    return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'")
+    near = "".join(f"; there is '{shown(order.name)}'" for order in found[:1])
+    return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'{near}")
+
+
+def _several(count: int) -> str:
+    return f"{count} or more" if count == PAGE_LENGTH else str(count)
 
 
 def _failure(name: str, answer: Answer) -> BatchUpdaterError:

@@ -174,8 +174,7 @@ class Reading:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResultRow:
+class ResultRow(NamedTuple):
     """One line of the result file: the input's cells and everything that is said about them."""
 
     cells: tuple[str, ...]

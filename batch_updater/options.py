@@ -30,6 +30,7 @@ READING = Group("Reading the sheet", (
     click.option("--header-row", type=int, metavar="N", help="Row of the column headers.  [found by itself]"),
     click.option("--include-hidden", is_flag=True, default=None, help="Hidden and filtered rows are sent as well."),
     click.option("--max-cells", type=int, metavar="N", help="Refuse an Excel sheet of more cells.  [25000000]"),
+    click.option("--password-file", type=PATH, help="File with the password of an Excel workbook."),
     click.option("--where", multiple=True, metavar="COLUMN=VALUE",
                  callback=lambda _context, _name, given: given or None,
                  help="Take only rows with this value; repeatable. One column: any of them; several columns: all."),
@@ -152,8 +153,9 @@ class SheetCommand(GroupedCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare `--compare` its word before click looks for one."""
+        end = args.index("--") if "--" in args else len(args)
         given = []
-        rest = iter(args)
+        rest = iter(args[:end])
         for word in rest:
             following = next(rest, None) if word == "--compare" else None
             if word != "--compare":
@@ -162,4 +164,4 @@ class SheetCommand(GroupedCommand):
                 given.append(f"--compare={following}")
             else:
                 given += ["--compare=each", *([] if following is None else [following])]
-        return super().parse_args(ctx, given)
+        return super().parse_args(ctx, [*given, *args[end:]])

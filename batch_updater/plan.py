@@ -43,14 +43,15 @@ def make_plan(
     prepare: Callable[[list[SourceRow]], None] = lambda _block: None,
     *,
     name: object = "the sheet",
+    on_rows: Callable[[int], None] = lambda _number: None,
 ) -> None:
     """Judge every row and write the plan into the journal. Memory does not grow with the rows.
 
-    `prepare` sees each block of rows before it is judged. Raises InputError, naming the sheet as `name`, when the
-    columns of orders and statuses have plainly been swapped.
+    `prepare` sees each block of rows before it is judged, `on_rows` is told how many are done. Raises InputError,
+    naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
     """
     stream = iter(rows)
-    first = True
+    first, done = True, 0
     while block := list(islice(stream, BLOCK)):
         prepare(block)
         judged = list(map(judge, block))
@@ -58,6 +59,7 @@ def make_plan(
             raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
         first = False
         journal.add(judged)
+        on_rows(done := done + len(block))
     journal.settle_repeats(on_conflict)
 
 
@@ -102,7 +104,8 @@ def describe(
     lines += [f"  {label:<9} {number:,}" for label, number in counts.items() if number]
     lines += _describe_statuses(plan, tenant)
     if settings.compares:
-        lines.append("  compare   each order is read first; it is left alone when it is so already")
+        how = "by the order list where that is fewer requests" if settings.compare == "list" else "one by one"
+        lines.append(f"  compare   orders are read first, {how}; one that is so already is left alone")
     if tenant.unchecked:
         lines.append(f"  note      {tenant.unchecked}")
     for note in notes:

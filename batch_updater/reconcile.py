@@ -1,6 +1,7 @@
 """Compare a run with what the service has now: the verify file, and the sheet that undoes a run."""
 
 import csv
+import filecmp
 from collections import Counter
 from pathlib import Path
 
@@ -45,15 +46,20 @@ def write_undo_sheet(journal: Journal, path: Path) -> int:
     if journal.count("state").get("claimed"):
         raise SettingsError("The run has rows in doubt.", "finish it first: run the same sheet again")
     count = 0
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(UNDO_COLUMNS)
-        for order_id, previous, set_by_us in journal.to_undo():
-            writer.writerow((order_id, previous, set_by_us))
-            count += 1
-    if not count:
-        path.unlink()
-        raise SettingsError("This run has changed nothing; there is nothing to undo.")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(UNDO_COLUMNS)
+            for order_id, previous, set_by_us in journal.to_undo():
+                writer.writerow((order_id, previous, set_by_us))
+                count += 1
+        if not count:
+            raise SettingsError("This run has changed nothing; there is nothing to undo.")
+        if not path.exists() or not filecmp.cmp(part, path, shallow=False):
+            part.replace(path)  # else another undo may be reading it now, and holds its lock
+    finally:
+        part.unlink(missing_ok=True)
     return count
 
 

@@ -15,7 +15,7 @@ from batch_updater.errors import JournalError, StoppedError
 from batch_updater.journal import Journal
 from batch_updater.listing import Listing
 from batch_updater.log import event
-from batch_updater.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
+from batch_updater.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate
 from batch_updater.recorder import Recorder
 
 CLAIM_BLOCK = 500
@@ -83,7 +83,7 @@ class Runner:
             if self._by_list:
                 await self._compare_by_list()
             if self._canary:
-                await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), delivery.send_canary)
+                await self._try_canary()
             await self._send_phase(self._claim_next, delivery.send)
             await self._phase(self._pages(journal.unknown), delivery.read_back)
             await self._phase(self._pages(journal.overtaken), delivery.recheck)
@@ -95,24 +95,37 @@ class Runner:
             await self._phase(self._pages(self._journal.to_verify), self._delivery.verify)
         self._raise_failure()
 
+    async def _try_canary(self) -> None:
+        """Send and read back a few rows, unless an earlier start of the run has done so and all were right."""
+        journal, recorder = self._journal, self._recorder
+        if (await recorder.call(journal.meta)).get("canary_passed"):
+            return
+        await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), self._delivery.send_canary)
+        if not self._control.stopping.is_set():
+            try:
+                await recorder.call(lambda: journal.set_meta({"canary_passed": True}))
+            except JournalError as error:
+                self._control.fail(error)
+
     async def _compare_by_list(self) -> None:
         """Read the paged list instead of single orders, where that is fewer requests.
 
         Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
         """
         rows = await self._recorder.call(lambda: self._journal.count("state").get("planned", 0))
-        answer, beyond = await self._delivery.read_page(max(rows, 1))
-        if answer.verdict is not Verdict.DONE or beyond:
-            why = f"it has more than {rows:,} pages" if beyond else f"it can't be read: {answer.detail}"
+        listing = Listing(self._delivery.read_page, self._settle_listed, rows)
+        why = await listing.why_not()
+        if self._control.stopping.is_set():
+            return
+        if why:
             self.notes.append(f"Compared by reading {rows:,} orders one by one, not by the list: {why}.")
             return
-        listing = Listing(self._delivery.read_page, self._settle_listed, self._concurrency)
-        await self._phase(listing.next_pages, listing.read)
+        await self._phase(listing.next_page, listing.read)
         try:
             await self._recorder.flush()
         except JournalError as error:
             self._control.fail(error)
-        self.notes.append(f"Compared by the order list ({listing.pages:,} pages instead of {rows:,} orders).")
+        self.notes.append(listing.describe())
 
     async def _settle_listed(self, orders: list[ListedOrder]) -> list[RowOutcome]:
         return [already_set(row) for row in await self._recorder.call(lambda: self._journal.planned_for(orders))]
@@ -146,6 +159,10 @@ class Runner:
 
     async def _send_phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:
         """A phase over claimed rows: those that no worker took are planned again."""
+        try:
+            await self._recorder.flush()  # rows that the phase before has found to be sent (again) can be claimed
+        except JournalError as error:
+            self._control.fail(error)
         try:
             await self._phase(next_block, handle)
         finally:

@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,11 @@ from batch_updater.tenant import Tenant, meet
 from batch_updater.validate import Rules
 
 FRAME = Path("dataframe.csv")
+OnRows = Callable[[int], None]
+
+
+def _ignore(_number: int) -> None:
+    """An `on_rows` for those who do not watch."""
 
 
 @dataclass
@@ -68,8 +73,12 @@ class Run:
 
 
 @contextlib.contextmanager
-def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Iterator[Run]:
+def open_run(
+    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = _ignore
+) -> Iterator[Run]:
     """The run for this sheet: its unfinished one picked up again, else a new one, planned and locked.
+
+    `on_rows` is told how many rows have been planned so far.
 
     A new plan asks the service for its statuses; it must not be called from a running event loop.
     Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
@@ -87,7 +96,7 @@ def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None
             if run:
                 discard(folder)
             else:
-                run = _plan_into(folder, file, sha256, settings, tenant, judge=judge)
+                run = _plan_into(folder, file, sha256, settings, tenant, judge=judge, on_rows=on_rows)
         except BaseException:
             discard(folder)
             raise
@@ -97,14 +106,16 @@ def open_run(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None
 
 
 @contextlib.contextmanager
-def open_trial(file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None) -> Iterator[Run]:
+def open_trial(
+    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = _ignore
+) -> Iterator[Run]:
     """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
     if file != STDIN:
         check_file(file)
     place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
         folder = new_run(place)
-        run = _plan_into(folder, file, freeze(file, folder), settings, tenant, judge=judge)
+        run = _plan_into(folder, file, freeze(file, folder), settings, tenant, judge=judge, on_rows=on_rows)
         with run.journal:
             yield run
     finally:
@@ -164,7 +175,14 @@ def _find_columns(source: Source, settings: Settings) -> Columns:
 
 
 def _plan_into(
-    folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant, *, judge: Judge | None = None
+    folder: RunFolder,
+    file: Path,
+    sha256: str,
+    settings: Settings,
+    tenant: Tenant,
+    *,
+    judge: Judge | None = None,
+    on_rows: OnRows = _ignore,
 ) -> Run:
     if settings.output and settings.output.exists() and not settings.overwrite:
         raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
@@ -174,9 +192,10 @@ def _plan_into(
     journal = Journal.create(folder.journal_path)
     try:
         if judge:
-            make_plan(source.rows(), judge, journal, settings.on_conflict, name=file)
+            make_plan(source.rows(), judge, journal, settings.on_conflict, name=file, on_rows=on_rows)
         else:
-            _plan_by_rules(source, columns, journal, settings, tenant)
+            rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
+            _plan_by_rules(source, rules, journal, settings, tenant, on_rows=on_rows)
         _refuse_names(file, journal, tenant)
         _refuse_if_strict(file, journal, settings)
         facts = {
@@ -191,10 +210,12 @@ def _plan_into(
         raise
 
 
-def _plan_by_rules(source: Source, columns: Columns, journal: Journal, settings: Settings, tenant: Tenant) -> None:
-    rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
+def _plan_by_rules(
+    source: Source, rules: Rules, journal: Journal, settings: Settings, tenant: Tenant, *, on_rows: OnRows
+) -> None:
+    rows, how = source.rows(), settings.on_conflict
     if settings.order_by == "id":
-        make_plan(source.rows(), rules.judge, journal, settings.on_conflict, name=source.name)
+        make_plan(rows, rules.judge, journal, how, name=source.name, on_rows=on_rows)
         return
     names = OrderNames(tenant, settings)
     rules = replace(rules, orders=names.known)
@@ -202,7 +223,7 @@ def _plan_by_rules(source: Source, columns: Columns, journal: Journal, settings:
     def learn(block: list[SourceRow]) -> None:
         names.learn(rules.order_name(row) for row in block)
 
-    make_plan(source.rows(), rules.judge, journal, settings.on_conflict, learn, name=source.name)
+    make_plan(rows, rules.judge, journal, how, learn, name=source.name, on_rows=on_rows)
 
 
 def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:

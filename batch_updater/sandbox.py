@@ -25,12 +25,21 @@ class SandboxOptions:
     port: int = 0
     latency: float = 0.0
     error_rate: float = 0.0
+    read_errors: float = 0.0  # share of orders' details answered 503
     rate_limit: float = 0.0
     lose_answers: float = 0.0
     orders: int = 10_000
     seed: int = 1
     token_ttl: float = 0.0
+    tell_ttl: bool = True  # whether `expires_in` is in the answer
     token: str = "sandbox-token"  # noqa: S105 - worth nothing elsewhere
+    refuse_refresh: bool = False
+    statuses: tuple[str, ...] = STATUSES
+    refuse_statuses: int = 0  # the HTTP status that the list of statuses answers
+    refuse_list: int = 0  # the HTTP status that the list of orders answers
+    moving: int = 0  # by how many places the list of orders shifts from one page to the next
+    ignore_exact: bool = False  # list all orders whatever `name__exact` asks for
+    deaf: float = 0.0  # share of updates confirmed and not applied
 
 
 def order_id(number: int) -> str:
@@ -49,16 +58,20 @@ class Sandbox:
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.ledger: list[dict[str, Any]] = []
-        self.statuses = {status_id(name): name for name in STATUSES}
+        self.statuses = {status_id(name): name for name in options.statuses}
         planned = {"id": status_id("Planned"), "name": "Planned"}
         self.orders: dict[str, dict[str, Any]] = {
             order_id(n): {"id": order_id(n), "name": f"WO-{n:05}", "status": planned}
             for n in range(1, options.orders + 1)
         }
         self._random = random.Random(options.seed)  # noqa: S311 - repeatable faults, no secret
-        self._tokens: dict[str, float] = {}
-        self._refresh_tokens: set[str] = set()
+        self.tokens: dict[str, float] = {}  # issued, with the time when each expires
+        self.refresh_tokens: set[str] = set()
+        self.refuse_sign_in = False
+        self.unreadable: dict[str, int] = {}  # orders that can't be read, with the HTTP status answered
+        self.on_update: Callable[[str], None] = lambda _order: None  # called with the order's id before it changes
         self._in_flight = 0
+        self._shift = 0
         self._level = 0.0
         self._seen = 0.0
         self._runner: web.AppRunner | None = None
@@ -127,7 +140,7 @@ class Sandbox:
         return None
 
     def _is_valid(self, token: str) -> bool:
-        return token == self.options.token or self._tokens.get(token, 0.0) > time.monotonic()
+        return token == self.options.token or self.tokens.get(token, 0.0) > time.monotonic()
 
     def _within_limit(self) -> bool:
         now, limit = time.monotonic(), self.options.rate_limit
@@ -145,25 +158,41 @@ class Sandbox:
         except (ValueError, KeyError, TypeError):
             wanted = None
         entry["status_id"] = wanted
+        self.on_update(order)
         if wanted not in self.statuses:
             problem = {"loc": ["body", "status_id"], "msg": "unknown status", "type": "value_error"}
             return web.json_response({"detail": [problem]}, status=422)
         if order not in self.orders:
             return web.json_response({"detail": f"Order ({order}) not found"}, status=400)
-        self.orders[order] = {**self.orders[order], "status": {"id": wanted, "name": self.statuses[wanted]}}
-        entry["applied"] = True
+        if not self.options.deaf or self._random.random() >= self.options.deaf:
+            self.set_status(order, wanted)
+            entry["applied"] = True
         if self._random.random() < self.options.lose_answers and request.transport:
             entry["lost"] = True
             request.transport.abort()
         return web.json_response({"detail": "Order status updated successfully"})
 
+    def set_status(self, order: str, wanted: str) -> None:
+        """Set an order's status, as a dispatcher in the service would; not in the ledger."""
+        self.orders[order] = {**self.orders[order], "status": {"id": wanted, "name": self.statuses[wanted]}}
+
+    def set_name(self, order: str, name: str) -> None:
+        """Rename an order."""
+        self.orders[order] = {**self.orders[order], "name": name}
+
     async def _detail(self, request: web.Request) -> web.StreamResponse:
         order = request.match_info["order"]
+        if self.options.read_errors and self._random.random() < self.options.read_errors:
+            return web.json_response({"detail": "Service unavailable"}, status=503)
+        if order in self.unreadable:
+            return web.json_response({"detail": "Internal error"}, status=self.unreadable[order])
         if order not in self.orders:
             return web.json_response({"detail": f"Order ({order}) not found"}, status=404)
         return web.json_response(self.orders[order])
 
     async def _list_orders(self, request: web.Request) -> web.StreamResponse:
+        if self.options.refuse_list:
+            return web.json_response({"detail": "Not served"}, status=self.options.refuse_list)
         asked = request.query
         try:
             page, limit = int(asked.get("page", "1")), int(asked.get("limit", "10"))
@@ -176,29 +205,36 @@ class Sandbox:
             for order in self.orders.values()
             if asked.get("status_id", order["status"]["id"]) == order["status"]["id"]
             and asked.get("name", "").casefold() in order["name"].casefold()
-            and asked.get("name__exact", order["name"]) == order["name"]
+            and (self.options.ignore_exact or asked.get("name__exact", order["name"]) == order["name"])
         ]
+        self._shift = (self._shift + self.options.moving) % max(len(found), 1)
+        found = found[self._shift :] + found[: self._shift]
         if key := asked.get("sort_key"):
             found.sort(key=lambda order: str(order.get(key)), reverse=asked.get("sort_order") == "desc")
         return web.json_response({"items": found[(page - 1) * limit : page * limit]})
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
+        request[_ENTRY]["grant"] = form.get("grant_type")
         known = request.headers.get("Authorization") == encode_basic_auth(CLIENT_ID, CLIENT_SECRET)
         if form.get("grant_type") == "refresh_token":
-            known = known and form.get("refresh_token") in self._refresh_tokens
+            known = known and form.get("refresh_token") in self.refresh_tokens and not self.options.refuse_refresh
         else:
             known = known and (form.get("username"), form.get("password")) == (USER, PASSWORD)
-        if not known:
+        if not known or self.refuse_sign_in:
             return web.json_response({"detail": "Invalid credentials"}, status=401)
-        self._refresh_tokens.discard(str(form.get("refresh_token")))
+        self.refresh_tokens.discard(str(form.get("refresh_token")))
         token, refresh = f"access-{uuid.uuid4()}", f"refresh-{uuid.uuid4()}"
-        self._tokens[token] = time.monotonic() + (self.options.token_ttl or 1e9)
-        self._refresh_tokens.add(refresh)
-        answer = {"access_token": token, "refresh_token": refresh, "token_type": "bearer"}
-        return web.json_response({**answer, "expires_in": self.options.token_ttl} if self.options.token_ttl else answer)
+        self.tokens[token] = time.monotonic() + (self.options.token_ttl or 1e9)
+        self.refresh_tokens.add(refresh)
+        answer: dict[str, Any] = {"access_token": token, "refresh_token": refresh, "token_type": "bearer"}
+        if self.options.token_ttl and self.options.tell_ttl:
+            answer["expires_in"] = self.options.token_ttl
+        return web.json_response(answer)
 
     async def _list_statuses(self, _request: web.Request) -> web.StreamResponse:
+        if self.options.refuse_statuses:
+            return web.json_response({"detail": "Not served"}, status=self.options.refuse_statuses)
         items = [{"id": key, "name": name, "color": "#808080"} for key, name in self.statuses.items()]
         return web.json_response({"items": items})
 

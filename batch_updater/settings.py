@@ -33,6 +33,7 @@ class Settings(BaseModel):
     header_row: int | None = Field(None, ge=1, le=1_048_576)
     include_hidden: bool = False
     max_cells: int = Field(25_000_000, ge=1, le=2_000_000_000)
+    password_file: Path | None = None
     only: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     rows: str | None = None
@@ -85,6 +86,11 @@ class Settings(BaseModel):
             if not found or (found[2] and int(found[2]) < int(found[1])):
                 raise ValueError("use rows like 2-500 or 2-500,700,900-")
         return str(value)
+
+    @field_validator("max_failures", mode="before")
+    @classmethod
+    def _number_or_share(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("compare", mode="before")
     @classmethod
@@ -171,6 +177,6 @@ def _from_file(config: Path | None, profile: str | None) -> dict[str, Any]:
         raise SettingsError(f"{path} has no profile {profile!r}.", f"it has {', '.join(profiles) or 'none'}")
     merged = {**content, **(profiles[profile] if profile else {})}
     for name in merged:
-        if any(word in name.lower() for word in _SECRET_WORDS):
+        if any(word in name.lower() for word in _SECRET_WORDS) and not name.endswith("file"):
             raise SettingsError(f"{path} holds {name!r}.", "secrets belong in the environment or a _FILE, not here")
     return {name.replace("-", "_"): value for name, value in merged.items()}

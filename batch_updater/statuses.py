@@ -20,13 +20,14 @@ class UnknownStatusError(ValueError):
 
 
 def folded(name: str) -> str:
-    """A name without regard to case, blanks and Unicode form.
+    """A name without regard to case, blanks, invisible characters and Unicode form.
 
     The Turkish letters i with and without a dot are one: upper case texts come from machines with and without
     Turkish rules.
     """
     text = unicodedata.normalize("NFKC", name).casefold().replace("\u0307", "").replace("\u0131", "i")
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    text = "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", text)
 
 
 class StatusBook:
@@ -47,7 +48,14 @@ class StatusBook:
 
     def find(self, text: str) -> str:
         """The id of the status that this text names. Raises UnknownStatusError."""
-        wanted = self._aliases.get(folded(text), text)
+        if meaning := self._aliases.get(folded(text)):
+            try:
+                return self._find(meaning)
+            except UnknownStatusError as error:
+                raise UnknownStatusError(f"the status map makes it '{meaning}': {error}") from None
+        return self._find(text)
+
+    def _find(self, wanted: str) -> str:
         if wanted.lower() in self.names:
             return wanted.lower()
         found = self._by_name.get(folded(wanted), [])

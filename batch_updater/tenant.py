@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from batch_updater.api.auth import Credentials, Tokens, find_credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.protocol import check_base_url
-from batch_updater.api.retry import attempt_again
+from batch_updater.api.retry import RETRIED, attempt_again
 from batch_updater.errors import BatchUpdaterError, CredentialsError, SettingsError, StoppedError
 from batch_updater.models import Answer, Verdict
 from batch_updater.settings import Settings
@@ -90,6 +90,8 @@ def _failure(base_url: str, answer: Answer) -> BatchUpdaterError | None:
         return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
     if not answer.left or answer.verdict is Verdict.STOP:
         return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
+    if answer.verdict in RETRIED:
+        return StoppedError(f"{base_url} does not serve its statuses now: {answer.detail}.", "run again later")
     return None
 
 

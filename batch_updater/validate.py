@@ -49,7 +49,7 @@ _REASONS = tuple(
             "is a number that a spreadsheet shortened; format the column as text and copy the id again",
         ),
         (
-            r"[1-9][0-9]{15,}",
+            r"[1-9][0-9]{15,}([.,]0+)?",
             "is a number, of which spreadsheets keep only 15 digits; format the column as text and copy the id again",
         ),
         (r"[0-9]+[.,]0+", "is a number; a spreadsheet made it a decimal number"),

@@ -40,17 +40,24 @@ class Secret:
     __str__ = __repr__
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
+        raise TypeError("a secret is neither copied nor pickled")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a secret is neither copied nor pickled")
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The four values of the password grant."""
+    """The four values of the password grant. Raises SettingsError for a client id that HTTP Basic can't carry."""
 
     client_id: Secret
     client_secret: Secret
     user: Secret
     password: Secret
+
+    def __post_init__(self) -> None:
+        if ":" in self.client_id.reveal():  # RFC 7617, 2
+            raise SettingsError("A client id holds no ':'.", f"copy {GRANT_NAMES[0]} again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
     for find in places:
         token = next((secret for name in TOKEN_NAMES if (secret := find(name))), None)
         if token is not None:
-            _check_header(token)
+            check_token(token)
         values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
         grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
         if token or grant:
@@ -109,11 +116,12 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> Secret | None:
-    text = environment.get(name) or _from_file(name, environment.get(f"{name}_FILE"))
-    return Secret(text.strip()) if text and text.strip() else None
+    text = environment.get(name, "").strip() or _from_file(name, environment.get(f"{name}_FILE"))
+    return Secret(text) if text else None
 
 
-def _check_header(token: Secret) -> None:
+def check_token(token: Secret) -> None:
+    """Raise SettingsError for a token that no header can carry."""
     text = token.reveal()
     if not text.isascii() or not text.isprintable() or " " in text:
         raise SettingsError("The access token holds a blank or a character that no token has.", "copy it again")
@@ -123,9 +131,12 @@ def _from_file(name: str, path: str | None) -> str | None:
     if not path:
         return None
     try:
-        return Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}_FILE: {path} can't be read ({type(error).__name__}).", "check the path") from None
+    if not text:
+        raise SettingsError(f"{name}_FILE: {path} is empty.", "write the secret into it, or unset the variable")
+    return text
 
 
 def _from_keyring(name: str, base_url: str) -> Secret | None:
@@ -177,12 +188,17 @@ def _keyring_service(base_url: str) -> str:
 class Tokens:
     """The token in use. One renewal at a time serves every row that waits; a rotated refresh token is kept."""
 
-    def __init__(self, credentials: Credentials, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._grant = credentials.grant
         self._access = credentials.token
         self._refresh: Secret | None = None
         self._renew_at: float | None = None
-        self._clock = clock
+        self._clock, self._sleep = clock, sleep
         self.generation = 0
         self.requests = 0
         self.attach(None)
@@ -211,42 +227,49 @@ class Tokens:
                 return True
             if self._grant is None or self._ask is None:
                 return False
-            granted = None
             if self._refresh is not None:
                 form = {"grant_type": "refresh_token", "refresh_token": self._refresh.reveal()}
-                granted = await self._request(form, self._grant, self._ask)
-            if granted is None:
-                granted = await self._request(_password_form(self._grant), self._grant, self._ask)
-            if granted is None:
+                if (await self._request(form, self._grant, self._ask)).verdict is Verdict.DONE:
+                    return True
+                self._refresh = None
+            answer = await self._request(_password_form(self._grant), self._grant, self._ask)
+            if answer.verdict is not Verdict.DONE:
                 raise CredentialsError(
-                    "The service refused to sign in.", f"check {', '.join(GRANT_NAMES)}, then run again"
+                    f"The service refused to sign in ({answer.detail}).",
+                    f"check {', '.join(GRANT_NAMES)} and the service's address, then run again",
                 )
-            self._keep(granted)
             return True
 
-    def _keep(self, granted: Granted) -> None:
+    def _keep(self, granted: Granted, asked: float) -> None:
         self._access = granted.access
         self._refresh = granted.refresh or self._refresh
         life = granted.expires_in
         # A fortieth of its life before the end, at most 30 s: requests under way still arrive in time.
-        self._renew_at = None if life is None else self._clock() + life - min(life / 40, 30.0)
+        self._renew_at = None if life is None else asked + life - min(life / 40, 30.0)
         self.generation += 1
         event("token", generation=self.generation, seconds=life, reason="renewed" if self.generation > 1 else "issued")
 
-    async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Granted | None:
-        granted: Granted | None = None
-        tries = 0
+    async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Answer:
+        """Ask, and keep what is granted. Raises StoppedError when there is neither a grant nor a refusal."""
+        tries, wait = 0, 0.0
 
         async def attempt() -> Answer:
-            nonlocal granted, tries
+            nonlocal tries, wait
             tries += 1
             self.requests += 1
+            asked = self._clock()
             answer, granted = await ask(form, grant)
+            wait = answer.wait or 0.0
+            if granted is not None:
+                self._keep(granted, asked)
             return answer
 
-        answer = await attempt_again(attempt, await attempt(), lambda: tries >= SIGN_IN_ATTEMPTS, asyncio.sleep)
+        async def sleep(seconds: float) -> None:
+            await self._sleep(max(seconds, wait))
+
+        answer = await attempt_again(attempt, await attempt(), lambda: tries >= SIGN_IN_ATTEMPTS, sleep)
         if answer.verdict in {Verdict.DONE, Verdict.REFUSED, Verdict.UNAUTHORIZED}:
-            return granted
+            return answer
         raise StoppedError(f"Signing in failed: {answer.detail}.", "run again when the service is back")
 
 

@@ -1,7 +1,9 @@
 """Excel workbooks (.xlsx, .xlsm): values by calamine, what it can't tell from the sheet's own XML. Macros never run."""
 
 import contextlib
+import struct
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -11,10 +13,11 @@ import python_calamine
 from batch_updater.errors import InputError
 from batch_updater.inputs.frames import SUMMARY_SHEET
 from batch_updater.inputs.looks import BUILT_IN, as_seen, as_text, changes_look
+from batch_updater.inputs.merges import Merges
 from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
 from batch_updater.inputs.worksheet import (
-    UNCALCULATED,
     Attributes,
+    Mark,
     Marks,
     SheetError,
     SheetFacts,
@@ -24,7 +27,11 @@ from batch_updater.inputs.worksheet import (
 )
 from batch_updater.models import Flaw
 
-Merges = dict[int, list[tuple[int, int, str]]]  # row -> first and last column that a merged cell covers, and its place
+# What the libraries raise for a container or a part that is cut off, changed or not what its name says.
+DAMAGE = (
+    python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, struct.error, SheetError, LookupError, ValueError,
+    EOFError, NotImplementedError, StopIteration,
+)  # fmt: skip
 
 
 class ExcelTable(Table):
@@ -55,16 +62,16 @@ class ExcelTable(Table):
         with readable(self._name):
             sheet = self._loaded = self._loaded or _load(self._path, self._sheet)
             left = [""] * (sheet.start or (0, 0))[1]
-            merges = merged(sheet.merged_cell_ranges or [])
+            merges = Merges(sheet.merged_cell_ranges or [])
             for row, values in enumerate(sheet.iter_rows()):
                 hidden, marks = self._facts.of_row(row)
                 if hidden and not self._hidden_too:
                     continue
                 cells = left + [value if type(value) is str else as_text(value) for value in values]
-                flaws = _mark(cells, left, values, marks) if marks else None
-                if row in merges:
-                    flaws = {**(flaws or {}), **covered(merges[row], cells)} or None
-                yield row + 1, cells, flaws
+                flaws = merges.flaws(row, cells)
+                if marks:
+                    flaws |= _mark(cells, left, values, marks)
+                yield row + 1, cells, flaws or None
             self._loaded = None  # who has read to the end needs the memory for something else
 
 
@@ -80,9 +87,7 @@ def readable(name: Path) -> Iterator[None]:
     """Turn what libraries say of a damaged workbook into one sentence."""
     try:
         yield
-    except (python_calamine.CalamineError, zipfile.BadZipFile, SheetError, KeyError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except DAMAGE as error:
         said = str(error).strip("'\"").splitlines()
         raise InputError(
             f"{name} is no readable Excel file ({said[0] if said else 'damaged'}).",
@@ -141,15 +146,15 @@ def _workbook(archive: zipfile.ZipFile) -> str:
 
 
 def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> str:
-    """The sheet that was asked for, by name or 1-based number, else the only visible one. Raises InputError."""
+    """The sheet that was asked for, by name or number among the visible ones, else the only one. Raises InputError."""
     names = list(sheets)
-    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]
+    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # what a person can count
     if wanted is None and len(shown) == 1:
         return shown[0]
     if wanted in names:
         return str(wanted)
-    if wanted and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
-        return names[int(wanted) - 1]
+    if wanted and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(shown):
+        return shown[int(wanted) - 1]
     listed = ", ".join(repr(title) for title in shown)
     what = f"{name} has no sheet {wanted!r}" if wanted else f"{name} has {len(shown)} visible sheets"
     raise InputError(f"{what}: {listed}.", "use --sheet NAME")
@@ -189,39 +194,17 @@ def _scan(stream: IO[bytes], looks: dict[str, str], name: Path, sheet: str, max_
         ) from None
 
 
-def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: Marks) -> Flaws | None:
+def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: Marks) -> Flaws:
     """Write marked cells as they are seen; the flaws of those that can't be."""
     flaws: Flaws = {}
-    for column, mark in marks:
-        if mark == UNCALCULATED:
+    for column, mark, text in marks:
+        if mark is Mark.UNCALCULATED:
             flaws[column] = Flaw(
                 "formula_without_value",
                 "the cell has a formula that was never calculated; open and save the file in Excel",
             )
-        elif mark.startswith("#") and not changes_look(mark):
-            cells[column] = mark
+        elif mark is Mark.ERROR:
+            cells[column] = text
         elif isinstance(value := values[column - len(left)], float | int):
-            cells[column] = as_seen(float(value), mark)
-    return flaws or None
-
-
-def merged(ranges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> Merges:
-    """Merged cells by row; 0-based. A range that covers whole columns of an empty sheet costs no more than its rows."""
-    found: Merges = {}
-    for (top, left), (bottom, right) in ranges:
-        for row in range(top, bottom + 1):
-            found.setdefault(row, []).append((left, right, "" if row == top else f"row {top + 1}"))
-    return found
-
-
-def covered(ranges: Sequence[tuple[int, int, str]], cells: Sequence[str]) -> Flaws:
-    """Flaws of the cells that a merged cell hides; a row that holds nothing else stays blank."""
-    flaws: Flaws = {}
-    if not any(cell.strip() for cell in cells):
-        return flaws
-    for left, right, above in ranges:
-        first = left if above else left + 1
-        where = above or "the cell left of it"
-        for column in range(first, min(right + 1, len(cells))):
-            flaws[column] = Flaw("merged_cell", f"the cell is merged with {where}; unmerge it and fill in the value")
+            cells[column] = as_seen(float(value), text)
     return flaws

@@ -4,10 +4,13 @@ Memory must not grow before these limits have been looked at: a file of 285 KB c
 """
 
 import gzip
+import os
 import re
 import zipfile
+import zlib
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.options import EXCEL, OTHER, TEXT
@@ -32,6 +35,7 @@ class Kind(StrEnum):
     PARQUET = "parquet"
     GZIP = "gzip"
     ZIP = "zip"
+    ENCRYPTED = "workbook with a password"
 
 
 _MAGIC = ((b"PAR1", Kind.PARQUET), (b"\x1f\x8b", Kind.GZIP))
@@ -40,6 +44,7 @@ _FOREIGN = ((b"%PDF", "a PDF document"), (b"\x89PNG", "a picture"), (b"\xff\xd8\
             (b"Rar!", "a RAR archive"), (b"{\\rtf", "an RTF document"))  # fmt: skip
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PAGE = re.compile(rb"\s*<(!doctype html|html|head|table|meta|style)", re.IGNORECASE)
+_ARRAY = re.compile(rb"\[\s*[{\[\]]")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -97,7 +102,7 @@ def _kind_of_text(start: bytes, name: Path) -> Kind:
         raise InputError(f"{name} is an XML document.", "open it in Excel and save it as .xlsx or CSV UTF-8")
     if name.suffix.lower() in EXCEL - {".xls"}:
         raise InputError(f"{name} is text, not Excel.", "give it the ending .csv if that is what it is")
-    if bare.startswith(b"["):
+    if _ARRAY.match(bare):
         raise InputError(f"{name} is one JSON array.", "write one object per line, e.g. with `jq -c '.[]'`")
     return Kind.JSON_LINES if bare.startswith(b"{") else Kind.TEXT
 
@@ -105,9 +110,7 @@ def _kind_of_text(start: bytes, name: Path) -> Kind:
 def _kind_of_ole(path: Path, name: Path) -> Kind:
     content = path.read_bytes() if path.stat().st_size < 64 * MEGABYTE else b""
     if "EncryptedPackage".encode("utf-16-le") in content:
-        raise InputError(
-            f"{name} is protected with a password.", "open it in Excel and save it without a password (File, Info)"
-        )
+        return Kind.ENCRYPTED
     if any(stream.encode("utf-16-le") in content for stream in ("Workbook", "Book")):
         return Kind.XLS
     raise InputError(f"{name} is no readable Excel file.", "open it in Excel and save it as .xlsx")
@@ -132,17 +135,22 @@ def check_zip(path: Path, name: Path) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        raise InputError(
-            f"{name} is no readable Excel file: it is cut off or damaged.", "copy or download it again"
-        ) from None
+        what = "no readable Excel file: it is " if name.suffix.lower() in EXCEL else ""
+        raise InputError(f"{name} is {what}cut off or damaged.", "copy or download it again") from None
     if any(info.flag_bits & 1 for info in members):
         raise InputError(f"{name} is a zip file with a password.", "unpack it, then name the sheet in it")
-    unpacked, packed = sum(info.file_size for info in members), sum(info.compress_size for info in members)
+    if len({info.filename for info in members}) != len(members):
+        raise InputError(f"{name} is damaged: it holds two parts of one name.", "save it again in Excel")
     office = any(info.filename in {"[Content_Types].xml", "content.xml"} for info in members)
-    most = MOST_UNPACKED if office else MOST_STREAMED
-    ratio = MOST_RATIO if office else MOST_STREAMED_RATIO
-    honest = all(info.compress_size <= info.file_size + 1024 for info in members)
-    if len(members) > MOST_MEMBERS or unpacked > most or not honest:
+    _check_sizes(members, name, *((MOST_UNPACKED, MOST_RATIO) if office else (MOST_STREAMED, MOST_STREAMED_RATIO)))
+    if office and (false := _false_size(path, members)):
+        raise InputError(f"{name} is damaged: {false!r} is larger than it says.", "save it again in Excel")
+    return members
+
+
+def _check_sizes(members: list[zipfile.ZipInfo], name: Path, most: int, ratio: int) -> None:
+    unpacked, packed = sum(info.file_size for info in members), sum(info.compress_size for info in members)
+    if len(members) > MOST_MEMBERS or unpacked > most:
         raise InputError(
             f"{name} would unpack to {unpacked // MEGABYTE:,} MB; at most {most // MEGABYTE:,} MB are read.",
             "delete what is not needed, or save the sheet as CSV UTF-8",
@@ -152,7 +160,43 @@ def check_zip(path: Path, name: Path) -> list[zipfile.ZipInfo]:
             f"{name} unpacks to {unpacked // max(packed, 1):,} times its size, as only a damaged or hostile file does.",
             "copy the rows into a new sheet, or save it as CSV UTF-8",
         )
-    return members
+
+
+def _false_size(path: Path, members: list[zipfile.ZipInfo]) -> str:
+    """The first member that unpacks to more than the container says; unpacked piece by piece and thrown away.
+
+    The libraries behind read to the end of the packed data, whatever size is written beside it.
+    """
+    with path.open("rb") as stream:
+        for info in members:
+            stream.seek(info.header_offset + 26)
+            lengths = stream.read(4)
+            stream.seek(int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little"), os.SEEK_CUR)
+            if info.compress_type == zipfile.ZIP_STORED:
+                size = info.compress_size
+            elif info.compress_type == zipfile.ZIP_DEFLATED:
+                size = _unpacked_size(stream, info)
+            else:
+                return info.filename  # no office program packs otherwise
+            if size > info.file_size:
+                return info.filename
+    return ""
+
+
+def _unpacked_size(stream: BinaryIO, info: zipfile.ZipInfo) -> int:
+    unpacker, size, left = zlib.decompressobj(-zlib.MAX_WBITS), 0, info.compress_size
+    while left > 0 and size <= info.file_size and not unpacker.eof:
+        piece = stream.read(min(left, 1 << 16))
+        left -= len(piece)
+        if not piece:
+            break
+        while piece and size <= info.file_size:
+            try:
+                size += len(unpacker.decompress(piece, MEGABYTE))
+            except zlib.error:
+                return size  # damaged; its reader will say so
+            piece = unpacker.unconsumed_tail
+    return size
 
 
 def only_member(path: Path, name: Path) -> str:

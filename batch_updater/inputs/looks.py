@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from decimal import ROUND_HALF_UP, Decimal
 
 _ZEROS = re.compile(r"0+")
 _DECIMALS = re.compile(r"(#,##)?0(?:\.(0+))?(%)?")
@@ -23,9 +24,9 @@ def as_seen(number: float, code: str) -> str:
     if not found or abs(number) > MOST_EXACT:
         return as_text(number)
     thousands, decimals, percent = found.groups()
-    value = number * 100 if percent else number
-    text = f"{value:{',' if thousands else ''}.{len(decimals or '')}f}"
-    return text + (percent or "")
+    value = Decimal(repr(number)) * (100 if percent else 1)
+    rounded = value.quantize(Decimal(1).scaleb(-len(decimals or "")), ROUND_HALF_UP)
+    return f"{rounded:{',' if thousands else ''}f}{percent or ''}"
 
 
 def as_text(cell: object) -> str:

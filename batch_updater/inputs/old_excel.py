@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.errors import InputError
-from batch_updater.inputs.excel import Sheet, characters, choose_sheet, covered, merged
+from batch_updater.inputs.excel import Sheet, characters, choose_sheet
 from batch_updater.inputs.looks import as_seen, as_text, changes_look
+from batch_updater.inputs.merges import Merges, Range
 from batch_updater.inputs.options import ReadOptions, Record, Table
 
 WIDTH_UNITS = 256  # a width of 256 is one character
@@ -33,20 +34,20 @@ class OldExcelTable(Table):
             else None
             for column in range(sheet.ncols)
         )
-        self._merges = merged(
-            [((top, left), (bottom - 1, right - 1)) for top, bottom, left, right in sheet.merged_cells]
-        )
+        self._merged: list[Range] = [
+            ((top, left), (bottom - 1, right - 1)) for top, bottom, left, right in sheet.merged_cells
+        ]
         self.description = f"Excel sheet {sheet.name!r}"
 
     def records(self) -> Generator[Record]:
         """Number, cells as they are seen, and flaws of each row that is not hidden."""
+        merges = Merges(self._merged)
         for row in range(self._sheet.nrows):
             if row in self._hidden and not self._hidden_too:
                 continue
             cells = [self._text(cell) for cell in self._sheet.row(row)]
             cells += [""] * (self._sheet.ncols - len(cells))
-            flaws = covered(self._merges[row], cells) if row in self._merges else {}
-            yield row + 1, cells, flaws or None
+            yield row + 1, cells, merges.flaws(row, cells) or None
 
     def _text(self, cell: Any) -> str:
         import xlrd  # noqa: PLC0415 - rarely needed

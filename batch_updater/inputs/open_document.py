@@ -159,6 +159,8 @@ class _Content:
         elif name == "table:table-row":
             while self._row.cells and not self._row.cells[-1]:
                 self._row.cells.pop()
+            if not self._row.cells and all(code == "merged_cell" for code, _ in self._row.flaws.values()):
+                return  # blank, but for the lower part of a merged cell
             if self._row.cells or self._row.flaws:
                 self._check(self._row.number + self._row.repeated, max(len(self._row.cells), 1))
                 self.rows.append(self._row)

@@ -38,6 +38,7 @@ class ReadOptions:
     rows: str | None = None
     limit: int | None = None
     max_cells: int = MAX_CELLS
+    password_file: Path | None = None
 
 
 # Settings that decide what is read; a run is picked up again only when they are the same.

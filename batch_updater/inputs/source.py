@@ -2,7 +2,10 @@
 
 import contextlib
 import gzip
+import shutil
+import weakref
 import zipfile
+import zlib
 from collections.abc import Callable, Generator, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -14,16 +17,19 @@ from batch_updater.inputs.columns import HEADER_WITHIN, find_header, looks_like_
 from batch_updater.inputs.encoding import Opener
 from batch_updater.inputs.excel import ExcelTable
 from batch_updater.inputs.frames import dataframe_to_csv, read_results
-from batch_updater.inputs.guard import Kind, check_file, check_name, kind_of, only_member
+from batch_updater.inputs.guard import Kind, check_file, check_name, check_zip, kind_of, only_member
 from batch_updater.inputs.json_lines import JsonLinesTable
 from batch_updater.inputs.old_excel import OldExcelTable
 from batch_updater.inputs.open_document import OpenDocumentTable
 from batch_updater.inputs.options import EXCEL, TEXT, Choice, Flaws, ReadOptions, Table
 from batch_updater.inputs.parquet import ParquetTable
+from batch_updater.inputs.password import without_password
 from batch_updater.inputs.text import TextTable
 from batch_updater.models import WHOLE_ROW, SourceRow
 from batch_updater.validate import shown
 
+FORMULA = frozenset("=+-@\t\r")
+MADE_BY_US = frozenset({"result", "result_row", "result_run_id"})
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 __all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
@@ -43,8 +49,9 @@ class Source:
         self._width = len(full)
         self._kept = result_free(full)
         self._limit = options.limit
+        self._neutral = not table.is_excel and set(full) >= MADE_BY_US
         self._choice = Choice(options, full, name)
-        self.header = tuple(full[place] for place in self._kept)
+        self.header = tuple((plain_cells(full) if self._neutral else full)[place] for place in self._kept)
         self.hidden_columns = frozenset(
             new for new, place in enumerate(self._kept) if place in table.hidden_columns and not options.include_hidden
         )
@@ -82,7 +89,8 @@ class Source:
         pick, header_row, choice = self._picker(), self._header_row, self._choice
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
-            for number, cells, flaws in records:
+            for number, seen, flaws in records:
+                cells = plain_cells(seen) if self._neutral else seen
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
                 if (choice and not choice.takes(number, cells)) or chosen == self._limit:
@@ -114,6 +122,11 @@ class Source:
         if hidden := self._table.hidden_rows:
             raise InputError(f"{name}: all rows are hidden ({hidden:,}).", "show them, or use --include-hidden")
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
+
+
+def plain_cells(cells: Sequence[str]) -> list[str]:
+    """Cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
+    return [cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell for cell in cells]
 
 
 def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, list[str]]:
@@ -148,9 +161,26 @@ def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) 
     try:
         kind = kind_of(path, name)
         check_name(kind, path, name)
+        if kind is Kind.ENCRYPTED:
+            return _unlocked(path, name, options)
         return Source(path, name, _table(kind, path, name, options), options)
     except OSError as error:
         raise InputError(f"{name} can't be read: {error.strerror or error}.", "check its permissions") from None
+    except (EOFError, zlib.error, zipfile.BadZipFile):
+        raise InputError(f"{name} is cut off or damaged.", "copy or download it again") from None
+
+
+def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
+    """The sheet of a workbook with a password; its plain copy is removed together with the Source."""
+    plain = without_password(path, name, options.password_file)
+    try:
+        check_zip(plain, name)
+        source = Source(path, name, ExcelTable(plain, name, options), options)
+    except BaseException:
+        shutil.rmtree(plain.parent, ignore_errors=True)
+        raise
+    weakref.finalize(source, shutil.rmtree, plain.parent, ignore_errors=True)
+    return source
 
 
 def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:

@@ -7,12 +7,22 @@ no entity is ever expanded. The format is ECMA-376, part 1, chapter 18.
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import IO
 from xml.parsers import expat  # document types, and so entities, are refused below
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
-UNCALCULATED = "formula"  # mark of a formula without a cached value
-Marks = tuple[tuple[int, str], ...]  # column (0-based) and its mark: UNCALCULATED, an error such as #N/A, a number look
+
+
+class Mark(Enum):
+    """What is special about a cell."""
+
+    UNCALCULATED = "a formula without a cached value"
+    ERROR = "an error, such as #N/A"
+    LOOK = "a number with a format"
+
+
+Marks = tuple[tuple[int, Mark, str], ...]  # column (0-based), its mark, the error or the number format
 Attributes = Mapping[str, str]
 
 
@@ -96,7 +106,7 @@ class _Scanner:
         self._letters: dict[str, int] = {}
         self._row, self._hidden, self._has_values = -1, False, False
         self._column, self._cell, self._formula = -1, {}, False
-        self._marks: list[tuple[int, str]] = []
+        self._marks: list[tuple[int, Mark, str]] = []
         self._text: list[str] = []
 
     _cell: Attributes
@@ -126,7 +136,10 @@ class _Scanner:
 
     def _start_row(self, attributes: Attributes) -> None:
         self.end_row()
-        self._row = int(attributes["r"]) - 1 if "r" in attributes else self._row + 1
+        row = int(attributes["r"]) - 1 if "r" in attributes else self._row + 1
+        if row <= self._row:
+            raise SheetError(f"has row {row + 1} after row {self._row + 1}")
+        self._row = row
         self._hidden = attributes.get("hidden", "0") in {"1", "true"} or attributes.get("ht") == "0"
         self._column = -1
         if self._row >= LAST_ROW:
@@ -167,7 +180,7 @@ class _Scanner:
         self._note_value()
         form = self._cell.get("t", "n")
         if form == "n" and (look := self._looks.get(self._cell.get("s", ""))):
-            self._marks.append((self._column, look))
+            self._marks.append((self._column, Mark.LOOK, look))
         if self._formula or form == "e":
             self._text = [""]
             self.parser.CharacterDataHandler = self._text.append
@@ -184,8 +197,8 @@ class _Scanner:
     def _end_cell(self) -> None:
         text, form = "".join(self._text).strip(), self._cell.get("t", "n")
         if self._formula and not text and form != "str":
-            self._marks.append((self._column, UNCALCULATED))
+            self._marks.append((self._column, Mark.UNCALCULATED, ""))
         elif self._text and form == "e":
-            self._marks.append((self._column, text or "#ERROR"))
+            self._marks.append((self._column, Mark.ERROR, text or "#ERROR"))
         self._formula, self._text = False, []
         self.parser.CharacterDataHandler = None

@@ -54,15 +54,17 @@ def _values(row: ResultRow) -> list[str | int | None]:
     ]  # fmt: skip
 
 
-def _harmless(value: str | int | None) -> str | int | None:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([_harmless(name) for name in (*header, *RESULT_COLUMNS)])
-        writer.writerows([_harmless(value) for value in (*row.cells, *_values(row))] for row in rows)
+        # Of our own columns only the words of the API can be taken for a formula.
+        safe = (row._replace(detail=_harmless(row.detail), status_name=_harmless(row.status_name)) for row in rows)
+        writer.writerows([*map(_harmless, row.cells), *_values(row)] for row in safe)
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:

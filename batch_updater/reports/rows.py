@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from batch_updater.errors import JournalError
@@ -13,11 +13,18 @@ from batch_updater.models import Result, ResultRow, State
 from batch_updater.reports.reasons import NOT_DONE, ReasonCounts
 
 KEPT_NOT_DONE = 10_000
+_RESULTS = {result.value: result for result in Result}
 
 
 def iso(seconds: float) -> str:
     """Seconds since the epoch as ISO 8601 UTC with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@lru_cache(64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class ResultRows:
@@ -57,12 +64,13 @@ class ResultRows:
         if row.result in NOT_DONE:
             self.reasons.add(row)
             if len(self.not_done) < KEPT_NOT_DONE:
-                self.not_done.append(replace(row, cells=()))
+                self.not_done.append(row._replace(cells=()))
 
 
 def _result_row(cells: tuple[str, ...], entry: dict[str, Any], names: dict[str, str], run_id: str) -> ResultRow:
     result, code, detail = _say(entry)
-    detail = "; ".join(part for part in (detail, entry["remark"]) if part)
+    if entry["remark"]:
+        detail = "; ".join(part for part in (detail, entry["remark"]) if part)
     return ResultRow(
         cells, entry["row"], result, entry["http_status"], code, detail, entry["attempts"],
         entry["order_id"], entry["status_id"], names.get(entry["status_id"], ""), entry["previous_status_id"] or "",
@@ -72,9 +80,9 @@ def _result_row(cells: tuple[str, ...], entry: dict[str, Any], names: dict[str, 
 
 def _say(entry: dict[str, Any]) -> tuple[Result, str, str]:
     code, detail = entry["code"], entry["detail"]
+    if entry["state"] == State.ENDED:
+        return _RESULTS[entry["result"]], code, detail
     match State(entry["state"]):
-        case State.ENDED:
-            return Result(entry["result"]), code, detail
         case State.WAITING:
             led_by = entry["leader_result"] if entry["leader_state"] == State.ENDED else Result.NOT_SENT.value
             return Result.DUPLICATE, code, f"{detail}, which is {led_by}"

@@ -27,6 +27,7 @@ CASES: dict[str, tuple[Grid, list[str]]] = {
     "00123": ([HEAD, ["00123", DONE]], ["2 bad_order_id … '00123' is a number"]),
     "123.0": ([HEAD, ["123.0", DONE]], ["2 bad_order_id … '123.0' … a spreadsheet made it a decimal number"]),
     "lost digits": ([HEAD, ["1234567890123450000", DONE]], ["2 bad_order_id … keep only 15 digits"]),
+    "lost digits, decimal": ([HEAD, ["1234567890123456.0", DONE]], ["2 bad_order_id … keep only 15 digits"]),
     "date": ([HEAD, ["2026-11-23", DONE]], ["2 bad_order_id … is a date"]),
     "Turkish date": ([HEAD, ["23.11.2026", DONE]], ["2 bad_order_id … is a date"]),
     "spreadsheet error": ([HEAD, ["#REF!", DONE]], ["2 bad_order_id … spreadsheet error"]),

@@ -4,11 +4,12 @@ import gzip
 import os
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sheets import BOOK, DONE, HEAD, csv_file, good, gzip_bytes, matches, order, outcome, read, text
+from sheets import BOOK, DONE, HEAD, csv_file, good, gzip_bytes, matches, order, outcome, packed, read, text, zipped
 
 A, B, C = order(1), order(2), order(3)
 H = "order_id,status_id"
@@ -119,6 +120,7 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str] | str]] = {
     "picture": (b"\x89PNG\r\n", {}, "a picture"),
     "gzip in csv": (gzip_bytes(text(good()).encode()), {}, "packed (gzip), but not named so"),
     "JSON array": ("[{}]", {}, "one JSON array"),
+    "header in brackets": (f"[order id],status_id\n{ROW_A}\n", {"order_column": "[order id]"}, ["2 ok"]),
 }  # fmt: skip
 
 
@@ -208,6 +210,16 @@ def test_a_zip_with_a_password_is_refused(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "s.zip").read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     assert "zip file with a password" in str(outcome(csv_file(tmp_path, bytes(content), "s.zip")))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("kind", [packed, zipped])
+def test_a_packed_csv_that_is_cut_off_is_refused(tmp_path: Path, kind: Callable[..., Path], share: float) -> None:
+    """Rows before the cut are not taken for the whole file."""
+    file = kind(tmp_path, good(3000))
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    assert "cut off or damaged" in str(outcome(file))
 
 
 def test_a_packed_csv_of_any_size_is_one_stream(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from limiters import FixedWindow, LeakyBucket, Limiter, Meeting, meet
 
-from batch_updater.api.limit import FASTEST, SLOWEST, LimitSearch
+from batch_updater.api.limit import FASTEST, SLOWEST, Complaints, LimitSearch
 from batch_updater.api.outage import Outage
 from batch_updater.api.pace import Pace, Pacer
 from batch_updater.models import Answer, Verdict
@@ -104,6 +104,29 @@ def test_after_a_pause_requests_leave_evenly() -> None:
     gaps = [after - before for before, after in itertools.pairwise(leaves)]
     assert len(leaves) > 50
     assert max(gaps) < 1.5 * min(gaps) + 0.001
+
+
+def test_what_was_saved_up_before_a_pause_is_lost() -> None:
+    """Requests that might have left before the pause do not all leave at its end."""
+    pace = Pace(1000, 0.0, adapt=False)
+    assert pace.take(5.0) == 0
+    pace.throttled(5.0, 1.0, told=True)
+    assert [pace.take(6.0015) > 0 for _ in range(2)] == [False, True]
+
+
+def test_a_rate_that_the_workers_cannot_use_does_not_climb() -> None:
+    """Four workers of ten requests a second each prove nothing about a hundred; the limit stays where it was."""
+    pace, service = Pace(None, 0.0), LeakyBucket(100, 5)
+    met = meet(pace, service, seconds=30, wait=None)
+    learned = pace.rate
+    assert learned is not None
+    assert met.refused
+    for n in range(4000):
+        now = 31.0 + n / 40
+        assert pace.take(now) == 0
+        pace.succeeded()
+    assert pace.rate is not None
+    assert pace.rate <= learned * 1.1
 
 
 def test_refusals_of_one_burst_slow_down_once() -> None:
@@ -230,6 +253,21 @@ def test_the_rate_never_exceeds_the_cap_on_the_way() -> None:
     )
     assert 280 < busiest <= 330
     assert met.refused == []
+
+
+@pytest.mark.parametrize(("share", "is_noise"), [(10, True), (1000, False)])
+def test_a_test_at_a_lower_rate_tells_noise_from_refusals(share: int, is_noise: bool) -> None:
+    """As many bad answers at a lower rate as before are noise; hardly any mean that it had been too fast."""
+    complaints = Complaints()
+    for n in range(200):
+        complaints.add_bad(told=False) if n % 10 == 0 else complaints.add_good()
+    complaints.start_again()
+    assert complaints.are_doubtful
+    verdict = None
+    for n in range(1, 100):
+        complaints.add_bad(told=False) if n % share == 0 else complaints.add_good()
+        verdict = complaints.judge_test() if verdict is None else verdict
+    assert verdict is is_noise
 
 
 @given(st.lists(st.tuples(st.sampled_from(["pass", "fail", "reopen", "test"]), st.floats(0, 1e6)), max_size=60))

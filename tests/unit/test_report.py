@@ -89,8 +89,8 @@ def test_nothing_of_the_sheet_is_markup() -> None:
         SUMMARY, base_url=EVIL, run_dir=EVIL, results_file=EVIL, reason=EVIL, run_id=EVIL,
         reasons=(replace(SUMMARY.reasons[0], code=EVIL),),
     )  # fmt: skip
-    hostile = replace(row(17, EVIL, EVIL), order_id=EVIL, status_id=EVIL)
-    tags = Tags(page(summary, [hostile, replace(hostile, status_name=EVIL)], facts))
+    hostile = row(17, EVIL, EVIL)._replace(order_id=EVIL, status_id=EVIL)
+    tags = Tags(page(summary, [hostile, hostile._replace(status_name=EVIL)], facts))
     names = [name for name, _ in tags.tags]
     assert names.count("script") == 1
     assert "img" not in names

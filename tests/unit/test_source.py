@@ -105,6 +105,14 @@ def test_an_earlier_runs_columns_are_dropped_and_can_choose_rows(tmp_path: Path)
     assert [cells for _, cells in read(file, only=("failed", "unknown"))[1]] == [("3", "4"), ("5", "6")]
 
 
+def test_a_result_file_gives_back_what_was_made_harmless(tmp_path: Path) -> None:
+    """Apostrophes that keep a spreadsheet from calculating a cell are taken off again, in result files only."""
+    header = "a,'-b,result,result_row,result_run_id\n"
+    source, rows = read(csv_file(tmp_path, header + "'=1+1,'x,failed,2,r\n"))
+    assert (source.header, rows) == (("a", "-b"), [(2, ("=1+1", "'x"))])
+    assert read(csv_file(tmp_path, "a,b\n'=1+1,2\n"))[1] == [(2, ("'=1+1", "2"))]
+
+
 def test_only_without_a_result_column_is_refused(tmp_path: Path) -> None:
     """--only on an ordinary sheet says what it needs."""
     with pytest.raises(InputError, match="--only"):

@@ -1,0 +1,285 @@
+"""Verify and undo: what a run has done is read back and put back, and nobody else's work is touched."""
+
+import csv
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import DONE, PLANNED, environment, good_rows, newest_run, puts, read_result, served, write_sheet
+from watched import Ended, Watched
+
+from batch_updater.sandbox import STATUSES, Sandbox, order_id, status_id
+
+MISSING = order_id(99_999_999)
+CANCELLED = status_id("Cancelled")
+
+
+def run_dir(ended: Ended) -> Path:
+    """The run folder that a summary in JSON names."""
+    return Path(json.loads(ended.stdout)["run_dir"])
+
+
+def statuses_of(sandbox: Sandbox, count: int) -> dict[str, str]:
+    """The present status of the first orders."""
+    return {order_id(n): sandbox.orders[order_id(n)]["status"]["id"] for n in range(1, count + 1)}
+
+
+def varied(sandbox: Sandbox, count: int) -> dict[str, str]:
+    """Give the first orders several statuses, none of them Completed; what each has now."""
+    for number in range(1, count + 1):
+        sandbox.set_status(order_id(number), status_id(("Planned", "Assigned", "In Progress")[number % 3]))
+    return statuses_of(sandbox, count)
+
+
+def made(watched: Watched, sandbox: Sandbox, rows: list[tuple[str, str]], *words: str, code: int = 0) -> Path:
+    """The folder of a finished run of these rows."""
+    sheet = write_sheet(watched.folder / "o.csv", rows)
+    ended = watched.call("run", sheet, "--yes", "--json", *words, env=environment(sandbox.base_url))
+    assert ended.returncode == code, ended.stderr
+    return run_dir(ended)
+
+
+def verified(watched: Watched, sandbox: Sandbox, run: Path, *words: str) -> tuple[Ended, list[dict[str, str]]]:
+    """`verify` and the rows of its file."""
+    ended = watched.call("verify", run, *words, env=environment(sandbox.base_url))
+    return ended, read_result((run if run.is_dir() else run.parent) / "verify.csv")
+
+
+def undone(watched: Watched, sandbox: Sandbox, run: Path, *words: str) -> tuple[Ended, list[dict[str, str]]]:
+    """`undo` and the rows of its result file."""
+    ended = watched.call("undo", run, "--yes", "--json", *words, env=environment(sandbox.base_url))
+    return ended, read_result(run_dir(ended) / "results.csv")
+
+
+def test_the_round_trip(watched: Watched) -> None:
+    """Run, verify all `=`, five orders changed by others, undo: those kept and named, the rest as before."""
+    with served() as sandbox:
+        before = varied(sandbox, 120)
+        run = made(watched, sandbox, good_rows(120), "--compare")
+        ended, rows = verified(watched, sandbox, run)
+        assert (ended.returncode, {row["symbol"] for row in rows}, len(rows)) == (0, {"="}, 120)
+        theirs = [order_id(n) for n in (3, 40, 41, 77, 120)]
+        for order in theirs:
+            sandbox.set_status(order, CANCELLED)
+        ended, rows = verified(watched, sandbox, run)
+        assert ended.returncode == 3
+        assert [row["order_id"] for row in rows if row["symbol"] == "*"] == theirs
+        sent = len(puts(sandbox))
+        ended, rows = undone(watched, sandbox, run)
+        assert ended.returncode == 3
+        kept = [row for row in rows if row["result"] == "conflict"]
+        assert [row["result_order_id"] for row in kept] == theirs
+        assert {row["result_code"] for row in kept} == {"status_moved"}
+        assert {row["result_detail"] for row in kept} == {
+            "not sent, for the order is 'Cancelled', and 'Completed' was expected"
+        }
+        assert statuses_of(sandbox, 120) == before | dict.fromkeys(theirs, CANCELLED)
+        assert len(puts(sandbox)) == sent + 115
+        assert not {entry["order_id"] for entry in puts(sandbox)[sent:]} & set(theirs)
+
+
+def test_an_undo_can_be_undone_and_repeated(watched: Watched) -> None:
+    """Undone, the orders are as the run left them; undone twice, nothing is sent the second time."""
+    with served() as sandbox:
+        before = varied(sandbox, 30)
+        run = made(watched, sandbox, good_rows(30), "--compare")
+        after = statuses_of(sandbox, 30)
+        first, _ = undone(watched, sandbox, run)
+        assert first.returncode == 0
+        assert statuses_of(sandbox, 30) == before
+        sent = len(puts(sandbox))
+        ended, rows = undone(watched, sandbox, run)
+        assert (ended.returncode, {row["result"] for row in rows}, len(puts(sandbox))) == (0, {"unchanged"}, sent)
+        back, _ = undone(watched, sandbox, run_dir(first))
+        assert back.returncode == 0
+        assert statuses_of(sandbox, 30) == after
+        assert verified(watched, sandbox, run_dir(back))[0].returncode == 0
+
+
+def test_an_interrupted_undo_is_picked_up_by_the_same_command(watched: Watched) -> None:
+    """SIGTERM in the middle: exit 143 and the command to go on; that command finishes the same undo run."""
+    with served(latency=0.03) as sandbox:
+        before = varied(sandbox, 200)
+        run = made(watched, sandbox, good_rows(200), "--compare", "--concurrency", "50")
+        sent = len(puts(sandbox))
+
+        def interrupt(process: subprocess.Popen[str]) -> None:
+            while len(puts(sandbox)) < sent + 20:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGTERM)
+
+        ended = watched.process("undo", run, "--yes", env=environment(sandbox.base_url), meanwhile=interrupt)
+        assert ended.returncode == 143, ended.stderr
+        assert f"undo {run} --yes" in ended.stderr
+        ended, rows = undone(watched, sandbox, run)
+        assert ended.returncode == 0, ended.stderr
+        assert "Picking up" in ended.stderr
+        assert [row["result"] for row in rows] == ["updated"] * 200
+        assert statuses_of(sandbox, 200) == before
+        assert len(list((run / "undo.runs").glob("2*"))) == 1
+        assert len(puts(sandbox)) == sent + 200
+
+
+def test_a_run_that_was_killed_can_still_be_undone(watched: Watched) -> None:
+    """SIGKILL in the middle, finished by the same command: undo finds the status before of every order."""
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(200))
+    with served(latency=0.02, lose_answers=0.05) as sandbox:
+        before = varied(sandbox, 200)
+        env = environment(sandbox.base_url)
+        with watched.started("run", sheet, "--yes", "--compare", env=env) as process:
+            while len(puts(sandbox)) < 60:
+                time.sleep(0.002)
+            process.kill()
+        ended = watched.call("run", sheet, "--yes", "--compare", env=env)
+        assert ended.returncode == 0, ended.stderr
+        assert set(statuses_of(sandbox, 200).values()) == {DONE}
+        ended, rows = undone(watched, sandbox, newest_run(sheet))
+        assert (ended.returncode, len(rows)) == (0, 200), ended.stderr
+        assert statuses_of(sandbox, 200) == before
+
+
+def test_without_recorded_statuses_each_row_says_so(watched: Watched) -> None:
+    """A run without --compare can't be undone: every order is listed with the reason, nothing is sent."""
+    with served() as sandbox:
+        run = made(watched, sandbox, good_rows(4))
+        ended, rows = undone(watched, sandbox, run)
+        assert ended.returncode == 3
+        assert {(row["result"], row["result_code"]) for row in rows} == {("invalid", "no_previous_status")}
+        assert [row["order_id"] for row in rows] == [order_id(n) for n in range(1, 5)]
+        assert all("--compare" in row["result_detail"] for row in rows)
+        assert len(puts(sandbox)) == 4
+
+
+def test_only_what_was_changed_is_undone(watched: Watched) -> None:
+    """Failed, invalid, unchanged and duplicate rows are no part of an undo; nothing changed is exit 2, and said."""
+    rows = [(order_id(1), DONE), (order_id(1), DONE), (order_id(2), PLANNED), (MISSING, DONE), ("x", DONE)]
+    with served() as sandbox:
+        run = made(watched, sandbox, rows, "--compare", code=3)
+        ended, found = undone(watched, sandbox, run)
+        assert ended.returncode == 0, ended.stderr
+        assert [(row["order_id"], row["result"]) for row in found] == [(order_id(1), "updated")]
+        nothing = made(watched, sandbox, [(order_id(5), PLANNED)], "--compare", "--restart")
+        ended = watched.call("undo", nothing, "--yes", env=environment(sandbox.base_url))
+        assert (ended.returncode, "nothing to undo" in ended.stderr) == (2, True)
+
+
+def test_a_sequence_is_undone_to_what_was_before_its_first_row(watched: Watched) -> None:
+    """Three statuses in turn: undo goes back in one step, and only where the last of them still stands."""
+    steps = [status_id(name) for name in ("Assigned", "In Progress", "Completed")]
+    rows = [(order_id(n), step) for step in steps for n in (1, 2)]
+    with served() as sandbox:
+        run = made(watched, sandbox, rows, "--compare", "--on-conflict", "sequence")
+        assert statuses_of(sandbox, 2) == {order_id(1): DONE, order_id(2): DONE}
+        sandbox.set_status(order_id(2), steps[1])
+        sent = len(puts(sandbox))
+        ended, found = undone(watched, sandbox, run)
+        assert ended.returncode == 3
+        assert [row["result"] for row in found] == ["updated", "conflict"]
+        assert statuses_of(sandbox, 2) == {order_id(1): PLANNED, order_id(2): steps[1]}
+        assert len(puts(sandbox)) == sent + 1
+
+
+def test_a_dry_undo_shows_the_plan_and_sends_nothing(watched: Watched) -> None:
+    """`undo --dry-run` counts the way back per status; without a terminal and --yes, undo refuses."""
+    with served() as sandbox:
+        varied(sandbox, 9)
+        run = made(watched, sandbox, good_rows(9), "--compare")
+        sent = len(puts(sandbox))
+        env = environment(sandbox.base_url)
+        ended = watched.call("undo", run / "journal.sqlite", "--dry-run", env=env)
+        assert ended.returncode == 0, ended.stderr
+        for words in ("to send   9", "3  Planned", "3  Assigned", "3  In Progress"):
+            assert words in ended.stdout
+        assert watched.call("undo", run, env=env).returncode == 2
+        assert len(puts(sandbox)) == sent
+
+
+@pytest.mark.parametrize("command", ["undo", "verify"])
+def test_another_tenant_is_refused(watched: Watched, command: str) -> None:
+    """A run of one service is never read back from, or undone on, another; the address to set is named."""
+    with served() as sandbox, served() as other:
+        run = made(watched, sandbox, good_rows(3), "--compare")
+        words = ["--yes"] if command == "undo" else []
+        ended = watched.call(command, run, *words, env=environment(other.base_url))
+        assert ended.returncode == 2
+        assert f"EVREKA360_BASE_URL={sandbox.base_url}" in ended.stderr
+        assert other.ledger == []
+        assert watched.call(command, watched.folder, *words, env=environment(sandbox.base_url)).returncode == 2
+
+
+def test_verify_writes_a_symbol_for_each_order(watched: Watched) -> None:
+    """As planned, moved, gone and unreadable orders: the file, the counts, exit 3; the same as JSON."""
+    rows = [
+        *good_rows(6),
+        (order_id(6), DONE),
+        (MISSING, DONE),
+        ("x", DONE),
+        (order_id(8), DONE),
+        (order_id(8), PLANNED),
+    ]
+    with served() as sandbox:
+        run = made(watched, sandbox, rows, code=3)
+        sandbox.set_status(order_id(2), CANCELLED)
+        del sandbox.orders[order_id(3)]
+        sandbox.unreadable = {order_id(4): 500, order_id(5): 403}
+        sent = len(puts(sandbox))
+        ended, found = verified(watched, sandbox, run, "--retries", "0")
+        assert ended.returncode == 3
+        assert [row["symbol"] for row in found] == ["=", "*", "-", "!", "!", "=", "-"]
+        assert [row["row"] for row in found] == ["2", "3", "4", "5", "6", "7", "9"]
+        assert found[1] == {
+            "row": "3", "symbol": "*", "order_id": order_id(2), "status_id": DONE, "status_name": "Completed",
+            "found_id": CANCELLED, "found_name": "Cancelled", "detail": "",
+        }  # fmt: skip
+        assert all(row["detail"] for row in found if row["symbol"] in {"-", "!"})
+        for words in ("7 orders read back", "=         2  as planned", "*         1", "-         2", "!         2"):
+            assert words in ended.stdout
+        ended, _ = verified(watched, sandbox, run / "results.csv", "--json", "--retries", "0")
+        summary: dict[str, Any] = json.loads(ended.stdout)
+        assert summary["symbols"] == {"=": 2, "*": 1, "-": 2, "!": 2}
+        assert (summary["schema"], summary["exit_code"], summary["orders"]) == (1, 3, 7)
+        assert Path(summary["verify_file"]) == run / "verify.csv"
+        assert len(puts(sandbox)) == sent
+
+
+def test_verify_of_a_sequence_looks_at_its_last_row(watched: Watched) -> None:
+    """One order, several statuses in turn: one line, compared with the last one."""
+    rows = [(order_id(1), status_id(name)) for name in STATUSES[1:4]]
+    with served() as sandbox:
+        run = made(watched, sandbox, rows, "--on-conflict", "sequence")
+        ended, found = verified(watched, sandbox, run)
+        assert (ended.returncode, [(row["row"], row["symbol"]) for row in found]) == (0, [("4", "=")])
+
+
+def test_verify_stops_when_the_token_is_refused(watched: Watched) -> None:
+    """Exit 5, and no order is called right or wrong that was not read."""
+    with served() as sandbox:
+        run = made(watched, sandbox, good_rows(30))
+        ended = watched.call("verify", run, env=environment(sandbox.base_url, EVREKA360_ACCESS_TOKEN="other"))
+        assert ended.returncode == 5
+        assert "did not accept the token" in ended.stderr
+        with (run / "verify.csv").open(encoding="utf-8-sig") as stream:
+            assert list(csv.DictReader(stream)) == []
+
+
+def test_an_undo_waits_for_no_run_that_is_under_way(watched: Watched) -> None:
+    """While the run still sends, undo and verify are refused with 7."""
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(200))
+    with served(latency=0.2) as sandbox:
+        env = environment(sandbox.base_url)
+        with watched.started("run", sheet, "--yes", "--compare", env=env) as process:
+            while not puts(sandbox):
+                time.sleep(0.005)
+            run = newest_run(sheet)
+            assert watched.call("undo", run, "--yes", env=env).returncode == 7
+            assert watched.call("verify", run, env=env).returncode == 7
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 143
+        ended, rows = undone(watched, sandbox, run)
+        assert ended.returncode == 0, ended.stderr
+        assert rows
+        assert set(statuses_of(sandbox, 200).values()) == {PLANNED}

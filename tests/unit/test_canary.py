@@ -1,0 +1,69 @@
+from collections.abc import Callable
+
+import pytest
+
+from batch_updater.api.pace import Pacer
+from batch_updater.delivery import Control, Delivery
+from batch_updater.models import Answer, Counters, ListedOrder, Note, Result, State, StatusUpdate, Verdict
+from batch_updater.sandbox import order_id, status_id
+
+UPDATE = StatusUpdate(2, order_id(1), status_id("Completed"))
+
+
+class Service:
+    """Confirms every update; `then` happens before the confirmation is seen; reading answers `read`."""
+
+    token_requests = 0
+
+    def __init__(self, then: Callable[[], None], read: Answer) -> None:
+        self._then, self._read = then, read
+
+    async def update_status(self, _update: StatusUpdate) -> Answer:
+        self._then()
+        return Answer(Verdict.DONE, "ok", "Order status updated successfully", 200)
+
+    async def read_order(self, _order_id: str) -> Answer:
+        return self._read
+
+    async def list_orders(self, _page: int) -> tuple[Answer, list[ListedOrder]]:
+        raise NotImplementedError
+
+    async def renew(self, _refused: int) -> bool:
+        return False
+
+
+def delivery(control: Control, service: Service) -> Delivery:
+    async def keep(_note: Note) -> bool:
+        return True
+
+    return Delivery(
+        service, Pacer(None), control, Counters(), keep, retries=0, compare=False, sequenced=False, names={}
+    )  # fmt: skip
+
+
+async def test_a_stop_between_a_canary_and_its_reading_is_no_failure() -> None:
+    """Interrupted before it could be read back, a confirmed canary is updated and the run has no failure of its own."""
+    control = Control(1.0)
+    service = Service(control.stop, Answer(Verdict.DONE, "ok", status_id=UPDATE.status_id))
+    outcome = await delivery(control, service).send_canary(UPDATE)
+    assert (outcome.state, outcome.result) == (State.ENDED, Result.UPDATED)
+    assert control.failure is None
+
+
+@pytest.mark.parametrize(
+    ("read", "result", "words"),
+    [
+        (Answer(Verdict.DONE, "ok", status_id=UPDATE.status_id), Result.UPDATED, None),
+        (Answer(Verdict.DONE, "ok", status_id=status_id("Planned")), Result.FAILED, status_id("Planned")),
+        (Answer(Verdict.REFUSED, "forbidden", "no", 403), Result.UPDATED, "could not be read back: no"),
+    ],
+)
+async def test_a_canary_is_judged_by_what_is_read_back(read: Answer, result: Result, words: str | None) -> None:
+    """Right goes on; another status, or none to be read, stops the run and says what was seen."""
+    control = Control(1.0)
+    outcome = await delivery(control, Service(lambda: None, read)).send_canary(UPDATE)
+    assert outcome.result is result
+    assert (control.failure is None) is (words is None)
+    if control.failure and words:
+        assert words in control.failure.message
+        assert control.failure.exit_code == 6
