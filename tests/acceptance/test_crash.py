@@ -33,9 +33,9 @@ def test_a_signal_lets_requests_finish_and_the_same_command_goes_on(
         while len(sandbox.ledger) < 60:
             time.sleep(0.005)
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        shown, said = process.communicate(timeout=30)
         assert process.returncode == code, said
-        assert f"run {sheet} --yes" in said
+        assert f"run {sheet} --yes" in shown
         summary = summary_of(sheet)
         assert summary["resumable"]
         assert summary["results"]["not_sent"] > 0
