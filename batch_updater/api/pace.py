@@ -18,6 +18,7 @@ DEPTH = 0.02  # seconds' worth of requests that may leave at once after a delay 
 REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, later 120 s and 240 s
 SHORTEST_REST = 5.0
 SPENT = 2.0  # pauses' worth of sending after which what a limiter saved up in a pause is spent
+ENOUGH = 20  # accepted requests that say something about a rate
 LATELY = 10.0
 HISTORY = 256
 
@@ -133,8 +134,9 @@ class Pace:
         if self._search is None:
             self._search = LimitSearch(self._complaints.accepted / (span + pause), min(fastest, used))
         else:
-            sure = [rate for when, rate in self._steps if when <= now - SPENT * self._pause]
-            late = now > self._resumed + 3 * self._pause
+            accepted = self._complaints.accepted
+            sure = [rate for when, rate in self._steps if when <= now - SPENT * self._pause and accepted >= ENOUGH]
+            late = now > self._resumed + 3 * self._pause and accepted >= 5 * ENOUGH
             self._search.fails(used, self._complaints.accepted / span, sure[-1] if sure else None, barely=late)
         self._complaints.start_again()
         if self._complaints.are_doubtful:

@@ -374,3 +374,11 @@ async def test_an_outage_holds_a_free_pool() -> None:
     assert clock.now - before >= 1.0
     pacer.answered(DONE)
     assert pacer.outage_for == 0
+
+
+def test_a_tiny_limit_is_found_too() -> None:
+    """Two requests a second are respected although a single refusal says little about them."""
+    met = meet(Pace(None, 0.0), LeakyBucket(2, 2), seconds=130, workers=20, latency=0.1, wait=None)
+    accepted, refused = met.share(2, 30, 130)
+    assert accepted >= 0.9
+    assert refused <= 0.05
