@@ -39,6 +39,7 @@ class SandboxOptions:
     refuse_list: int = 0  # the HTTP status that the list of orders answers
     moving: int = 0  # by how many places the list of orders shifts from one page to the next
     ignore_exact: bool = False  # list all orders whatever `name__exact` asks for
+    loose_exact: bool = False  # let `name__exact` pass over case, as some databases do
     deaf: float = 0.0  # share of updates confirmed and not applied
 
 
@@ -205,13 +206,17 @@ class Sandbox:
             for order in self.orders.values()
             if asked.get("status_id", order["status"]["id"]) == order["status"]["id"]
             and asked.get("name", "").casefold() in order["name"].casefold()
-            and (self.options.ignore_exact or asked.get("name__exact", order["name"]) == order["name"])
+            and (self.options.ignore_exact or self._is_called(order, asked.get("name__exact", order["name"])))
         ]
         self._shift = (self._shift + self.options.moving) % max(len(found), 1)
         found = found[self._shift :] + found[: self._shift]
         if key := asked.get("sort_key"):
             found.sort(key=lambda order: str(order.get(key)), reverse=asked.get("sort_order") == "desc")
         return web.json_response({"items": found[(page - 1) * limit : page * limit]})
+
+    def _is_called(self, order: dict[str, Any], name: str) -> bool:
+        loose = self.options.loose_exact and order["name"].casefold() == name.casefold()
+        return loose or bool(order["name"] == name)
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()

@@ -70,6 +70,16 @@ def test_a_service_that_ignores_the_exact_name_never_gets_an_update(watched: Wat
         assert puts(sandbox) == []
 
 
+def test_a_service_that_passes_over_case_is_taken_at_its_exact_word(watched: Watched) -> None:
+    """Of orders whose names differ by case only the one spelt as in the sheet is meant; the other is hinted at."""
+    with served(orders=20, loose_exact=True) as sandbox:
+        sandbox.set_name(order_id(5), "wo-00001")
+        found = run(watched, sheet_of(watched.folder / "o.csv", ["wo-00001", "WO-00001", "wo-00002"]), sandbox)
+        assert [row["result_order_id"] for row in found] == [order_id(5), order_id(1), ""]
+        assert found[2]["result_detail"] == "no order is called 'wo-00002'; there is 'WO-00002'"
+        assert len(puts(sandbox)) == 2
+
+
 @pytest.mark.parametrize(("answer", "code"), [(403, 4), (404, 4), (405, 4), (422, 4), (500, 6), (503, 6), (302, 6)])
 def test_a_list_that_is_not_served_ends_before_anything_is_sent(watched: Watched, answer: int, code: int) -> None:
     """Not served at all is exit 4; in trouble is exit 6; no run folder stays."""
