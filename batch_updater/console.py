@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,7 @@ def show_summary(summary: RunSummary, manners: Manners) -> None:
 
 def _confirm(opened: Run, settings: Settings) -> None:
     """Ask; without a clear yes the new run is removed. Raises SettingsError or Abort."""
+    asked = time.time()
     try:
         agreed = not opened.open_rows or _ask(opened, settings)
     except click.Abort:
@@ -122,6 +124,7 @@ def _confirm(opened: Run, settings: Settings) -> None:
     if not agreed:
         give_up(opened)
         raise SettingsError("Not confirmed; nothing was sent.")
+    opened.started += time.time() - asked  # the program did not work meanwhile
 
 
 def _ask(opened: Run, settings: Settings) -> bool:
