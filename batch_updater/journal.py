@@ -58,7 +58,7 @@ class Journal:
         if not path.is_file():
             raise JournalError(f"There is no journal {path}.")
         with cls.peek(path) as found:
-            found._check()  # before it is opened to be written: SQLite fills what is missing with zeros
+            found.check()  # before it is opened to be written: SQLite fills what is missing with zeros
         db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             journal = cls(path, db)
@@ -84,7 +84,8 @@ class Journal:
         query = "SELECT EXISTS (SELECT 1 FROM rows INDEXED BY rows_queued WHERE state = 'queued')"
         self._queued = bool(self._db.execute(query).fetchone()[0])
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise JournalError when the files are damaged, or lack what was written to them."""
         if found := find_damage(self._db, self.path):
             raise JournalError(f"The journal {self.path} is damaged: {found}")
         meta = self.meta()

@@ -11,8 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from batch_updater.damage import read_number
 from batch_updater.errors import InputError, JournalError, ResumeError, SettingsError
 from batch_updater.folder import (
+    CLAIMS,
     STDIN,
     RunFolder,
     differences,
@@ -341,16 +343,18 @@ def list_runs(place: Path) -> list[RunInfo]:
 
 
 def _info(folder: RunFolder) -> RunInfo:
-    if not folder.journal_path.exists():
+    if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
         return RunInfo(folder, "", "planning broke off; nothing was sent", False, 0, 0, 0, 0)
     try:
         with Journal.peek(folder.journal_path) as journal:
             facts, states = journal.meta(), journal.count("state")
             results = journal.count("result", "state = 'ended'")
-    except JournalError:
+            if facts["phase"] != "finished":
+                journal.check()
+    except (JournalError, KeyError):
         return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
     is_open = states.get("planned", 0) + states.get("queued", 0) + states.get("claimed", 0)
-    phase = facts.get("phase", "")
+    phase = facts["phase"]
     unfinished = phase != "finished"
     state = {"planned": "not started", "sending": "broken off"}.get(phase, phase)
     if unfinished and (owner := holder(folder.path.parent, facts["name"])):

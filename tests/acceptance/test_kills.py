@@ -87,8 +87,9 @@ def kill_at_a_boundary(starter: Starter, randomness: random.Random, sheet: Path,
     return starter.wait()
 
 
-def check_announced(sheet: Path, sandbox: Sandbox, copy: Path) -> None:
-    """On a copy of the journal: it opens, and every PUT so far was announced by a claim that is in it."""
+def check_announced(sheet: Path, sandbox: Sandbox, copy: Path) -> bool:
+    """On a copy of the journal: it opens, and every PUT was announced by a claim in it. Whether the run is finished."""
+    finished = False
     sent = {(entry["order_id"], entry["status_id"]) for entry in puts(sandbox)}
     announced: set[tuple[str, str]] = set()
     for journal in sheet.parent.glob(f"{sheet.stem}.runs/*/journal.sqlite"):
@@ -97,13 +98,15 @@ def check_announced(sheet: Path, sandbox: Sandbox, copy: Path) -> None:
         for file in journal.parent.glob("journal.*"):
             if not file.name.endswith("-shm"):
                 shutil.copy(file, copy)
-        Journal.open(copy / journal.name).close()
+        with Journal.open(copy / journal.name) as opened:
+            finished = opened.meta()["phase"] == "finished"
         with sqlite3.connect(copy / journal.name) as db:
             announced |= set(db.execute("SELECT order_id, status_id FROM rows WHERE claim > 0"))
         db.close()
     orders = {order for order, _status in announced}
     assert {key for key in sent if key[1]} <= announced
     assert {order for order, _status in sent} <= orders  # those under way have no status in the ledger yet
+    return finished
 
 
 def kill_and_resume(kill: Callable[[Path, Sandbox], int], here: Path, sandbox: Sandbox, most: int) -> int:
@@ -114,7 +117,9 @@ def kill_and_resume(kill: Callable[[Path, Sandbox], int], here: Path, sandbox: S
     code, kills = 0, 0
     while kills < most and (code := kill(sheet, sandbox)) == -signal.SIGKILL:
         kills += 1
-        check_announced(sheet, sandbox, here / "copy")
+        if check_announced(sheet, sandbox, here / "copy"):
+            code = 0  # killed after its very end
+            break
     if code not in {0, 3}:
         ended = program("run", sheet, "--yes", "--on-conflict", "sequence", env=environment(sandbox.base_url))
         assert ended.returncode in {0, 3}, ended.stderr

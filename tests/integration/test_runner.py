@@ -100,6 +100,7 @@ async def test_requests_under_way_have_a_bounded_time_after_a_stop(
         runner.stop()
         await asyncio.wait_for(task, 5)
         assert journal.count("state") == {"planned": 16, "claimed": 4}
+        assert [entry["attempts"] for entry in journal.entries()] == [1] * 4 + [0] * 16, "each that left is counted"
         journal.close()
 
 

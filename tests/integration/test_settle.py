@@ -1,0 +1,235 @@
+"""Rows in doubt, unknown ends and late answers: read back, sent again, or said."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from batch_updater.api.auth import Credentials, Secret, Tokens
+from batch_updater.api.client import OrderClient
+from batch_updater.api.pace import Pacer
+from batch_updater.errors import JournalError
+from batch_updater.journal import Journal
+from batch_updater.models import RowOutcome, StatusUpdate
+from batch_updater.runner import Runner
+from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
+
+FIRST, SECOND = status_id("Assigned"), status_id("Completed")
+
+
+def journal_of(folder: Path, rows: list[tuple[int, str]], on_conflict: str = "hold") -> Journal:
+    journal = Journal.create(folder / "j.sqlite")
+    journal.add([StatusUpdate(n, order_id(order), status) for n, (order, status) in enumerate(rows, 2)])
+    journal.settle_repeats(on_conflict)
+    journal.seal({"on_conflict": on_conflict})
+    return journal
+
+
+def interrupted(journal: Journal, claimed: int) -> Journal:
+    """As after a kill: some rows claimed, nothing said about them."""
+    journal.claim(claimed)
+    journal.close()
+    return Journal.open(journal.path)
+
+
+async def run(journal: Journal, sandbox: Sandbox, retries: int = 5, canary: int = 0) -> list[dict[str, object]]:
+    tokens = Tokens(Credentials(Secret("sandbox-token")))
+    async with OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=8) as client:
+        await Runner(journal, client, Pacer(None), concurrency=8, retries=retries, canary=canary).run()
+    return list(journal.entries())
+
+
+class GatedSandbox(Sandbox):
+    """A sandbox whose GETs of orders are answered with a status of the test's choice."""
+
+    def __init__(self, options: SandboxOptions, read_status: int) -> None:
+        super().__init__(options)
+        self._read_status = read_status
+
+    def _gate(self, request: web.Request) -> web.Response | None:
+        if request.method == "GET" and request.match_info.get("order"):
+            return web.json_response({"detail": "no"}, status=self._read_status)
+        return super()._gate(request)
+
+
+class LateSandbox(Sandbox):
+    """Loses the first update of an order, and applies it just after the last one."""
+
+    async def _update(self, request: web.Request) -> web.StreamResponse:
+        wanted = (await request.json())["status_id"]
+        seen = [entry for entry in self.ledger if entry["method"] == "PUT"]
+        if len(seen) == 1 and not self.options.error_rate:
+            seen[0]["status_id"], seen[0]["lost"] = wanted, True
+            assert request.transport
+            request.transport.abort()
+            return web.Response()
+        answer = await super()._update(request)
+        if wanted == SECOND:
+            order = request.match_info["order"]
+            self.orders[order] = {**self.orders[order], "status": {"id": FIRST, "name": "Assigned"}}
+        return answer
+
+
+@pytest.mark.parametrize("read_status", [403, 404, 405])
+async def test_a_row_that_can_not_be_read_back_is_sent_again_and_says_so(tmp_path: Path, read_status: int) -> None:
+    """Reading refused: the rows in doubt are sent a second time, with a remark in their detail."""
+    journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 7)]), 4)
+    async with GatedSandbox(SandboxOptions(), read_status) as sandbox:
+        entries = await run(journal, sandbox)
+    journal.close()
+    assert [entry["result"] for entry in entries] == ["updated"] * 6
+    assert [f"could not be read back ({read_status})" in str(entry["remark"]) for entry in entries] == [
+        True, True, True, True, False, False,
+    ]  # fmt: skip
+
+
+async def test_a_row_that_nobody_can_read_now_stays_in_doubt(tmp_path: Path) -> None:
+    """A service that only fails when asked: nothing is sent again blindly, the rows stay for a later start."""
+    journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 5)]), 2)
+    async with GatedSandbox(SandboxOptions(), 500) as sandbox:
+        entries = await run(journal, sandbox, retries=0)
+        assert [entry["state"] for entry in entries] == ["claimed", "claimed", "ended", "ended"]
+        assert sum(item["method"] == "PUT" for item in sandbox.ledger) == 2
+    journal.close()
+
+
+async def test_rows_in_doubt_are_read_before_anything_is_sent(tmp_path: Path) -> None:
+    """Right already: updated without a PUT; else sent in this very start, however slow the journal is."""
+    journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 31)]), 30)
+    async with Sandbox(SandboxOptions()) as sandbox:
+        for n in range(1, 11):
+            sandbox.orders[order_id(n)]["status"] = {"id": SECOND, "name": "Completed"}
+        entries = await run(journal, sandbox)
+        methods = [item["method"] for item in sandbox.ledger]
+    journal.close()
+    assert [entry["code"] for entry in entries] == ["confirmed_after_interruption"] * 10 + ["ok"] * 20
+    assert methods == ["GET"] * 30 + ["PUT"] * 20
+
+
+async def test_what_settling_finds_is_sent_although_the_journal_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next phase waits for the outcomes of the one before."""
+    monkeypatch.setattr("batch_updater.recorder.FLUSH_SECONDS", 5.0)
+    journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 11)]), 10)
+    async with Sandbox(SandboxOptions()) as sandbox:
+        entries = await run(journal, sandbox)
+    journal.close()
+    assert {entry["result"] for entry in entries} == {"updated"}
+
+
+@pytest.mark.parametrize(
+    ("lost", "result", "code"), [(True, "updated", "confirmed_by_reading"), (False, "unknown", "connection_error")]
+)
+async def test_unknown_ends_are_read_back_at_the_end(tmp_path: Path, lost: bool, result: str, code: str) -> None:
+    """Every answer lost: reading back settles the row; what can't be read stays unknown."""
+    journal = journal_of(tmp_path, [(n, SECOND) for n in range(1, 9)])
+    options = SandboxOptions(lose_answers=1.0)
+    async with Sandbox(options) if lost else GatedSandbox(options, 500) as sandbox:
+        entries = await run(journal, sandbox, retries=0)
+    journal.close()
+    assert {(entry["result"], entry["code"], entry["attempts"]) for entry in entries} == {(result, code, 1)}
+
+
+async def test_an_update_that_was_lost_and_not_applied_is_failed(tmp_path: Path) -> None:
+    """Read back, the order has another status: the row says which."""
+    journal = journal_of(tmp_path, [(1, FIRST)])
+    async with LateSandbox(SandboxOptions()) as sandbox:
+        entries = await run(journal, sandbox, retries=0)
+    journal.close()
+    assert [(entry["result"], entry["code"]) for entry in entries] == [("failed", "not_applied")]
+    assert status_id("Planned") in str(entries[0]["detail"])
+
+
+def as_it_is(journal: Journal) -> Journal:
+    return journal
+
+
+@pytest.mark.parametrize("begin", [as_it_is, lambda journal: interrupted(journal, 1)])
+@pytest.mark.parametrize("had", ["Planned", "Assigned"])
+async def test_an_older_status_is_never_left_behind_unsaid(
+    tmp_path: Path, begin: Callable[[Journal], Journal], had: str
+) -> None:
+    """A lost update that is applied after the last one: the last row is `overtaken`, also after an interruption."""
+    journal = begin(journal_of(tmp_path, [(1, FIRST), (1, SECOND)], "sequence"))
+    crashed = begin is not as_it_is
+    async with LateSandbox(SandboxOptions(error_rate=1e-9 if crashed else 0)) as sandbox:
+        sandbox.orders[order_id(1)]["status"] = {"id": status_id(had), "name": had}
+        entries = await run(journal, sandbox)
+        assert sandbox.orders[order_id(1)]["status"]["id"] == FIRST
+    journal.close()
+    assert entries[1]["result"] == "failed"
+    assert entries[1]["code"] == "overtaken"
+
+
+async def test_a_sequence_that_may_still_be_undone_says_so(tmp_path: Path) -> None:
+    """Right when read back, but an update of the order is still missing its answer: the detail says it."""
+    journal = journal_of(tmp_path, [(1, FIRST), (1, SECOND)], "sequence")
+    async with Sandbox(SandboxOptions(lose_answers=1.0)) as sandbox:
+        entries = await run(journal, sandbox, retries=0)
+    journal.close()
+    assert [entry["result"] for entry in entries] == ["updated", "updated"]
+    assert "was right when read back" in str(entries[1]["remark"])
+
+
+async def test_a_sequence_is_sent_to_its_end_however_the_commits_fall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows released between two looks at the journal are sent in the same start."""
+    look = Journal.has_open
+
+    def late(journal: Journal) -> bool:
+        waiting = [str(e["row"]) for e in journal.entries() if e["state"] == "queued"]
+        journal._db.execute(f"UPDATE rows SET state = 'planned' WHERE row IN ({','.join(waiting)})")
+        return look(journal)
+
+    monkeypatch.setattr(Journal, "has_open", late)  # as if the outcome before had been written just now
+    journal = journal_of(tmp_path, [(1, FIRST), (1, SECOND)], "sequence")
+    async with Sandbox(SandboxOptions(latency=0.1)) as sandbox:
+        entries = await run(journal, sandbox)
+    journal.close()
+    assert {entry["state"] for entry in entries} == {"ended"}
+
+
+async def test_a_stop_during_the_canary_is_no_failed_canary(tmp_path: Path) -> None:
+    """Stopped between the canary's update and its reading: no complaint, and the next start tries one again."""
+    journal = journal_of(tmp_path, [(n, SECOND) for n in range(1, 30)])
+    tokens = Tokens(Credentials(Secret("sandbox-token")))
+    async with Sandbox(SandboxOptions(latency=0.02)) as sandbox:
+        async with OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=8) as client:
+            runner = Runner(journal, client, Pacer(None), concurrency=1, retries=0, canary=3)
+            task = asyncio.create_task(runner.run())
+            while not sandbox.ledger:
+                await asyncio.sleep(0)
+            runner.stop()
+            await task
+        assert sum(item["method"] == "PUT" for item in sandbox.ledger) == 1
+        assert not journal.canary_passed
+        await run(journal, sandbox, canary=3)
+        assert sum(item["method"] == "GET" for item in sandbox.ledger) == 3
+        assert journal.canary_passed
+        assert journal.count("state") == {"ended": 29}
+    journal.close()
+
+
+async def test_nothing_is_said_of_a_row_whose_outcome_can_not_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outcomes that can't be written leave their rows claimed, in doubt, and stop the sending."""
+
+    def broken(_journal: Journal, _outcomes: list[RowOutcome]) -> None:
+        raise JournalError("disk I/O error")
+
+    monkeypatch.setattr(Journal, "record", broken)
+    monkeypatch.setattr("batch_updater.runner.CLAIM_BLOCK", 40)
+    journal = journal_of(tmp_path, [(n, SECOND) for n in range(1, 1001)])
+    async with Sandbox(SandboxOptions(latency=0.02)) as sandbox:
+        with pytest.raises(JournalError, match="disk I/O"):
+            await run(journal, sandbox)
+        sent = len(sandbox.ledger)
+    states = journal.count("state")
+    journal.close()
+    assert states["claimed"] >= sent
+    assert sent < 200
