@@ -114,7 +114,7 @@ def test_an_interrupted_undo_is_picked_up_by_the_same_command(watched: Watched) 
 
         ended = watched.process("undo", run, "--yes", env=environment(sandbox.base_url), meanwhile=interrupt)
         assert ended.returncode == 143, ended.stderr
-        assert f"undo {run} --yes" in ended.stderr
+        assert f"undo {run} --yes" in " ".join(ended.stdout.replace("\\\n", " ").split())
         ended, rows = undone(watched, sandbox, run)
         assert ended.returncode == 0, ended.stderr
         assert "Picking up" in ended.stderr
