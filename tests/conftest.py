@@ -14,6 +14,7 @@ from watched import Watched
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Long versions of the slow tests, by option."""
     parser.addoption("--kills", type=int, default=40, help="how often the crash tests kill the program")
+    parser.addoption("--fuzz", type=int, default=20_000, help="how many hostile ids and answers are tried")
     parser.addoption("--full", action="store_true", help="as many rows as the promises name, where fewer prove it too")
 
 

@@ -49,6 +49,24 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise _LostError from None
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Never hands out a kept connection on which something arrived unasked.
+
+    aiohttp would take it for the answer to the next request: a late yes to one update would confirm another.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout  # noqa: ASYNC109 - aiohttp's own signature
+    ) -> aiohttp.connector.Connection:
+        """A connection on which nothing waits to be read."""
+        await asyncio.sleep(0)  # what has arrived meanwhile is read first
+        connection = await super().connect(req, traces, timeout)
+        while connection.protocol is None or connection.protocol.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
+
+
 class Deadlines:
     """Ends requests that last too long, without a timer for each: one look-out for all, a few times a second.
 
@@ -107,7 +125,7 @@ class OrderClient:
         self._base_url = base_url
         self._tokens = tokens
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=concurrency + 1),  # one more for the token
+            connector=_Connector(limit=concurrency + 1),  # one more for the token
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout),  # the rest is the deadlines' work
             auto_decompress=False,

@@ -1,0 +1,37 @@
+import asyncio
+import uuid
+
+from attack_faults import Exchange, FaultServer, answer
+
+from batch_updater.api.auth import Credentials, Secret, Tokens
+from batch_updater.api.client import OrderClient
+from batch_updater.models import StatusUpdate, Verdict
+
+BEFORE, WANTED = str(uuid.UUID(int=8)), str(uuid.UUID(int=9))
+UPDATES = [StatusUpdate(n + 2, str(uuid.UUID(int=n + 1)), WANTED) for n in range(2)]
+
+
+async def answered_twice(exchange: Exchange) -> None:
+    exchange.apply()
+    exchange.writer.write(answer())
+    await exchange.writer.drain()
+    await asyncio.sleep(0.02)
+    exchange.writer.write(answer())
+
+
+async def refused(exchange: Exchange) -> None:
+    exchange.writer.write(answer(400, b'{"detail": "Order (x) not found"}'))
+
+
+async def test_a_second_answer_to_one_update_is_not_taken_for_that_to_the_next() -> None:
+    """A yes that arrives unasked on an idle connection never confirms the update that uses the connection next."""
+    orders = {update.order_id: BEFORE for update in UPDATES}
+    async with FaultServer({0: answered_twice, 1: refused}, orders) as server:
+        tokens = Tokens(Credentials(Secret("t0k")))
+        async with OrderClient(server.base_url, tokens, timeout=2, concurrency=1) as client:
+            first = await client.update_status(UPDATES[0])
+            await asyncio.sleep(0.1)
+            second = await client.update_status(UPDATES[1])
+    assert first.verdict is Verdict.DONE
+    assert second.verdict is Verdict.REFUSED
+    assert [entry.applied for entry in server.ledger] == [True, False]
