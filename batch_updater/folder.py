@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,7 +86,7 @@ def runs_place(file: Path, runs_dir: Path | None) -> Path:
 
 def new_run(place: Path) -> RunFolder:
     """Make a run folder. Raises SettingsError when that is not possible."""
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    run_id = _new_id(place)
     try:
         (place / run_id).mkdir(parents=True)
         for folder in (place, place.parent):
@@ -95,6 +96,19 @@ def new_run(place: Path) -> RunFolder:
             f"No run folder can be made in {place}: {error.strerror}.", "choose another place with --runs-dir"
         ) from None
     return RunFolder(place / run_id)
+
+
+def _new_id(place: Path) -> str:
+    """UTC start and four hex digits, later in the order of names than every id of the same second."""
+    while True:
+        second = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        lowest = max(
+            (int(path.name[-4:], 16) + 1 for path in place.glob(f"{second}-*") if RUN_ID.fullmatch(path.name)),
+            default=0,
+        )
+        if lowest <= 0xFFFF:
+            return f"{second}-{lowest + secrets.randbelow(min(0x10000 - lowest, 0x8000)):04x}"
+        time.sleep(0.1)
 
 
 def freeze(file: Path, folder: RunFolder) -> str:

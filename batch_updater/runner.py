@@ -66,6 +66,7 @@ class Runner:
         )  # fmt: skip
         self._queue: asyncio.Queue[Any] = asyncio.Queue(2 * CLAIM_BLOCK)
         self._under_way = 0
+        self._all_counted = False  # what ends from now on is a second word about rows that ended before
         self._unhandled: list[Any] = []  # what the last phase left in the queue
 
     def stop(self) -> None:
@@ -85,6 +86,7 @@ class Runner:
             if self._canary:
                 await self._try_canary()
             await self._send_phase(self._claim_next, delivery.send)
+            self._all_counted = True
             await self._phase(self._pages(journal.unknown), delivery.read_back)
             await self._phase(self._pages(journal.overtaken), delivery.recheck)
         self._raise_failure()
@@ -234,6 +236,9 @@ class Runner:
         if isinstance(record, Reading):
             self.counters.ended += 1
             self.counters.failed += record.symbol != "="
+        elif self._all_counted:
+            settled = record.result is Result.UPDATED  # counted as failed when it ended unknown
+            self.counters.failed = max(self.counters.failed - settled, 0)
         elif record.state is State.ENDED:
             self.counters.ended += 1
             self._on_record(record)

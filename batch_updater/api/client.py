@@ -56,7 +56,10 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout  # noqa: ASYNC109 - aiohttp's own signature
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> aiohttp.connector.Connection:
         """A connection on which nothing waits to be read."""
         await asyncio.sleep(0)  # what has arrived meanwhile is read first
@@ -186,6 +189,10 @@ class OrderClient:
         generation = self._tokens.generation
         headers = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": JSON}
         answer = await self._exchange(method, url, data, headers, judge, limit)
+        if answer.verdict is Verdict.DONE:
+            return answer
+        if token.reveal() in answer.detail:  # a service that repeats what it was sent
+            answer = replace(answer, detail=answer.detail.replace(token.reveal(), "***"))
         return replace(answer, signed=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> tuple[Answer, Granted | None]:

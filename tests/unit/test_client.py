@@ -75,3 +75,12 @@ async def test_no_request_is_built_from_anything_but_a_canonical_id(order: str) 
             with pytest.raises(ValueError, match="canonical"):
                 await orders.update_status(StatusUpdate(2, order, STATUS))
         assert not service.requests
+
+
+async def test_a_token_that_the_service_repeats_is_not_passed_on() -> None:
+    """A `detail` that quotes the request loses the token before anybody sees it."""
+    with aioresponses() as service:
+        service.put(re.compile(".*"), status=403, payload={"detail": "Bearer t0k may not"})
+        async with client() as orders:
+            said = await orders.update_status(UPDATE)
+    assert said.detail == "Bearer *** may not"
