@@ -31,6 +31,7 @@ class Kind(StrEnum):
     JSON_LINES = "JSON lines"
     XLSX = "xlsx"
     XLS = "xls"
+    XLSB = "xlsb"
     ODS = "ods"
     PARQUET = "parquet"
     GZIP = "gzip"
@@ -59,8 +60,6 @@ def check_file(path: Path) -> None:
     if not path.is_file():
         return  # a named pipe: its content tells
     known = EXCEL | TEXT | OTHER
-    if path.suffix.lower() == ".xlsb":
-        raise InputError(f"{path} is a binary Excel workbook (.xlsb).", "open it in Excel and save it as .xlsx")
     if path.suffix.lower() not in known:
         raise InputError(f"{path} has no ending that says what it is.", f"use {', '.join(sorted(known))}")
     if path.stat().st_size == 0:
@@ -119,7 +118,7 @@ def _kind_of_ole(path: Path, name: Path) -> Kind:
 def _kind_of_zip(path: Path, name: Path) -> Kind:
     members = {info.filename for info in check_zip(path, name)}
     if "xl/workbook.bin" in members:
-        raise InputError(f"{name} is a binary Excel workbook (.xlsb).", "open it in Excel and save it as .xlsx")
+        return Kind.XLSB
     if any(member.startswith("xl/") for member in members):
         return Kind.XLSX
     if "content.xml" in members:

@@ -13,7 +13,7 @@ from batch_updater.settings import Settings
 Flaws = dict[int, Flaw]
 Record = tuple[int, list[str], Flaws | None]
 
-EXCEL = {".xlsx", ".xlsm", ".xls", ".ods"}
+EXCEL = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 TEXT = {".csv", ".tsv", ".txt"}
 OTHER = {".jsonl", ".ndjson", ".parquet", ".gz", ".zip"}
 MAX_CELLS = 25_000_000

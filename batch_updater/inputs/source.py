@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from batch_updater.errors import InputError
+from batch_updater.inputs.binary_excel import BinaryExcelTable
 from batch_updater.inputs.columns import HEADER_WITHIN, find_header, looks_like_data, result_free
 from batch_updater.inputs.encoding import Opener
 from batch_updater.inputs.excel import ExcelTable
@@ -184,8 +185,9 @@ def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
 
 
 def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
-    tables: dict[Kind, type[ExcelTable | OldExcelTable | OpenDocumentTable | ParquetTable]] = {
-        Kind.XLSX: ExcelTable, Kind.XLS: OldExcelTable, Kind.ODS: OpenDocumentTable, Kind.PARQUET: ParquetTable,
+    tables: dict[Kind, Callable[[Path, Path, ReadOptions], Table]] = {
+        Kind.XLSX: ExcelTable, Kind.XLSB: BinaryExcelTable, Kind.XLS: OldExcelTable,
+        Kind.ODS: OpenDocumentTable, Kind.PARQUET: ParquetTable,
     }  # fmt: skip
     if kind in tables:
         return tables[kind](path, name, options)
