@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -19,9 +20,9 @@ from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result
 from batch_updater.repeats import REPEATS
 from batch_updater.schema import INDEXES, NOTE, OUTCOME, SCHEMA
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PLANNING = "planning.sqlite"  # what a journal is called until it is whole
-_UPDATE = "row, order_id, status_id, expected_id"
+_UPDATE = "row, order_id, status_id, expected_id, checksum"
 
 
 class Journal:
@@ -164,10 +165,10 @@ class Journal:
         items = list(judged)
         self._write(
             (
-                "INSERT INTO rows (row, order_id, status_id, state, normalised, expected_id)"
-                " VALUES (?, ?, ?, 'planned', ?, ?)",
+                "INSERT INTO rows (row, order_id, status_id, state, normalised, expected_id, checksum)"
+                " VALUES (?, ?, ?, 'planned', ?, ?, ?)",
                 (
-                    (i.row, i.order_id, i.status_id, i.normalised, i.expected_id)
+                    (i.row, i.order_id, i.status_id, i.normalised, i.expected_id, _checksum(*_sent(i)))
                     for i in items
                     if isinstance(i, StatusUpdate)
                 ),
@@ -201,7 +202,7 @@ class Journal:
         return self._claim(query, (count,))
 
     def _claim(self, query: str, values: tuple[int, ...]) -> list[StatusUpdate]:
-        found = [_update(row) for row in self._select(query, values)]
+        found = [_update(row) for row in list(self._select(query, values))]
         if not found:
             return []
         number = self.meta()["claims"] + 1
@@ -325,7 +326,7 @@ class Journal:
 
     def _page(self, condition: str, after: int, count: int) -> list[StatusUpdate]:
         query = f"SELECT {_UPDATE} FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - the conditions stand above
-        return [_update(found) for found in self._select(query, (after, count))]
+        return [_update(found) for found in list(self._select(query, (after, count)))]
 
     def count(self, column: str, where: str = "1") -> dict[str, int]:
         """How many rows have each value of a column; rows without one are left out. For code, not for input."""
@@ -370,8 +371,18 @@ class Journal:
             yield dict(zip((*names, "leader_state"), values, strict=True))
 
 
-def _update(values: tuple[int, str, str, str]) -> StatusUpdate:
-    row, order_id, status_id, expected_id = values
+def _sent(update: StatusUpdate) -> tuple[int, str, str, str]:
+    return update.row, update.order_id, update.status_id, update.expected_id
+
+
+def _checksum(row: int, order_id: str, status_id: str, expected_id: str) -> int:
+    return zlib.crc32(f"{row} {order_id} {status_id} {expected_id}".encode())
+
+
+def _update(values: tuple[int, str, str, str, int]) -> StatusUpdate:
+    row, order_id, status_id, expected_id, checksum = values
+    if _checksum(row, order_id, status_id, expected_id) != checksum:
+        raise JournalError(f"The journal is damaged: row {row} is not what was planned.")
     return StatusUpdate(row, order_id, status_id, expected_id=expected_id)
 
 

@@ -12,7 +12,8 @@ CREATE TABLE rows (
   http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
   normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT,
   claim INTEGER NOT NULL DEFAULT 0,  -- the number of the claim that announced it last; 0: never announced
-  remark TEXT NOT NULL DEFAULT ''
+  remark TEXT NOT NULL DEFAULT '',
+  checksum INTEGER NOT NULL DEFAULT 0  -- of what is sent; SQLite does not notice a flipped bit in a value
 );
 CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
 """

@@ -1,0 +1,35 @@
+import random
+import uuid
+from pathlib import Path
+
+import pytest
+from support import quick_folder
+
+from batch_updater.errors import JournalError
+from batch_updater.journal import Journal
+from batch_updater.models import StatusUpdate
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_flipped_bit_never_makes_another_update(tmp_path: Path, seed: int) -> None:
+    """Whatever bit of a journal flips, every update that is claimed from it is one that was planned."""
+    chance = random.Random(seed)
+    planned = [StatusUpdate(n + 2, str(uuid.UUID(int=n)), str(uuid.UUID(int=n * n))) for n in range(60)]
+    with quick_folder(tmp_path) as folder:
+        path = folder / "journal.sqlite"
+        with Journal.create(path) as journal:
+            journal.add(planned)
+            journal.settle_repeats("hold")
+            journal.seal({})
+        whole = path.read_bytes()
+        for number in range(10):
+            data = bytearray(whole)
+            place = chance.randrange(len(data))
+            data[place] ^= 1 << chance.randrange(8)
+            path.write_bytes(data)
+            try:
+                with Journal.open(path) as journal:
+                    claimed = journal.claim(500)
+            except JournalError:
+                continue
+            assert set(claimed) <= set(planned), (seed, number, place)
