@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import shutil
 import tempfile
 import time
@@ -272,8 +273,31 @@ def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: T
     if differ := differences(facts, {"sha256": sha256, **_choices(settings, tenant)}):
         raise ResumeError(
             f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:\n  " + "\n  ".join(differ),
-            "repeat the earlier command to finish that run, or add --restart to give it up and start anew",
+            f"to finish that run{_with_its_bytes(facts, sha256)}: {_earlier_command(file, facts)}\n"
+            "        to give it up and start anew: the present command with --restart",
         )
+    return _reopen(folder, file, settings, tenant)
+
+
+def _with_its_bytes(facts: dict[str, Any], sha256: str) -> str:
+    return "" if facts["sha256"] == sha256 else ", put the file back as it was"
+
+
+def _earlier_command(file: Path, facts: dict[str, Any]) -> str:
+    """The command line that asks for what a run was planned for, options that have their default left out."""
+    words = ["batch-updater", "run", str(file), "--base-url", facts["base_url"]]
+    for key in ("on_conflict", "compare", *sorted(READING)):
+        value, option = facts.get(key), "--" + key.replace("_", "-")
+        if not value or value == Settings.model_fields[key].default:
+            continue
+        if key == "where":
+            words += [word for condition in value for word in (option, condition)]
+        else:
+            words += [option] if value is True else [option, ",".join(value) if isinstance(value, list) else str(value)]
+    return shlex.join(words)
+
+
+def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -> Run:
     try:
         journal = Journal.open(folder.journal_path)
     except JournalError as error:

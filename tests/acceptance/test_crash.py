@@ -100,6 +100,7 @@ def test_a_run_is_not_picked_up_on_something_else(tmp_path: Path, change: str) -
         refused = program("run", sheet, "--yes", *more, env=environment(sandbox.base_url))
         assert refused.returncode == 2
         assert ("bytes differ" if change == "bytes" else "--on-conflict differs: was hold, now first") in refused.stderr
+        assert f"batch-updater run {sheet} --base-url {sandbox.base_url}\n" in refused.stderr, "the way to finish it"
         assert "--restart" in refused.stderr
         assert len(sandbox.ledger) == sent
         anew = program("run", sheet, "--yes", "--restart", *more, env=environment(sandbox.base_url))

@@ -14,7 +14,7 @@ def test_a_whole_run_says_what_happened_to_every_row(tmp_path: Path) -> None:
     rows = [(order_id(1), DONE), ("x", DONE), (order_id(1), DONE), (order_id(99_999_999), DONE)]
     with served() as sandbox:
         ended = program(
-            "run", write_sheet(tmp_path / "o.csv", rows), "--yes", "--json", env=environment(sandbox.base_url)
+            "run", write_sheet(tmp_path / "o.csv", rows), "--yes", "--json", "-vv", env=environment(sandbox.base_url)
         )
         assert ended.returncode == 3, ended.stderr
         summary = json.loads(ended.stdout)
@@ -23,6 +23,8 @@ def test_a_whole_run_says_what_happened_to_every_row(tmp_path: Path) -> None:
         assert [row["result_row"] for row in found] == ["2", "3", "4", "5"]
         assert sandbox.orders[order_id(1)]["status"]["id"] == DONE
         assert len(puts(sandbox)) == 2
+    assert "answer" in ended.stderr
+    assert TOKEN not in ended.stdout + ended.stderr
     for path in Path(summary["run_dir"]).iterdir():
         assert TOKEN.encode() not in path.read_bytes()
 

@@ -348,3 +348,14 @@ def test_open_status_is_sent_for_another_sheet_only(tmp_path: Path) -> None:
     book.close()
     assert [row.cells for row in read(tmp_path / "s.xlsx", sheet="Feb").rows()] == [(D, OPEN)]
     assert text(good(1)).count(DONE) == 1
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("secret", OK2), ("wrong", "does not open")])
+def test_a_password_is_asked_for_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, expected: list[str] | str
+) -> None:
+    """Without --password-file a person at a terminal is asked, and what was typed decides."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda _question: typed)
+    found = outcome(protected(tmp_path))
+    assert matches(found, expected), found
