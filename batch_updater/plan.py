@@ -105,17 +105,22 @@ def describe(
     lines += _describe_statuses(plan, tenant)
     if settings.compares:
         how = "by the order list where that is fewer requests" if settings.compare == "list" else "one by one"
-        lines.append(f"  compare   orders are read first, {how}; one that is so already is left alone")
+        lines += _labelled("compare", f"orders are read first, {how}; one that is so already is left alone")
     if tenant.unchecked:
-        lines.append(f"  note      {tenant.unchecked}")
+        lines += _labelled("note", tenant.unchecked)
     for note in notes:
-        lines += wrap(f"note      {note}", 78, initial_indent="  ", subsequent_indent=" " * 12)
+        lines += _labelled("note", note)
     for row, result, detail in plan.problems:
         lines += wrap(f"row {row}: {result}: {detail}", 78, initial_indent="  ", subsequent_indent="      ")
     hidden = plan.invalid + plan.conflicts - len(plan.problems)
     if hidden > 0:
         lines.append(f"  … and {hidden:,} more; the result file names each")
     return "\n".join(lines)
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    """A sentence beside its label, in 80 columns."""
+    return wrap(text, 78, initial_indent=f"  {label:<10}", subsequent_indent=" " * 12)
 
 
 def _describe_statuses(plan: Plan, tenant: Tenant) -> list[str]:
