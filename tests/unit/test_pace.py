@@ -301,6 +301,15 @@ def test_a_search_stays_within_bounds(moves: list[tuple[str, float]]) -> None:
         assert 0.4 <= search.trial <= 3.0
 
 
+def test_the_speed_of_a_first_burst_is_no_bound() -> None:
+    """When only the first burst was refused, the search goes on beyond its speed instead of settling below it."""
+    search = LimitSearch(20, 1000)
+    for _ in range(30):
+        search.passes()
+    assert search.is_climbing
+    assert search.rate > 2000
+
+
 @settings(max_examples=30)
 @given(st.floats(10, 5000))
 def test_a_search_finds_a_sharp_limit(limit: float) -> None:
