@@ -24,6 +24,7 @@ class LimitSearch:
         self.refused = min(max(refused, SLOWEST), FASTEST)
         self.passed = self._sure = self._base = max(min(proven, self.refused * FALLS[0]), SLOWEST)
         self.step = FIRST_STEP
+        self._is_guess = True  # `refused` was the speed of a first burst, which may be refused at any rate
         self._failures = 1
         self._tested: float | None = None  # the rate to go back to after a test at a lower one
         self.rate = self._between()
@@ -58,6 +59,8 @@ class LimitSearch:
             self.step = min(self.step * GROWTH, 1.0)
         else:
             self.rate = self._between()
+            if self._is_guess and self.refused <= self.passed * WIDE:
+                self.reopen(step=0.2)
 
     def fails(self, used: float, proven: float, lasted: float | None, *, barely: bool) -> None:
         """The rate in use was refused.
@@ -73,7 +76,7 @@ class LimitSearch:
         if self.rate <= known * 1.001 or self._failures >= 3:
             fall = BARELY if barely else FALLS[min(self._failures, len(FALLS)) - 1]
             known = min(known, max(self.rate * fall, min(proven, self.rate * FALLS[0])))
-        self.refused = self.rate
+        self.refused, self._is_guess = self.rate, False
         self.passed = self._sure = max(known, SLOWEST)
         self.rate = self._between()
 

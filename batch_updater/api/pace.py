@@ -14,7 +14,9 @@ from batch_updater.models import Answer, Verdict
 LONGEST_PAUSE = 300.0
 BARE_PAUSE = 0.1  # after a refusal that names no time; doubles while nothing at all is accepted
 LONGEST_BARE_PAUSE = 5.0
-DEPTH = 0.02  # seconds' worth of requests that may leave at once after a delay of our own
+DEPTH = 0.03  # seconds' worth of requests that may leave at once after a delay of our own
+LEARNED_DEPTH = 15.0  # requests at most, where a limit was learned: its burst allowance may be no larger
+LEAST_DEPTH = 0.005  # seconds' worth in any case: a loop can't wake up for every request of a high rate
 REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, later 120 s and 240 s
 SHORTEST_REST = 5.0
 SPENT = 2.0  # pauses' worth of sending after which what a limiter saved up in a pause is spent
@@ -29,7 +31,7 @@ class Pace:
     There is no limit but the cap until the service refuses something. Then everything is held for the time that the
     service names, and a limit is searched. A probe that is refused costs such a pause, so once the limit is known
     it is left alone for 60 times as long. `adapt=False`: there is never more than the cap and the pauses.
-    Tokens never exceed a fiftieth of a second's worth (at least one), so that after a delay nothing leaves in a burst.
+    Tokens never exceed 0.03 s worth of the rate (at least one), so that after a delay nothing leaves in a large burst.
     """
 
     def __init__(self, cap: float | None, now: float, *, adapt: bool = True) -> None:
@@ -78,11 +80,18 @@ class Pace:
     def _draw(self, now: float, rate: float) -> float:
         elapsed = max(now - max(self._seen, self.paused_until), 0.0)
         self._seen = now
-        self._tokens = min(self._tokens + elapsed * rate, max(1.0, rate * DEPTH))
+        self._tokens = min(self._tokens + elapsed * rate, self._depth(rate))
         if self._tokens < 1.0:
             return max((1.0 - self._tokens) / rate, 0.0005)
         self._tokens -= 1.0
         return 0.0
+
+    def _depth(self, rate: float) -> float:
+        """Requests that may leave at once when we are late; fewer to a service that has refused something."""
+        depth = rate * DEPTH
+        if self._search is not None:
+            depth = min(depth, max(LEARNED_DEPTH, rate * LEAST_DEPTH))
+        return max(depth, 1.0)
 
     def failed(self) -> None:
         """A request ended without an answer, or with an error that says nothing about the load."""

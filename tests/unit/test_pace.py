@@ -114,6 +114,19 @@ def test_what_was_saved_up_before_a_pause_is_lost() -> None:
     assert [pace.take(6.0015) > 0 for _ in range(2)] == [False, True]
 
 
+def test_a_learned_limit_is_never_met_with_a_large_burst() -> None:
+    """However late the workers come, at most 15 requests leave at once where something has been refused."""
+    pace = Pace(None, 0.0)
+    for _ in range(3000):
+        pace.take(1.0)
+        pace.succeeded()
+    pace.take(1.0)
+    pace.throttled(1.0, 1.0, told=True)
+    assert pace.rate is not None
+    assert 1000 < pace.rate < 3000
+    assert sum(pace.take(9.0) == 0 for _ in range(100)) == 15
+
+
 def test_a_rate_that_the_workers_cannot_use_does_not_climb() -> None:
     """Four workers of ten requests a second each prove nothing about a hundred; the limit stays where it was."""
     pace, service = Pace(None, 0.0), LeakyBucket(100, 5)
@@ -286,6 +299,15 @@ def test_a_search_stays_within_bounds(moves: list[tuple[str, float]]) -> None:
             search.end_test(noise=value > 500)
         assert SLOWEST <= search.rate <= FASTEST
         assert 0.4 <= search.trial <= 3.0
+
+
+def test_the_speed_of_a_first_burst_is_no_bound() -> None:
+    """When only the first burst was refused, the search goes on beyond its speed instead of settling below it."""
+    search = LimitSearch(20, 1000)
+    for _ in range(30):
+        search.passes()
+    assert search.is_climbing
+    assert search.rate > 2000
 
 
 @settings(max_examples=30)
