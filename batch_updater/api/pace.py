@@ -21,7 +21,6 @@ REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, la
 SHORTEST_REST = 5.0
 SPENT = 2.0  # pauses' worth of sending after which what a limiter saved up in a pause is spent
 ENOUGH = 20  # accepted requests that say something about a rate
-LATELY = 10.0
 HISTORY = 256
 
 
@@ -36,7 +35,6 @@ class Pace:
 
     def __init__(self, cap: float | None, now: float, *, adapt: bool = True) -> None:
         self.paused_until = now
-        self.refused_at: float | None = None
         self.history: list[tuple[float, float]] = []  # seconds since the start, limit from then on
         self.is_free = cap is None  # nothing at all limits the pace at present
         self._cap, self._adapt, self._began = cap, adapt, now
@@ -133,7 +131,7 @@ class Pace:
 
     def _hold(self, now: float, pause: float) -> None:
         self.paused_until = max(self.paused_until, now + pause)
-        self._tokens, self.refused_at, self.is_free = 0.0, now, False
+        self._tokens, self.is_free = 0.0, False
 
     def _slow_down(self, now: float, pause: float) -> None:
         self._hold(now, pause)
@@ -254,12 +252,6 @@ class Pacer:
     def rate(self) -> float | None:
         """The present limit in requests per second, None when there is none."""
         return self._pace.rate
-
-    @property
-    def throttled_lately(self) -> bool:
-        """Whether the service has refused something because of the load in the last 10 s."""
-        refused = self._pace.refused_at
-        return refused is not None and self._clock() - refused < LATELY
 
     @property
     def history(self) -> list[tuple[float, float]]:
