@@ -7,6 +7,7 @@ import python_calamine
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.excel import Sheet, choose_sheet, readable
+from batch_updater.inputs.frames import open_workbook
 from batch_updater.inputs.looks import as_text
 from batch_updater.inputs.options import ReadOptions, Record, Table
 
@@ -23,7 +24,7 @@ class BinaryExcelTable(Table):
                 "save it as .xlsx, or add --include-hidden to take every row, hidden ones too",
             )
         self._path, self._name = path, name
-        with readable(name), python_calamine.CalamineWorkbook.from_path(path) as book:
+        with readable(name), open_workbook(path) as book:
             sheets = {
                 sheet.name: Sheet("", sheet.visible == python_calamine.SheetVisibleEnum.Visible)
                 for sheet in book.sheets_metadata
@@ -37,13 +38,8 @@ class BinaryExcelTable(Table):
 
     def records(self) -> Generator[Record]:
         """Number and cells of each row."""
-        import pandas as pd  # noqa: PLC0415 - takes half a second, and is rarely needed
-
-        with readable(self._name):
-            frame = pd.read_excel(
-                self._path, sheet_name=self._sheet, engine="calamine", header=None, dtype=object,
-                keep_default_na=False, na_filter=False,
-            )  # fmt: skip
-        columns = [frame[name].tolist() for name in frame.columns]
-        for number, values in enumerate(zip(*columns, strict=True), 1):
-            yield number, [as_text(value) for value in values], None
+        with readable(self._name), open_workbook(self._path) as book:
+            sheet = book.get_sheet_by_name(self._sheet)
+        left = [""] * (sheet.start or (0, 0))[1]
+        for number, values in enumerate(sheet.iter_rows(), 1):
+            yield number, left + [as_text(value) for value in values], None

@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx, .xlsm): values by calamine, what it can't tell from the sheet's own XML. Macros never run."""
+"""Excel workbooks (.xlsx, .xlsm): values by pandas and calamine, the rest from the XML itself. Macros never run."""
 
 import contextlib
 import struct
@@ -11,7 +11,7 @@ from typing import IO, Any
 import python_calamine
 
 from batch_updater.errors import InputError
-from batch_updater.inputs.frames import SUMMARY_SHEET
+from batch_updater.inputs.frames import SUMMARY_SHEET, open_workbook
 from batch_updater.inputs.looks import BUILT_IN, as_seen, as_text, changes_look
 from batch_updater.inputs.merges import Merges
 from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
@@ -60,7 +60,7 @@ class ExcelTable(Table):
     def records(self) -> Generator[Record]:
         """Number, cells as they are seen, and flaws of each row that is not hidden."""
         with readable(self._name):
-            sheet = self._loaded = self._loaded or _load(self._path, self._sheet)
+            sheet = self._loaded = self._loaded or self._load()
             left = [""] * (sheet.start or (0, 0))[1]
             merges = Merges(sheet.merged_cell_ranges or [])
             for row, values in enumerate(sheet.iter_rows()):
@@ -73,6 +73,10 @@ class ExcelTable(Table):
                     flaws |= _mark(cells, left, values, marks)
                 yield row + 1, cells, flaws or None
             self._loaded = None  # who has read to the end needs the memory for something else
+
+    def _load(self) -> python_calamine.CalamineSheet:
+        with open_workbook(self._path) as book:
+            return book.get_sheet_by_name(self._sheet)
 
 
 class Sheet:
@@ -93,15 +97,6 @@ def readable(name: Path) -> Iterator[None]:
             f"{name} is no readable Excel file ({said[0] if said else 'damaged'}).",
             "open it in Excel and save it again",
         ) from None
-
-
-def _load(path: Path, sheet: str) -> python_calamine.CalamineSheet:
-    """The values of a sheet. Calamine goes by a path's ending, but by the content of a stream."""
-    if path.suffix.lower() in {".xlsx", ".xlsm"}:
-        with python_calamine.CalamineWorkbook.from_path(path) as book:
-            return book.get_sheet_by_name(sheet)
-    with path.open("rb") as stream, python_calamine.CalamineWorkbook.from_filelike(stream) as book:
-        return book.get_sheet_by_name(sheet)
 
 
 def characters(stored: float) -> float:

@@ -11,7 +11,7 @@ from batch_updater.models import Flaw
 from batch_updater.settings import Settings
 
 Flaws = dict[int, Flaw]
-Record = tuple[int, list[str], Flaws | None]
+Record = tuple[int, Sequence[str], Flaws | None]
 
 EXCEL = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 TEXT = {".csv", ".tsv", ".txt"}

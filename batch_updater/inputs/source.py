@@ -130,7 +130,7 @@ def plain_cells(cells: Sequence[str]) -> list[str]:
     return [cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell for cell in cells]
 
 
-def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, list[str]]:
+def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Sequence[str]]:
     """Number and cells of the header. Raises InputError when there is none, or data stands in its place."""
     if table.header is not None:
         return 0, table.header
@@ -202,5 +202,10 @@ def _opener(kind: Kind, path: Path, name: Path) -> Opener:
         return lambda: cast("BinaryIO", gzip.open(path))
     if kind is Kind.ZIP:
         member = only_member(path, name)
-        return lambda: cast("BinaryIO", zipfile.ZipFile(path).open(member))
+        return lambda: _open_member(path, member)
     return lambda: path.open("rb")
+
+
+def _open_member(path: Path, member: str) -> BinaryIO:
+    with zipfile.ZipFile(path) as archive:  # the file stays open as long as its member is
+        return cast("BinaryIO", archive.open(member))

@@ -1,7 +1,7 @@
-"""Delimited text: CSV and its kin, streamed row by row in constant memory.
+"""Delimited text: CSV and its kin, streamed in constant memory.
 
-The standard library's reader is used because it tells how many cells a row really has; a reader that fills rows up
-or drops surplus cells can move a status to another order without a word.
+The rows come from pandas, in frames. What stops it is looked for again with the standard library's reader, which knows
+the row and how many cells it really has.
 """
 
 import csv
@@ -10,11 +10,12 @@ import re
 from collections.abc import Generator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.columns import find_header
 from batch_updater.inputs.encoding import Opener, find_encoding
+from batch_updater.inputs.frames import NotSplitError, text_rows
 from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
 from batch_updater.models import WHOLE_ROW, Flaw
 
@@ -31,6 +32,7 @@ class TextTable(Table):
     def __init__(self, open_file: Opener, name: Path, options: ReadOptions) -> None:
         self._open_file, self._name = open_file, name
         self._encoding = find_encoding(open_file, name, options.encoding)
+        self._has_separator = False
         with self._open() as stream:
             sample = stream.read(_SAMPLE)
         self._has_separator, declared = _declared(sample, name)
@@ -46,41 +48,63 @@ class TextTable(Table):
 
     def records(self) -> Generator[Record]:
         """Number, cells and flaws of each row. Raises InputError for a row that can't be told from its neighbours."""
-        width, header_row = self._width, self._header_row
-        number, line = 0, 0
+        if not self._width:
+            yield from ((number, cells, None) for number, cells in self._lines())
+            return
+        try:
+            yield from self._framed()
+        except NotSplitError as error:
+            self._find_fault()
+            raise InputError(f"{self._name} can't be read as CSV: {error}.", "save it again as CSV UTF-8") from None
+
+    def _framed(self) -> Generator[Record]:
+        """The rows from the header on, every one of its width."""
+        number = self._header_row
         with self._open() as stream:
-            if self._has_separator:
-                stream.readline()
-            reader = csv.reader(stream, delimiter=self._delimiter, strict=True)
+            for _title in islice(csv.reader(stream, delimiter=self._delimiter), number - 1):
+                pass
+            for found in text_rows(stream, self._delimiter, self._width):
+                cells, flaws = self._filled(found) if found[-1] is None else (cast("Sequence[str]", found), None)
+                text = "".join(cells)
+                if "\n" in text or "\r" in text:
+                    self._check_swallowed(number, cells)
+                yield number, cells, flaws
+                number += 1
+
+    def _lines(self) -> Generator[tuple[int, list[str]]]:
+        """Number and cells of every row, however many it has. Raises InputError for a stray quotation mark."""
+        number = 0
+        with self._open() as stream:
             try:
-                for number, cells in enumerate(reader, 1):
-                    flaws = None
-                    if width and len(cells) != width and number > header_row:
-                        flaws = self._misfit(number, cells)
-                    if reader.line_num - line > 1:
-                        self._check_swallowed(number, cells)
-                    line = reader.line_num
-                    yield number, cells, flaws
+                for number, cells in enumerate(csv.reader(stream, delimiter=self._delimiter, strict=True), 1):
+                    yield number, cells
             except csv.Error as error:
                 raise self._explain(number + 1, str(error)) from None
 
-    def _open(self) -> TextIO:
-        return io.TextIOWrapper(self._open_file(), encoding=self._encoding, newline="")
+    def _find_fault(self) -> None:
+        """Raise InputError for the first row that stops a reader."""
+        for number, cells in self._lines():
+            if (found := len(cells)) > self._width and number > self._header_row:
+                raise InputError(
+                    f"{self._name}: row {number} has more cells ({found}) than the header ({self._width}).",
+                    f"put quotes around a cell that contains {self._delimiter!r}, or use --delimiter",
+                )
+            self._check_swallowed(number, cells)
 
-    def _misfit(self, number: int, cells: list[str]) -> Flaws | None:
-        """Fill a short row up and say so, unless it is blank. Raises InputError for a long one."""
-        found = len(cells)
-        if found > self._width:
-            raise InputError(
-                f"{self._name}: row {number} has more cells ({found}) than the header ({self._width}).",
-                f"put quotes around a cell that contains {self._delimiter!r}, or use --delimiter",
-            )
-        blank = not any(cell.strip() for cell in cells)
-        cells.extend([""] * (self._width - found))
-        if blank:
-            return None
-        detail = f"the row has {found} of {self._width} cells; add the missing ones or their {self._delimiter!r}"
-        return {WHOLE_ROW: Flaw("short_row", detail)}
+    def _open(self) -> TextIO:
+        stream = io.TextIOWrapper(self._open_file(), encoding=self._encoding, newline="")
+        if self._has_separator:
+            stream.readline()
+        return stream
+
+    def _filled(self, found: Sequence[str | None]) -> tuple[list[str], Flaws | None]:
+        """A short row, filled up, and its flaw unless it is blank."""
+        cells = [cell or "" for cell in found]
+        if not any(cell.strip() for cell in cells):
+            return cells, None
+        there = len(found) - found.count(None)
+        detail = f"the row has {there} of {self._width} cells; add the missing ones or their {self._delimiter!r}"
+        return cells, {WHOLE_ROW: Flaw("short_row", detail)}
 
     def _check_swallowed(self, number: int, cells: Sequence[str]) -> None:
         """Refuse a cell whose inner lines are rows of their own: a stray quotation mark made them one."""
