@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from batch_updater.api.auth import Credentials, Secret
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
-from batch_updater.api.protocol import check_base_url
 from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, JournalError, SettingsError, StoppedError
 from batch_updater.folder import find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
@@ -33,7 +32,7 @@ from batch_updater.runner import Runner
 from batch_updater.runs import FRAME, Run, open_run, reopen_run
 from batch_updater.settings import Settings, load_settings
 from batch_updater.statuses import OrderStatus
-from batch_updater.tenant import Tenant, find_tenant, meet, with_credentials
+from batch_updater.tenant import Tenant, find_tenant, meet, reach, with_credentials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +70,7 @@ async def run_batch(
     """
     settings = settings or load_settings({})
     if token:
-        tenant = with_credentials(check_base_url(settings.base_url or ""), Credentials(token))
+        tenant = with_credentials(reach(settings, os.environ), Credentials(token))
     else:
         tenant = find_tenant(settings, os.environ)
     with contextlib.ExitStack() as stack:
@@ -156,8 +155,9 @@ def _client(run: Run, settings: Settings) -> OrderClient:
     if run.tenant.tokens is None:
         raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
     return OrderClient(
-        run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency
-    )
+        run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency,
+        route=run.tenant.route,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

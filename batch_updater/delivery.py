@@ -265,7 +265,8 @@ class Delivery:
                 CredentialsError("The service did not accept the token.", "get a new one, then run again")
             )
         elif answer.verdict is Verdict.STOP and answer is not STOPPED:
-            self._control.fail(StoppedError(f"Stopped: {answer.detail}.", "check the base URL, then run again"))
+            hint = answer.hint or "check the base URL, then run again"
+            self._control.fail(StoppedError(f"Stopped: {answer.detail}.", hint))
         return answer
 
     async def _attempts(self, way: _Way, request: "Request") -> Answer:

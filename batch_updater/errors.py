@@ -59,6 +59,10 @@ class StoppedError(BatchUpdaterError):
     exit_code = ExitCode.STOPPED
 
 
+class BlockedError(StoppedError):
+    """No connection can be made until a person changes something: certificates, a proxy; the run can be resumed."""
+
+
 class LockedError(BatchUpdaterError):
     """Another run of the same input is under way."""
 

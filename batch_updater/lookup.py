@@ -43,8 +43,9 @@ class OrderNames:
         settings, pacer = self._settings, Pacer(self._settings.rate)
         left = iter(names)
         async with OrderClient(
-            self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency
-        ) as client:
+            self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency,
+            route=self._tenant.route,
+        ) as client:  # fmt: skip
 
             async def work() -> None:
                 for name in left:
@@ -108,6 +109,5 @@ def _failure(name: str, answer: Answer) -> BatchUpdaterError:
         return InputError(
             f"Orders can't be looked up by name: the service answered {answer.http_status}.", "use a sheet of order ids"
         )
-    return StoppedError(
-        f"Order '{shown(name)}' can't be looked up: {answer.detail}; nothing was sent.", "run again later"
-    )
+    why = f"Order '{shown(name)}' can't be looked up: {answer.detail}; nothing was sent."
+    return StoppedError(why, answer.hint or "run again later")

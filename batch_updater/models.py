@@ -101,6 +101,12 @@ class Answer:
     left: bool = True  # False: the request certainly never left this machine
     status_id: str | None = None  # what a read order has
     signed: int = 0  # the generation of the token that it was sent with
+    hint: str = ""  # what a person can do, when that is known
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing can be sent until a person changes something: certificates, or a proxy."""
+        return self.verdict is Verdict.STOP and not self.left
 
     @property
     def told(self) -> bool:

@@ -70,6 +70,9 @@ WRITING = Group("Writing", (
 
 SERVICE = Group("The service", (
     click.option("--base-url", help="The service's address; usually from EVREKA360_BASE_URL."),
+    click.option("--ca-file", type=PATH, help="Certificate authorities to trust (PEM), in place of the system's."),
+    click.option("--proxy", metavar="URL", help="http:// or https:// proxy to the service, without credentials: they"
+                 " come from BATCH_UPDATER_PROXY_USER and BATCH_UPDATER_PROXY_PASS."),
     click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
     click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
 ))  # fmt: skip

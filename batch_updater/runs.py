@@ -322,7 +322,7 @@ def _resume(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, j
             raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
         facts["output"] = str(settings.output)
         journal.set_meta({"output": facts["output"]})
-    tenant = Tenant(tenant.base_url, tenant.tokens, tenant.account, names=facts["status_names"])
+    tenant = replace(tenant, names=facts["status_names"])
     return Run(folder, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
 
 

@@ -25,6 +25,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     base_url: str | None = None
+    ca_file: Path | None = None
+    proxy: str | None = Field(None, repr=False)  # it may hold a password until it has been looked at and refused
     order_column: str | None = None
     status_column: str | None = None
     sheet: str | None = None

@@ -9,7 +9,8 @@ from batch_updater.api.auth import Credentials, Tokens, find_credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.protocol import check_base_url
 from batch_updater.api.retry import RETRIED, attempt_again
-from batch_updater.errors import BatchUpdaterError, CredentialsError, SettingsError, StoppedError
+from batch_updater.api.route import DIRECT, Route, find_route
+from batch_updater.errors import BatchUpdaterError, BlockedError, CredentialsError, SettingsError, StoppedError
 from batch_updater.models import Answer, Verdict
 from batch_updater.settings import Settings
 from batch_updater.statuses import OrderStatus, StatusBook
@@ -20,13 +21,14 @@ LONGEST = 10.0  # seconds; a service that is silent about its statuses must not 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A service, how to sign in, and its statuses as far as they are known.
+    """A service, the way to it, how to sign in, and its statuses as far as they are known.
 
     `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one answer;
     `account` tells one user from another without naming them. `failure` is what sending would end with, as it looks.
     """
 
     base_url: str
+    route: Route = DIRECT
     tokens: Tokens | None = None
     account: str | None = None
     book: StatusBook | None = None
@@ -36,9 +38,9 @@ class Tenant:
     failure: BatchUpdaterError | None = None
 
     @property
-    def refused(self) -> CredentialsError | None:
-        """Set when the service does not let us in: then there is no point in sending."""
-        return self.failure if isinstance(self.failure, CredentialsError) else None
+    def refused(self) -> BatchUpdaterError | None:
+        """Set when the service does not let us in, or the way to it is barred: then there is no point in sending."""
+        return self.failure if isinstance(self.failure, CredentialsError | BlockedError) else None
 
 
 def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_token: bool = True) -> Tenant:
@@ -46,20 +48,26 @@ def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_tok
 
     Raises SettingsError when there is no usable address, or no credentials and `needs_token`.
     """
-    if not settings.base_url:
-        raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
-    base_url = check_base_url(settings.base_url)
+    tenant = reach(settings, environment)
     try:
-        return with_credentials(base_url, find_credentials(environment, base_url))
+        return with_credentials(tenant, find_credentials(environment, tenant.base_url))
     except SettingsError:
         if needs_token:
             raise
-        return Tenant(base_url)
+        return tenant
 
 
-def with_credentials(base_url: str, credentials: Credentials) -> Tenant:
-    """A tenant that nobody has spoken to yet."""
-    return Tenant(base_url, Tokens(credentials), credentials.account)
+def reach(settings: Settings, environment: Mapping[str, str]) -> Tenant:
+    """The service that the settings name and the way to it, checked. Raises SettingsError."""
+    if not settings.base_url:
+        raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
+    base_url = check_base_url(settings.base_url)
+    return Tenant(base_url, find_route(base_url, settings, environment))
+
+
+def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
+    """The tenant, to be signed in to with these; nobody is asked yet."""
+    return replace(tenant, tokens=Tokens(credentials), account=credentials.account)
 
 
 async def meet(tenant: Tenant, settings: Settings) -> Tenant:
@@ -69,7 +77,7 @@ async def meet(tenant: Tenant, settings: Settings) -> Tenant:
     began = time.monotonic()
     try:
         async with OrderClient(
-            tenant.base_url, tenant.tokens, timeout=min(settings.timeout, LONGEST), concurrency=1
+            tenant.base_url, tenant.tokens, timeout=min(settings.timeout, LONGEST), concurrency=1, route=tenant.route
         ) as client:
             answer, statuses = await _read_statuses(client)
             if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.signed):
@@ -81,13 +89,16 @@ async def meet(tenant: Tenant, settings: Settings) -> Tenant:
         book = StatusBook(statuses, settings.status_map)
         return replace(tenant, book=book, latency=latency, names=book.names)
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
-    unchecked = f"statuses are not checked: the service does not list them ({why})"
+    unlisted = answer.detail if answer.blocked else f"the service does not list them ({why})"
+    unchecked = f"statuses are not checked: {unlisted}"
     return replace(tenant, unchecked=unchecked, failure=_failure(tenant.base_url, answer))
 
 
 def _failure(base_url: str, answer: Answer) -> BatchUpdaterError | None:
     if answer.verdict is Verdict.UNAUTHORIZED:
         return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
+    if answer.blocked:
+        return BlockedError(f"No connection to {base_url}: {answer.detail}.", answer.hint)
     if not answer.left or answer.verdict is Verdict.STOP:
         return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
     if answer.verdict in RETRIED:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from batch_updater.api.retry import attempt_again
-from batch_updater.errors import CredentialsError, SettingsError, StoppedError
+from batch_updater.errors import BlockedError, CredentialsError, SettingsError, StoppedError
 from batch_updater.log import event
 from batch_updater.models import Answer, Verdict
 
@@ -94,7 +94,7 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
     Raises SettingsError when there are none or when one could not be sent.
     """
     places: tuple[Callable[[str], Secret | None], ...] = (
-        lambda name: _from_environment(name, environment),
+        lambda name: secret_from(name, environment),
         lambda name: _from_keyring(name, base_url),
     )
     for find in places:
@@ -115,7 +115,8 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
     )
 
 
-def _from_environment(name: str, environment: Mapping[str, str]) -> Secret | None:
+def secret_from(name: str, environment: Mapping[str, str]) -> Secret | None:
+    """The secret of this name, or in the file that `<name>_FILE` names; None without. Raises SettingsError."""
     text = environment.get(name, "").strip() or _from_file(name, environment.get(f"{name}_FILE"))
     return Secret(text) if text else None
 
@@ -270,7 +271,8 @@ class Tokens:
         answer = await attempt_again(attempt, await attempt(), lambda: tries >= SIGN_IN_ATTEMPTS, sleep)
         if answer.verdict in {Verdict.DONE, Verdict.REFUSED, Verdict.UNAUTHORIZED}:
             return answer
-        raise StoppedError(f"Signing in failed: {answer.detail}.", "run again when the service is back")
+        kind = BlockedError if answer.blocked else StoppedError
+        raise kind(f"Signing in failed: {answer.detail}.", answer.hint or "run again when the service is back")
 
 
 def _password_form(grant: Grant) -> dict[str, str]:

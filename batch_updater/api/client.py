@@ -1,4 +1,4 @@
-"""One way to send; the only user of aiohttp's client."""
+"""One way to send, over the connections that `connector.py` makes."""
 
 import asyncio
 import ssl
@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from batch_updater.api.auth import Grant, Granted, Tokens
+from batch_updater.api.connector import Connector, NoConnectionError
 from batch_updater.api.protocol import (
     classify,
     order_url,
@@ -24,6 +25,7 @@ from batch_updater.api.protocol import (
     update_body,
     update_url,
 )
+from batch_updater.api.route import DIRECT, Route
 from batch_updater.models import Answer, ListedOrder, StatusUpdate, Verdict
 from batch_updater.statuses import OrderStatus
 
@@ -33,7 +35,6 @@ JSON = "application/json; charset=utf-8"
 T = TypeVar("T")
 Judge = Callable[[int, Mapping[str, str], bytes], Answer]
 ReadList = Callable[[int, Mapping[str, str], bytes], tuple[Answer, list[T]]]
-_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class _LostError(Exception):
@@ -43,31 +44,8 @@ class _LostError(Exception):
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     try:
         return await handler(request)
-    except _NEVER_LEFT:
-        raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
         raise _LostError from None
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Never hands out a kept connection on which something arrived unasked.
-
-    aiohttp would take it for the answer to the next request: a late yes to one update would confirm another.
-    """
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> aiohttp.connector.Connection:
-        """A connection on which nothing waits to be read."""
-        await asyncio.sleep(0)  # what has arrived meanwhile is read first
-        connection = await super().connect(req, traces, timeout)
-        while connection.protocol is None or connection.protocol.should_close:
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        return connection
 
 
 class Deadlines:
@@ -124,13 +102,15 @@ class OrderClient:
     Its calls raise CredentialsError or StoppedError only when no token is to be had; all else is in the answer.
     """
 
-    def __init__(self, base_url: str, tokens: Tokens, *, timeout: float, concurrency: int) -> None:
+    def __init__(
+        self, base_url: str, tokens: Tokens, *, timeout: float, concurrency: int, route: Route = DIRECT
+    ) -> None:
         self._base_url = base_url
         self._tokens = tokens
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=concurrency + 1),  # one more for the token
+            connector=Connector(route, patience=timeout, limit=concurrency + 1),  # one more for the token
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout),  # the rest is the deadlines' work
+            timeout=aiohttp.ClientTimeout(total=None),  # the deadlines' work, and the connector's
             auto_decompress=False,
             middlewares=(_send_once,),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
@@ -221,8 +201,8 @@ class OrderClient:
                     return judge(response.status, response.headers, await _read_capped(response, limit))
                 finally:
                     response.release() if response.content.at_eof() else response.close()
-        except _NEVER_LEFT as error:
-            return _not_sent(error)
+        except NoConnectionError as error:
+            return error.answer
         except TimeoutError:
             return Answer(Verdict.UNKNOWN, "timeout", "no answer in time")
         except (_LostError, aiohttp.ClientError, ssl.SSLError, OSError) as error:
@@ -237,15 +217,3 @@ async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes:
     while len(body) < limit and (more := await response.content.read(limit - len(body))):
         body += more
     return body
-
-
-def _not_sent(error: Exception) -> Answer:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Answer(Verdict.RETRY, "connection_error", "the service's name can't be resolved", left=False)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return Answer(Verdict.STOP, "tls_error", "the service's certificate is not to be trusted", left=False)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Answer(Verdict.RETRY, "tls_error", "no TLS connection", left=False)
-    return Answer(Verdict.RETRY, "connection_error", "the service can't be reached", left=False)

@@ -83,7 +83,11 @@ MEANINGS: Mapping[str, Meaning] = {
     "connection_error": Meaning("The connection failed on every attempt.", f"Check the network. {_RETRY}"),
     "tls_error": Meaning(
         "No trusted TLS connection could be made.",
-        "Check the base URL, the clock and the certificates of this machine; then run the same command again.",
+        "Check the base URL, this machine's clock and --ca-file; then run the same command again.",
+    ),
+    "proxy_error": Meaning(
+        "The proxy made no connection to the service.",
+        "Check --proxy and the proxy's credentials; then run the same command again.",
     ),
     "unexpected_response": Meaning(
         "The service answered something that is not in its description.",
