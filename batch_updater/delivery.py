@@ -128,6 +128,7 @@ class Delivery:
         self._client, self._pacer, self._control, self._counters, self._keep = client, pacer, control, counters, keep
         self._retries, self._compare, self._sequenced, self._names = retries, compare, sequenced, names
         self.watch = PaceWatch(pacer)
+        self.silence = ""  # why the last request without an answer had none
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
         """Send a claimed row until it has ended, or the run stops."""
@@ -310,6 +311,7 @@ class Delivery:
             self._counters.throttled += answer.told
             self.watch.look(answer.code, way.update.row)
             way.last = answer
+            self.silence = answer.detail if answer.http_status is None else self.silence
             way.tried += not self._pacer.outage_for
         return answer
 

@@ -139,8 +139,9 @@ class Runner:
     def _tick(self) -> None:
         self.counters.token = self._client.token_requests
         if self._pacer.outage_for > self._outage_budget:
-            budget = f"{self._outage_budget:g} s"
-            self._control.fail(StoppedError(f"The service has not answered for {budget}.", "run again when it is back"))
+            why = f" ({self._delivery.silence})" if self._delivery.silence else ""
+            what = f"The service has not answered for {self._outage_budget:g} s{why}."
+            self._control.fail(StoppedError(what, "run again when it is back"))
         self._delivery.watch.look()
         self._on_tick(self.counters, self._pacer)
 

@@ -118,6 +118,8 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
 def secret_from(name: str, environment: Mapping[str, str]) -> Secret | None:
     """The secret of this name, or in the file that `<name>_FILE` names; None without. Raises SettingsError."""
     text = environment.get(name, "").strip() or _from_file(name, environment.get(f"{name}_FILE"))
+    if any("\ud800" <= char <= "\udfff" for char in text or ""):  # how a stray byte of the environment is read
+        raise SettingsError(f"{name} holds a byte that is no text.", "copy it again, as UTF-8")
     return Secret(text) if text else None
 
 
