@@ -95,6 +95,18 @@ class Front(Listener):
 
 
 @dataclass
+class OldTls(Front):
+    """Refuses every version of TLS that it is offered (alert 70, RFC 8446, 6.2)."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read the first record, refuse."""
+        head = await reader.readexactly(5)
+        await reader.readexactly(int.from_bytes(head[3:]))
+        writer.write(bytes([21, 3, 1, 0, 2, 2, 70]))
+        await writer.drain()
+
+
+@dataclass
 class Breaker(Front):
     """Breaks the connections whose numbers (from 1) are in `resets` as soon as their first byte is there."""
 

@@ -29,6 +29,7 @@ from batch_updater.api.route import DIRECT, Route
 from batch_updater.models import Answer, ListedOrder, StatusUpdate, Verdict
 from batch_updater.statuses import OrderStatus
 
+PATIENCE = 0.9  # of an attempt's time for its connection: the deadline could not tell that nothing has left
 MAX_BODY = 64 * 1024
 MAX_LIST = 8 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
@@ -108,7 +109,7 @@ class OrderClient:
         self._base_url = base_url
         self._tokens = tokens
         self._session = aiohttp.ClientSession(
-            connector=Connector(route, patience=timeout, limit=concurrency + 1),  # one more for the token
+            connector=Connector(route, patience=PATIENCE * timeout, limit=concurrency + 1),  # one more for the token
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),  # the deadlines' work, and the connector's
             auto_decompress=False,

@@ -116,17 +116,17 @@ class _Reasons:
         return _Peer(host, "the service", "the base URL", "connection_error")
 
     def _certificate(self, error: Exception, peer: _Peer) -> Answer:
-        code = getattr(error, "verify_code", None)
+        verify = getattr(error, "verify_code", None)
         says = getattr(error, "verify_message", "") or "no reason given"
         whose = f"the certificate of {peer.host}"
-        if code in {_EXPIRED, _TOO_EARLY}:
-            state = "has expired" if code == _EXPIRED else "is not valid yet"
+        if verify in {_EXPIRED, _TOO_EARLY}:
+            state = "has expired" if verify == _EXPIRED else "is not valid yet"
             hint = "look at this machine's clock; if it is right, the certificate has to be renewed there"
             return _bad_tls(f"{whose} {state}", hint)
-        if code in _NOT_THIS_HOST:
+        if verify in _NOT_THIS_HOST:
             detail = f"{peer.name} has a certificate that is not made out for {peer.host}"
             return _bad_tls(detail, f"check {peer.setting}, then run again")
-        if code not in _UNTRUSTED:
+        if verify not in _UNTRUSTED:
             return _bad_tls(f"{whose} is refused: {says}", "look at it, then run again")
         if self._route.ca_file:
             detail = f"{whose} is signed by nobody in {self._route.ca_file} ({says})"

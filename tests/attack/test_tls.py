@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support import environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
 from watched import Watched, grant_environment
-from wire import Breaker, Front, Town
+from wire import Breaker, Front, OldTls, Town
 
 from batch_updater import Secret, Settings, run_batch
 from batch_updater.sandbox import Sandbox
@@ -47,6 +47,7 @@ NO_TLS = {
     "expired": ("has expired", "clock"),
     "not yet valid": ("is not valid yet", "clock"),
     "wrong host": ("is not made out for 127.0.0.1", "base URL"),
+    "old TLS": ("no version of TLS that is safe", "base URL"),
     "plain": ("does not speak TLS", "base URL"),
 }
 
@@ -59,8 +60,8 @@ def test_a_service_that_cannot_be_trusted_gets_nothing(
     """The run stops at once with 6, says what is wrong and what to do, and goes on when it has been mended."""
     sheet = write_sheet(tmp_path / "o.csv", good_rows(ROWS))
     with served() as sandbox:
-        tls = None if kind == "plain" else town.context(kind)
-        front = town.start(Front(tls, target=port_of(sandbox)))
+        tls = None if kind in {"plain", "old TLS"} else town.context(kind)
+        front = town.start((OldTls if kind == "old TLS" else Front)(tls, target=port_of(sandbox)))
         env = environment(f"https://127.0.0.1:{front.port}", BATCH_UPDATER_CA_FILE=str(town.ca_file))
         words = {"run": ["run", sheet, "--yes"], "plan": ["plan", sheet], "statuses": ["statuses"]}[command]
         ended = watched.call(*words, env=env)
