@@ -246,9 +246,9 @@ def write_outputs(run: Run) -> RunSummary:
 
 def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
     """Write the page for people; a run is no worse for the want of it."""
-    from batch_updater.reports.html import REPORT, write_report  # noqa: PLC0415 - loads jinja2 and pygal, at the end only
-
     try:
+        from batch_updater.reports.html import REPORT, write_report  # noqa: PLC0415 - loads jinja2 and pygal, at the end
+
         return write_report(run.folder.path / REPORT, summary, rows, run.journal)
     except Exception:  # the updates are sent and the results written: a page must not change how the run ends
         LOGGER.exception("the report could not be written")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.limits import check_memory, make_room
 from batch_updater.options import (
     ASKING,
     DECIDING,
@@ -29,6 +31,7 @@ from batch_updater.options import (
     with_options,
     without_option,
 )
+from batch_updater.outlet import guard_streams, what_was_lost
 
 if TYPE_CHECKING:
     from batch_updater.console import Manners
@@ -266,12 +269,15 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
         notify=Secret(address) if (address := options.pop("notify", None)) else None,
     )
     config, profile = options.pop("config"), options.pop("profile")
-    return load_settings(options, config=config, profile=profile), manners
+    settings = load_settings(options, config=config, profile=profile)
+    make_room(settings.concurrency)
+    return settings, manners
 
 
 def _telling(work: Callable[[], int], *, as_json: bool, subject: Path) -> int:
     """Do the work; with --json an error is an object on stdout too."""
     try:
+        check_memory()
         return work()
     except BatchUpdaterError as error:
         if as_json:
@@ -299,12 +305,15 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 def _say_interrupted() -> None:
     click.echo("Interrupted; nothing is under way.", err=True)
     if sys.argv[1:2] == ["run"]:
-        click.echo(f"To go on: {shlex.join(['batch-updater', *sys.argv[1:]])}", err=True)
+        words = without_option(sys.argv[1:], "--notify")
+        click.echo(f"To go on: {shlex.join(['batch-updater', *words])}", err=True)
 
 
 def main() -> None:
     """Run the program and end with the exit status that the README lists."""
     signal.signal(signal.SIGTERM, _terminated)
+    guard_streams()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices: less memory, fewer threads
     try:
         code = commands.main(standalone_mode=False)
     except click.ClickException as error:
@@ -319,6 +328,11 @@ def main() -> None:
     except BatchUpdaterError as error:
         click.echo(f"error: {error}", err=True)
         code = error.exit_code
+    except MemoryError:
+        click.echo("error: There is no memory left.\n  hint: free some, then run again to go on", err=True)
+        code = ExitCode.STOPPED
+    if lost := what_was_lost():
+        click.echo(lost, err=True)
     sys.exit(int(code or 0))
 
 

@@ -182,7 +182,8 @@ def locked(place: Path, file: Path) -> Iterator[None]:
     except Timeout:
         raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
     except OSError as error:
-        raise SettingsError(f"{place} can't be written: {error.strerror}.", "choose --runs-dir") from None
+        hint = "choose another place with --runs-dir"
+        raise SettingsError(f"{place} can't be written: {error.strerror}.", hint) from None
     try:
         with _claimed(file):
             with contextlib.suppress(OSError):  # a full disk: a second run is told less

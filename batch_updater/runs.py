@@ -164,7 +164,7 @@ def give_up(run: Run) -> None:
 
 
 def _refuse_output(file: Path, settings: Settings) -> None:
-    if settings.output and file != STDIN and settings.output.resolve() == file.resolve():
+    if settings.output and file != STDIN and settings.output.exists() and settings.output.samefile(file):
         raise SettingsError(f"--output {settings.output} is the sheet itself.", "choose another name")
 
 

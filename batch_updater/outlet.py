@@ -1,0 +1,63 @@
+"""Streams to a reader who may go away: what can't be written is dropped, and the run goes on."""
+
+import errno
+import os
+import sys
+from contextlib import suppress
+from typing import Any, TextIO, cast
+
+
+class Outlet:
+    """A text stream that never fails to be written; `lost` is the first error, if there was one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        try:
+            return len(text) if self.lost else self._stream.write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop."""
+        try:
+            if not self.lost:
+                self._stream.flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        """What is still in the stream's buffer goes to nowhere, or the interpreter would complain at its end."""
+        self.lost = error
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard_streams() -> None:
+    """Make stdout and stderr outlets; closed ones lead nowhere, so that no file of ours gets their numbers."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115, PTH123 - stays
+            setattr(sys, name, nowhere)
+    sys.stdout, sys.stderr = cast(TextIO, Outlet(sys.stdout)), cast(TextIO, Outlet(sys.stderr))
+
+
+def what_was_lost() -> str:
+    """A sentence when stdout could not be written for another reason than that its reader had enough."""
+    sys.stdout.flush()
+    lost = getattr(sys.stdout, "lost", None)
+    return f"stdout can't be written: {lost.strerror}." if lost and lost.errno != errno.EPIPE else ""
