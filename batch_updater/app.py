@@ -200,7 +200,7 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
     A result file or journal that can't be written is told by `exit_code` and `reason`.
     """
     ended = time.time()
-    seconds = max(round(ended - run.started, 3), 0.001)
+    seconds = max(round(time.monotonic() - run.began, 3), 0.001)
     before = run.facts.get("requests", {})
     now = {"get": counters.get, "token": counters.token, "retried": counters.retried, "throttled": counters.throttled}
     run.facts["requests"] = {key: before.get(key, 0) + value for key, value in now.items()}

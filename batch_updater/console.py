@@ -115,7 +115,7 @@ def show_summary(summary: RunSummary, manners: Manners) -> None:
 
 def _confirm(opened: Run, settings: Settings) -> None:
     """Ask; without a clear yes the new run is removed. Raises SettingsError or Abort."""
-    asked = time.time()
+    asked = time.monotonic()
     try:
         agreed = not opened.open_rows or _ask(opened, settings)
     except click.Abort:
@@ -124,7 +124,8 @@ def _confirm(opened: Run, settings: Settings) -> None:
     if not agreed:
         give_up(opened)
         raise SettingsError("Not confirmed; nothing was sent.")
-    opened.started += time.time() - asked  # the program did not work meanwhile
+    waited = time.monotonic() - asked  # the program did not work meanwhile
+    opened.started, opened.began = opened.started + waited, opened.began + waited
 
 
 def _ask(opened: Run, settings: Settings) -> bool:

@@ -9,10 +9,9 @@ import secrets
 import shutil
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +30,7 @@ JOURNAL = "journal.sqlite"
 CLAIMS = "journal.claims"
 STDIN = Path("-")
 PIECE = 1 << 20
+ID_TIME = "%Y%m%dT%H%M%SZ"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
 
@@ -48,7 +48,7 @@ class RunFolder:
     @property
     def began(self) -> float:
         """When the run was made, in seconds since the epoch."""
-        return datetime.strptime(self.run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        return datetime.strptime(self.run_id[:16], ID_TIME).replace(tzinfo=UTC).timestamp()
 
     @property
     def journal_path(self) -> Path:
@@ -99,16 +99,16 @@ def new_run(place: Path) -> RunFolder:
 
 
 def _new_id(place: Path) -> str:
-    """UTC start and four hex digits, later in the order of names than every id of the same second."""
-    while True:
-        second = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        lowest = max(
-            (int(path.name[-4:], 16) + 1 for path in place.glob(f"{second}-*") if RUN_ID.fullmatch(path.name)),
-            default=0,
-        )
-        if lowest <= 0xFFFF:
-            return f"{second}-{lowest + secrets.randbelow(min(0x10000 - lowest, 0x8000)):04x}"
-        time.sleep(0.1)
+    """UTC start and four hex digits, later in the order of names than every id here, should the clock be put back."""
+    newest = max((path.name for path in place.glob("*Z-*") if RUN_ID.fullmatch(path.name)), default="")
+    now = f"{datetime.now(UTC):{ID_TIME}}"
+    second, lowest = max(now, newest[:16]), 0
+    if second == newest[:16]:
+        lowest = int(newest[-4:], 16) + 1
+    if lowest > 0xFFFF:
+        later = datetime.strptime(second, ID_TIME).replace(tzinfo=UTC) + timedelta(seconds=1)
+        second, lowest = f"{later:{ID_TIME}}", 0
+    return f"{second}-{lowest + secrets.randbelow(min(0x10000 - lowest, 0x8000)):04x}"
 
 
 def freeze(file: Path, folder: RunFolder) -> str:
@@ -270,7 +270,7 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
     Raises ResumeError when a newer journal can't be read or is gone, for it may be this input's.
     """
     places = {path.parent for name in (JOURNAL, CLAIMS) for path in place.glob(f"*/{name}")}
-    for folder in map(RunFolder, sorted(places, key=_age, reverse=True)):
+    for folder in map(RunFolder, sorted(places, key=lambda path: path.name, reverse=True)):
         try:
             if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
                 continue  # killed while it was planned
@@ -284,12 +284,6 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
                 "restore its files, or start anew with --restart (rows may then be sent a second time)",
             ) from None
     return None
-
-
-def _age(folder: Path) -> tuple[str, int, str]:
-    """Orders run folders by the second of their names, within it by the time when the sheet was copied."""
-    copies = list(folder.glob("input.*"))
-    return folder.name[:16], copies[0].stat().st_mtime_ns if copies else 0, folder.name
 
 
 def differences(facts: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -60,6 +60,7 @@ class Run:
     tenant: Tenant
     resumed: bool = False
     started: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)  # the same moment by the clock that nobody puts forward
 
     @property
     def results_path(self) -> Path:
@@ -89,7 +90,7 @@ def open_run(
     if file != STDIN:
         check_file(file)
     _refuse_output(file, settings)
-    started = time.time()
+    started, began = time.time(), time.monotonic()
     place = runs_place(file, settings.runs_dir)
     with locked(place, file):
         folder = new_run(place)
@@ -103,7 +104,7 @@ def open_run(
         except BaseException:
             discard(folder)
             raise
-        run.started = started
+        run.started, run.began = started, began
         with run.journal:
             try:
                 yield run
