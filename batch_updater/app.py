@@ -38,6 +38,7 @@ from batch_updater.tenant import Tenant, find_tenant, meet, with_credentials
 if TYPE_CHECKING:
     import pandas as pd
 
+PREPARED_FROM = 1000  # rows of a run from which the quicker way to send is worth it
 NOT_DONE = ("failed", "unknown", "invalid", "conflict", "not_sent")
 T = TypeVar("T")
 OnTick = Callable[[Counters, Pacer], None]
@@ -155,9 +156,11 @@ async def _drive(work: Callable[[], Awaitable[None]], interrupted: list[int]) ->
 def _client(run: Run, settings: Settings) -> OrderClient:
     if run.tenant.tokens is None:
         raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
+    many = run.plan.rows >= PREPARED_FROM
     return OrderClient(
-        run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency
-    )
+        run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency,
+        prepared=many if settings.wire == "auto" else settings.wire == "prepared",
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
