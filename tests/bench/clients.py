@@ -125,13 +125,14 @@ def sending(sheet: Path, url: str, concurrency: int) -> Meter:
     from batch_updater.api.auth import Credentials, Secret, Tokens
     from batch_updater.api.client import OrderClient
     from batch_updater.api.pace import Pacer
+    from batch_updater.app import run_loop
     from batch_updater.journal import Journal
     from batch_updater.models import StatusUpdate
     from batch_updater.runner import Runner
 
     async def send(journal: Journal) -> None:
         tokens = Tokens(Credentials(Secret(TOKEN)))
-        async with OrderClient(url, tokens, timeout=30.0, concurrency=concurrency) as client:
+        async with OrderClient(url, tokens, timeout=30.0, concurrency=concurrency, prepared=True) as client:
             await Runner(journal, client, Pacer(None), concurrency=concurrency).run()
 
     rows = read_sheet(sheet)
@@ -141,7 +142,7 @@ def sending(sheet: Path, url: str, concurrency: int) -> Meter:
         journal.settle_repeats("hold")
         journal.seal({})
         with Meter() as meter:
-            asyncio.run(send(journal))
+            run_loop(send(journal))
         done = journal.count("result").get("updated")
         journal.close()
     if done != len(rows):
