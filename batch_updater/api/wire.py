@@ -138,14 +138,14 @@ class SessionWire:
 
 
 class PreparedWire:
-    """Prepared bytes on aiohttp's connections to the origin of `base_url`."""
+    """Prepared bytes on aiohttp's connections to the origin of `base_url`, with which every request's URL begins."""
 
     def __init__(self, connector: Connector, timeout: float, base_url: str) -> None:
         url = URL(base_url, encoded=True)
         self._connector = connector
         self._opening = aiohttp.ClientRequest("GET", url)  # says to aiohttp where to connect, and is never sent
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout)
-        self._origin = str(url.origin())
+        self._base, self._path = base_url, url.raw_path.rstrip("/")
         self._host = self._opening.headers["Host"]
         self._headers: dict[str, str] = {}
         self._head = b""
@@ -178,7 +178,7 @@ class PreparedWire:
         """The request as it goes over the wire (RFC 9112)."""
         if request.headers is not self._headers:
             self._headers, self._head = request.headers, _head(self._host, request.headers)
-        path = request.url[len(self._origin) :]
+        path = self._path + request.url[len(self._base) :]
         body = request.data or b""
         length = b"" if request.data is None else b"Content-Length: %d\r\n" % len(body)
         return b"%s %s HTTP/1.1\r\n%s%s\r\n%s" % (
