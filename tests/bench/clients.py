@@ -120,8 +120,11 @@ def threads(sheet: Path, url: str, concurrency: int) -> Meter:
     return meter
 
 
-def sending(sheet: Path, url: str, concurrency: int) -> Meter:
-    """The sending part of the program: claims, PUTs and outcomes over a journal that is planned already."""
+def sending(sheet: Path, url: str, concurrency: int, beside: Callable[[], Any] | None = None) -> Meter:
+    """The sending part of the program: claims, PUTs and outcomes over a journal that is planned already.
+
+    `beside` makes a coroutine that runs in the same loop meanwhile.
+    """
     from batch_updater.api.auth import Credentials, Secret, Tokens
     from batch_updater.api.client import OrderClient
     from batch_updater.api.pace import Pacer
@@ -132,8 +135,11 @@ def sending(sheet: Path, url: str, concurrency: int) -> Meter:
 
     async def send(journal: Journal) -> None:
         tokens = Tokens(Credentials(Secret(TOKEN)))
+        other = asyncio.create_task(beside()) if beside else None
         async with OrderClient(url, tokens, timeout=30.0, concurrency=concurrency, prepared=True) as client:
             await Runner(journal, client, Pacer(None), concurrency=concurrency).run()
+        if other:
+            other.cancel()
 
     rows = read_sheet(sheet)
     with tempfile.TemporaryDirectory() as place:
