@@ -30,7 +30,7 @@ from batch_updater.models import Flaw
 # What the libraries raise for a container or a part that is cut off, changed or not what its name says.
 DAMAGE = (
     python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, struct.error, SheetError, LookupError, ValueError,
-    EOFError, NotImplementedError, StopIteration,
+    EOFError, NotImplementedError,
 )  # fmt: skip
 
 
@@ -48,6 +48,7 @@ class ExcelTable(Table):
             looks = _looks(archive)
             with archive.open(sheets[self._sheet].part) as stream:
                 self._facts = _scan(stream, looks, name, self._sheet, options.max_cells)
+        self.rows = self._facts.last_row + 1
         self.hidden_rows = self._facts.hidden_rows
         self.hidden_columns = frozenset(self._facts.hidden_columns)
         stored = self._facts.widths
@@ -62,7 +63,7 @@ class ExcelTable(Table):
         with readable(self._name):
             sheet = self._loaded = self._loaded or self._load()
             left = [""] * (sheet.start or (0, 0))[1]
-            merges = Merges(sheet.merged_cell_ranges or [])
+            merges = Merges(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
             for row, values in enumerate(sheet.iter_rows()):
                 hidden, marks = self._facts.of_row(row)
                 if hidden and not self._hidden_too:
@@ -93,10 +94,15 @@ def readable(name: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         said = str(error).strip("'\"").splitlines()
-        raise InputError(
-            f"{name} is no readable Excel file ({said[0] if said else 'damaged'}).",
-            "open it in Excel and save it again",
-        ) from None
+        raise _damaged(name, said[0] if said else "damaged") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what Rust code raises has no name to import
+            raise
+        raise _damaged(name, "damaged") from None
+
+
+def _damaged(name: Path, how: str) -> InputError:
+    return InputError(f"{name} is no readable Excel file ({how:.200}).", "open it in Excel and save it again")
 
 
 def characters(stored: float) -> float:
@@ -118,7 +124,7 @@ def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:
 
     def sheet(name: str, attributes: Attributes) -> None:
         if name == "sheet":
-            key = next(value for title, value in attributes.items() if title.endswith(":id"))
+            key = next((value for title, value in attributes.items() if title.endswith(":id")), "")
             listed.append((attributes["name"], key, attributes.get("state", "visible") == "visible"))
 
     with archive.open(str(folder / "_rels" / f"{PurePosixPath(book).name}.rels")) as stream:

@@ -5,13 +5,15 @@ no entity is ever expanded. The format is ECMA-376, part 1, chapter 18.
 """
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import IO
 from xml.parsers import expat  # document types, and so entities, are refused below
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
+LONGEST_TAG = 1 << 22  # bytes; attributes of real sheets have some hundred
+_PIECE = 1 << 13
 
 
 class Mark(Enum):
@@ -65,18 +67,32 @@ class SheetFacts:
         return self._marks[self._rows[row]] if row < len(self._rows) else (False, ())
 
 
-def walk(stream: IO[bytes], parser: "expat.XMLParserType") -> None:
-    """Parse a stream to its end. Raises SheetError."""
+def pieces(stream: IO[bytes], parser: "expat.XMLParserType") -> Generator[None]:
+    """Parse a stream piece by piece, so that what the handlers found can be used in between. Raises SheetError."""
 
     def refuse(*_names: object) -> None:
         raise SheetError("holds a document type, as no spreadsheet program writes it")
 
     parser.StartDoctypeDeclHandler = refuse
     parser.buffer_text = True
+    fed = 0
     try:
-        parser.ParseFile(stream)
+        while piece := stream.read(_PIECE):
+            parser.Parse(piece, False)
+            fed += len(piece)
+            if fed - parser.CurrentByteIndex > LONGEST_TAG:
+                raise SheetError(f"has a tag of over {LONGEST_TAG:,} characters")
+            yield
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise SheetError(f"is damaged ({error})") from None
+    yield
+
+
+def walk(stream: IO[bytes], parser: "expat.XMLParserType") -> None:
+    """Parse a stream to its end. Raises SheetError."""
+    for _piece in pieces(stream, parser):
+        pass
 
 
 def elements(stream: IO[bytes], wanted: Callable[[str, Attributes], None]) -> None:
@@ -104,7 +120,7 @@ class _Scanner:
         self.parser.StartElementHandler = self._root
         self._looks, self._max_cells = looks, max_cells
         self._letters: dict[str, int] = {}
-        self._row, self._hidden, self._has_values = -1, False, False
+        self._row, self._row_digits, self._hidden, self._has_values = -1, "0", False, False
         self._column, self._cell, self._formula = -1, {}, False
         self._marks: list[tuple[int, Mark, str]] = []
         self._text: list[str] = []
@@ -142,6 +158,7 @@ class _Scanner:
         self._row = row
         self._hidden = attributes.get("hidden", "0") in {"1", "true"} or attributes.get("ht") == "0"
         self._column = -1
+        self._row_digits = str(row + 1)
         if self._row >= LAST_ROW:
             raise SheetError(f"has a row {self._row + 1}, beyond the last one of Excel")
 
@@ -157,10 +174,14 @@ class _Scanner:
             self._end_cell()
         self._cell = attributes
         place = attributes.get("r")
-        self._column = self._column + 1 if place is None else self._column_of(place)
+        before, self._column = self._column, self._column + 1 if place is None else self._column_of(place)
+        if self._column <= before or self._column >= LAST_COLUMN:
+            raise SheetError(f"has a cell out of its place in row {self._row + 1}")
 
     def _column_of(self, place: str) -> int:
         letters = place.rstrip("0123456789")
+        if place[len(letters) :] != self._row_digits:  # whoever goes by it would put the cell into another row
+            raise SheetError(f"has a cell {place!r} in row {self._row + 1}")
         column = self._letters.get(letters)
         if column is None:
             column = 0
