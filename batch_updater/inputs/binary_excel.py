@@ -10,7 +10,7 @@ from batch_updater.errors import InputError
 from batch_updater.inputs.biff import binary_reach
 from batch_updater.inputs.excel import Sheet, choose_sheet, readable
 from batch_updater.inputs.frames import open_workbook
-from batch_updater.inputs.looks import as_text
+from batch_updater.inputs.looks import as_text, uncertain
 from batch_updater.inputs.options import ReadOptions, Record, Table
 
 
@@ -43,7 +43,12 @@ class BinaryExcelTable(Table):
             sheet = book.get_sheet_by_name(self._sheet)
         left = [""] * (sheet.start or (0, 0))[1]
         for number, values in enumerate(sheet.iter_rows(), 1):
-            yield number, left + [as_text(value) for value in values], None
+            hidden = {
+                place: uncertain("")
+                for place, value in enumerate(values, len(left))
+                if not isinstance(value, str | bool)
+            }
+            yield number, left + [as_text(value) for value in values], hidden or None
 
 
 def _check_size(path: Path, name: Path, max_cells: int) -> None:

@@ -12,11 +12,12 @@ import python_calamine
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.frames import SUMMARY_SHEET, open_workbook
-from batch_updater.inputs.looks import BUILT_IN, as_seen, as_text, changes_look
+from batch_updater.inputs.looks import BUILT_IN, as_seen, as_text, changes_look, changes_text
 from batch_updater.inputs.merges import Merges
 from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
 from batch_updater.inputs.worksheet import (
     Attributes,
+    Looks,
     Mark,
     Marks,
     SheetError,
@@ -161,8 +162,8 @@ def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> st
     raise InputError(f"{what}: {listed}.", "use --sheet NAME")
 
 
-def _looks(archive: zipfile.ZipFile) -> dict[str, str]:
-    """The number format of each style that changes how a number looks, by the style's index as the XML has it."""
+def _looks(archive: zipfile.ZipFile) -> Looks:
+    """The formats that change how cells look."""
     codes = dict(BUILT_IN)
     formats: list[str] = []
     inside = False
@@ -180,12 +181,15 @@ def _looks(archive: zipfile.ZipFile) -> dict[str, str]:
         with archive.open("xl/styles.xml") as stream:
             elements(stream, style)
     except KeyError:
-        return {}  # a workbook without styles
+        return Looks({}, {})  # a workbook without styles
     named = {str(index): codes.get(number, "") for index, number in enumerate(formats)}
-    return {index: code for index, code in named.items() if changes_look(code)}
+    return Looks(
+        {index: code for index, code in named.items() if changes_look(code)},
+        {index: code for index, code in named.items() if changes_text(code)},
+    )
 
 
-def _scan(stream: IO[bytes], looks: dict[str, str], name: Path, sheet: str, max_cells: int) -> SheetFacts:
+def _scan(stream: IO[bytes], looks: Looks, name: Path, sheet: str, max_cells: int) -> SheetFacts:
     try:
         return scan(stream, looks, max_cells)
     except TooManyCellsError as error:
@@ -206,6 +210,8 @@ def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: M
             )
         elif mark is Mark.ERROR:
             cells[column] = text
-        elif isinstance(value := values[column - len(left)], float | int):
-            cells[column] = as_seen(float(value), text)
+        else:
+            cells[column], flaw = as_seen(values[column - len(left)], text)
+            if flaw:
+                flaws[column] = flaw
     return flaws

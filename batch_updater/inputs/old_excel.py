@@ -1,6 +1,7 @@
 """Excel 97 workbooks (.xls) by xlrd: values together with what is hidden and how numbers look."""
 
 import contextlib
+import datetime
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from batch_updater.errors import InputError
 from batch_updater.inputs.biff import RecordError, needed
 from batch_updater.inputs.excel import Sheet, characters, choose_sheet
 from batch_updater.inputs.guard import MEGABYTE
-from batch_updater.inputs.looks import as_seen, as_text, changes_look
+from batch_updater.inputs.looks import as_seen, as_text
 from batch_updater.inputs.merges import Merges, Range
 from batch_updater.inputs.ole import OleError, OleFile
 from batch_updater.inputs.options import ReadOptions, Record, Table
 from batch_updater.inputs.worksheet import SheetError
+from batch_updater.models import Flaw
 
 LARGEST = 64 * MEGABYTE  # 65,536 rows of text have 10; in memory it can become 30 times as much
 WIDTH_UNITS = 256  # a width of 256 is one character
@@ -51,36 +53,40 @@ class OldExcelTable(Table):
             for row in range(self._sheet.nrows):
                 if row in self._hidden and not self._hidden_too:
                     continue
-                cells = [self._text(cell) for cell in self._sheet.row(row)]
-                cells += [""] * (self._sheet.ncols - len(cells))
-                yield row + 1, cells, merges.flaws(row, cells) or None
+                seen = [self._seen(cell) for cell in self._sheet.row(row)]
+                cells = [text for text, _flaw in seen] + [""] * (self._sheet.ncols - len(seen))
+                flaws = {place: flaw for place, (_text, flaw) in enumerate(seen) if flaw}
+                yield row + 1, cells, (flaws | merges.flaws(row, cells)) or None
 
-    def _text(self, cell: Any) -> str:
+    def _seen(self, cell: Any) -> tuple[str, Flaw | None]:
         import xlrd  # noqa: PLC0415 - rarely needed
 
         match cell.ctype:
             case xlrd.XL_CELL_TEXT:
-                return str(cell.value)
+                return as_seen(str(cell.value), self._format(cell))
             case xlrd.XL_CELL_NUMBER:
-                code = self._book.format_map[self._book.xf_list[cell.xf_index].format_key].format_str
-                return as_seen(cell.value, code) if changes_look(code) else as_text(cell.value)
+                return as_seen(cell.value, self._format(cell))
             case xlrd.XL_CELL_DATE:
-                return _date(cell.value, self._book.datemode)
+                return as_seen(_moment(cell.value, self._book.datemode), self._format(cell))
             case xlrd.XL_CELL_BOOLEAN:
-                return as_text(bool(cell.value))
+                return as_text(bool(cell.value)), None
             case xlrd.XL_CELL_ERROR:
-                return str(xlrd.error_text_from_code.get(cell.value, "#ERROR"))
+                return str(xlrd.error_text_from_code.get(cell.value, "#ERROR")), None
             case _:
-                return ""
+                return "", None
+
+    def _format(self, cell: Any) -> str:
+        return str(self._book.format_map[self._book.xf_list[cell.xf_index].format_key].format_str)
 
 
-def _date(value: float, mode: int) -> str:
+def _moment(value: float, mode: int) -> datetime.datetime | datetime.time | float:
     import xlrd  # noqa: PLC0415 - rarely needed
 
     try:
-        return as_text(xlrd.xldate_as_datetime(value, mode))
+        found: datetime.datetime = xlrd.xldate_as_datetime(value, mode)
     except (ValueError, OverflowError, xlrd.xldate.XLDateError):
-        return as_text(value)
+        return value
+    return found.time() if 0 <= value < 1 else found
 
 
 @contextlib.contextmanager

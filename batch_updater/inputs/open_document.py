@@ -8,6 +8,7 @@ from xml.parsers import expat  # document types, and so entities, are refused by
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.excel import Sheet, choose_sheet, readable
+from batch_updater.inputs.looks import uncertain
 from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
 from batch_updater.inputs.worksheet import LAST_COLUMN, LAST_ROW, SheetError, pieces
 from batch_updater.models import Flaw
@@ -204,8 +205,8 @@ class _Content:
         flaw = None
         if cell.get("name") == "table:covered-table-cell":
             text, flaw = "", Flaw("merged_cell", "the cell is covered by a merged one; unmerge it")
-        elif not text and (stored := next((cell[key] for key in _STORED if key in cell), "")):
-            text = stored
+        elif not text and (key := next((key for key in _STORED if cell.get(key)), None)):
+            text, flaw = cell[key], None if key == _STORED[0] else uncertain("")
         elif not text and "table:formula" in cell and cell.get("office:value-type") not in _VALUES:
             flaw = Flaw("formula_without_value", "the cell has a formula that was never calculated")
         repeated = min(_number(cell, "table:number-columns-repeated", LAST_COLUMN), LAST_COLUMN - column)

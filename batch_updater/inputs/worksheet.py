@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import IO
+from typing import IO, NamedTuple
 from xml.parsers import expat  # document types, and so entities, are refused below
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
@@ -21,11 +21,18 @@ class Mark(Enum):
 
     UNCALCULATED = "a formula without a cached value"
     ERROR = "an error, such as #N/A"
-    LOOK = "a number with a format"
+    LOOK = "a number or text with a format"
 
 
 Marks = tuple[tuple[int, Mark, str], ...]  # column (0-based), its mark, the error or the number format
 Attributes = Mapping[str, str]
+
+
+class Looks(NamedTuple):
+    """The format of each style that changes how a number looks, or a text, by the style's index as the XML has it."""
+
+    numbers: Mapping[str, str]
+    texts: Mapping[str, str]
 
 
 class SheetError(ValueError):
@@ -102,8 +109,8 @@ def elements(stream: IO[bytes], wanted: Callable[[str, Attributes], None]) -> No
     walk(stream, parser)
 
 
-def scan(stream: IO[bytes], looks: Mapping[str, str], max_cells: int) -> SheetFacts:
-    """The facts of one worksheet. `looks` gives the number format of each style that changes a number's look.
+def scan(stream: IO[bytes], looks: "Looks", max_cells: int) -> SheetFacts:
+    """The facts of one worksheet. `looks` gives the formats that change a look.
 
     Raises SheetError, or TooManyCellsError as soon as a far cell makes the sheet too large.
     """
@@ -114,11 +121,13 @@ def scan(stream: IO[bytes], looks: Mapping[str, str], max_cells: int) -> SheetFa
 
 
 class _Scanner:
-    def __init__(self, looks: Mapping[str, str], max_cells: int) -> None:
+    def __init__(self, looks: Looks, max_cells: int) -> None:
         self.facts = SheetFacts()
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self._root
-        self._looks, self._max_cells = looks, max_cells
+        self._max_cells = max_cells
+        numbers, texts = looks
+        self._looks = {"n": numbers, "d": numbers, "s": texts, "str": texts, "inlineStr": texts}
         self._letters: dict[str, int] = {}
         self._row, self._row_digits, self._hidden, self._has_values = -1, "0", False, False
         self._column, self._cell, self._formula = -1, {}, False
@@ -200,7 +209,7 @@ class _Scanner:
     def _start_value(self, _attributes: Attributes) -> None:
         self._note_value()
         form = self._cell.get("t", "n")
-        if form == "n" and (look := self._looks.get(self._cell.get("s", ""))):
+        if form in self._looks and (look := self._looks[form].get(self._cell.get("s", ""))):
             self._marks.append((self._column, Mark.LOOK, look))
         if self._formula or form == "e":
             self._text = [""]

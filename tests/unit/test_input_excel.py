@@ -263,7 +263,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
                                         "4 bad_order_id … '1,234,567'", "5 bad_order_id … '50%'",
                                         "6 bad_order_id … '1.234567890123457e+18' … shortened",
                                         "7 bad_order_id … '12.5'", "8 bad_order_id … '7' is a number"]),
-    "dates": (workbook(dates), {}, ["2 bad_order_id … '2026-11-23' is a date", "3 bad_order_id … 08:30:00' is a date"]),
+    "dates": (workbook(dates), {}, ["2 bad_order_id … '23.11.2026' is a date", "3 number_format … 'd/m/yy hh:mm'"]),
     # merged
     "merged status": (workbook(merged_status), {}, ["2 ok", "3 merged_cell: status: the cell is merged with row 2",
                                                     "4 ok"]),
