@@ -25,7 +25,7 @@ from batch_updater.metrics import Meter, metered
 from batch_updater.models import Counters, RowOutcome, RunSummary
 from batch_updater.plan import Judge
 from batch_updater.reconcile import SYMBOLS, UNDO_COLUMNS, judge_undo, write_undo_sheet, write_verification
-from batch_updater.reports.provenance import note_start
+from batch_updater.reports.provenance import last_rate, note_rate, note_start
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Runner
@@ -37,6 +37,7 @@ from batch_updater.tenant import Tenant, find_tenant, meet, reach, with_credenti
 if TYPE_CHECKING:
     import pandas as pd
 
+PREPARED_FROM = 1000  # rows of a run from which the quicker way to send is worth it
 NOT_DONE = ("failed", "unknown", "invalid", "conflict", "not_sent")
 T = TypeVar("T")
 OnTick = Callable[[Counters, Pacer], None]
@@ -123,17 +124,20 @@ async def _execute(
     if refused := run.tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.journal.set_meta({"phase": "sending", **note_start(run.facts, settings)})
+    pacer, began = Pacer(settings.rate, adapt=settings.adapt), time.time()
     async with _client(run, settings) as client:
         runner = Runner(
-            run.journal, client, Pacer(settings.rate, adapt=settings.adapt), concurrency=settings.concurrency,
-            retries=settings.retries, compare=settings.compares, by_list=settings.compare == "list",
-            canary=settings.canary,
+            run.journal, client, pacer, concurrency=settings.concurrency, retries=settings.retries,
+            compare=settings.compares, by_list=settings.compare == "list", canary=settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             names=run.tenant.names, on_tick=_both(on_tick, meter), on_record=meter.record if meter else ignore_record,
         )  # fmt: skip
         with _signals(runner, enabled=catch_signals) as interrupted:
             code, reason = await _drive(runner.run, interrupted)
             run.facts["notes"] = [*run.facts.get("notes", ()), *runner.notes]
+            run.facts |= note_rate(run.facts, began, time.time(), pacer.rate, pacer.history)
+            with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
+                run.journal.set_meta({"rates": run.facts["rates"]})
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     if interrupted and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
         reason = "Interrupted while the results were being written; they are complete."
@@ -154,8 +158,10 @@ async def _drive(work: Callable[[], Awaitable[None]], interrupted: list[int]) ->
 def _client(run: Run, settings: Settings) -> OrderClient:
     if run.tenant.tokens is None:
         raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
+    many = run.plan.rows >= PREPARED_FROM
     return OrderClient(
         run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency,
+        prepared=many if settings.wire == "auto" else settings.wire == "prepared",
         route=run.tenant.route,
     )  # fmt: skip
 
@@ -236,7 +242,7 @@ def write_outputs(run: Run) -> RunSummary:
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end["reason"], trouble) if part),
         notes=(*run.source.notes, *run.facts.get("notes", ())), reasons=rows.reasons.top(),
-        frame=None if path is None else lambda: read_results(path),
+        rate=last_rate(run.facts, end["started"]), frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the same trouble as with the result file, which is told

@@ -144,9 +144,12 @@ class Journal:
                 f"The journal {self.path} can't be written: {error}.", "free some disk space, then run again"
             ) from None
 
-    def _select(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    def _select(self, query: str, values: tuple[Any, ...] = (), *, named: bool = False) -> Iterator[Any]:
+        """What a query gives, as tuples or as rows that know the columns' names. Raises JournalError."""
         try:
-            yield from self._db.execute(query, values)
+            cursor = self._db.execute(query, values)
+            cursor.row_factory = sqlite3.Row if named else None
+            yield from cursor
         except sqlite3.ProgrammingError:
             raise  # a bug, no trouble with the file
         except sqlite3.Error as error:
@@ -363,12 +366,13 @@ class Journal:
         query = "SELECT row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1"
         return next(((row, detail) for row, detail in self._select(query, (code,))), None)
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Every row in order, with the result of the row that speaks for a duplicate as `leader_result`."""
-        names = [*(column for _place, column, *_rest in self._select("PRAGMA table_info(rows)")), "leader_result"]
-        query = "SELECT r.*, f.result, f.state FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row"
-        for values in self._select(query):
-            yield dict(zip((*names, "leader_state"), values, strict=True))
+    def entries(self) -> Iterator[sqlite3.Row]:
+        """Every row in order, with `leader_result` and `leader_state` of the row that speaks for a duplicate."""
+        yield from self._select(
+            "SELECT r.*, f.result AS leader_result, f.state AS leader_state"
+            " FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row",
+            named=True,
+        )
 
 
 def _sent(update: StatusUpdate) -> tuple[int, str, str, str]:

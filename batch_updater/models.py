@@ -227,6 +227,7 @@ class Reason:
 class RunSummary:
     """The outcome of a run, as `summary.json` has it. Times are ISO 8601 UTC, `seconds` wall time of this start.
 
+    `rate` holds the limit at the end and how it was found, in requests per second, as `summary.json` has it.
     `frame` reads the result file as a pandas DataFrame; `results()` calls it.
     """
 
@@ -249,6 +250,7 @@ class RunSummary:
     notes: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
     report_file: str = ""
+    rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": []})
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def results(self) -> Any:
@@ -280,4 +282,5 @@ class RunSummary:
             "notes": list(self.notes),
             "reasons": [reason.to_dict() for reason in self.reasons],
             "report_file": self.report_file,
+            "rate": dict(self.rate),
         }

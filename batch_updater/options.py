@@ -56,6 +56,9 @@ SENDING = Group("Sending", (
     click.option("--adapt/--no-adapt", default=None,
                  help="Search the highest rate that the service accepts, once it has refused something.  [adapt]"),
     click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
+    click.option("--wire", type=click.Choice(["auto", "session", "prepared"]),
+                 help="How requests are written: by aiohttp's session, or as prepared bytes, which takes a third of the"
+                      " time. auto: prepared from 1,000 rows on.  [auto]"),
     click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
     click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
     click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),

@@ -10,6 +10,8 @@ import aioresponses.core
 import pytest
 from watched import Watched
 
+from batch_updater.api.client import OrderClient
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Long versions of the slow tests, by option."""
@@ -43,6 +45,15 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     program = Watched(tmp_path)
     yield program
     program.check_secrecy()
+
+
+@pytest.fixture(params=["session", "prepared"])
+def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to send, one after the other: whatever is true of one is true of the other."""
+    prepared = request.param == "prepared"
+    monkeypatch.setitem(OrderClient.__init__.__kwdefaults__, "prepared", prepared)
+    monkeypatch.setattr("batch_updater.app.PREPARED_FROM", 0 if prepared else 1_000_000_000)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -1,19 +1,17 @@
-"""One way to send, over the connections that `connector.py` makes."""
+"""The service's requests, signed and judged."""
 
-import asyncio
-import ssl
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlencode
 
-import aiohttp
-from yarl import URL
+from aiohttp import encode_basic_auth
 
 from batch_updater.api.auth import Grant, Granted, Tokens
-from batch_updater.api.connector import Connector, NoConnectionError
+from batch_updater.api.connector import Connector
+from batch_updater.api.deadlines import Deadlines
 from batch_updater.api.protocol import (
     classify,
     order_url,
@@ -26,75 +24,21 @@ from batch_updater.api.protocol import (
     update_url,
 )
 from batch_updater.api.route import DIRECT, Route
+from batch_updater.api.wire import FAILURES, MAX_BODY, PreparedWire, Request, SessionWire, Wire, failure
 from batch_updater.models import Answer, ListedOrder, StatusUpdate, Verdict
 from batch_updater.statuses import OrderStatus
 
 PATIENCE = 0.9  # of an attempt's time for its connection: the deadline could not tell that nothing has left
-MAX_BODY = 64 * 1024
 MAX_LIST = 8 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
+ALWAYS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"batch-updater/{version('batch-updater')}",
+}
 T = TypeVar("T")
 Judge = Callable[[int, Mapping[str, str], bytes], Answer]
 ReadList = Callable[[int, Mapping[str, str], bytes], tuple[Answer, list[T]]]
-
-
-class _LostError(Exception):
-    """The connection broke; aiohttp must not send the request a second time by itself."""
-
-
-async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        raise _LostError from None
-
-
-class Deadlines:
-    """Ends requests that last too long, without a timer for each: one look-out for all, a few times a second.
-
-    `with deadlines:` around a request raises TimeoutError in it when it has lasted `timeout` seconds or a little more.
-    """
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        self._until: dict[asyncio.Task[Any], float] = {}
-        self._overdue: set[asyncio.Task[Any]] = set()
-        self._look_out: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look out, in the running loop."""
-        self._look_out = asyncio.create_task(self._watch())
-
-    def stop(self) -> None:
-        """Look out no more."""
-        if self._look_out:
-            self._look_out.cancel()
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._until[task] = time.monotonic() + self._timeout
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            return
-        self._until.pop(task, None)
-        if task in self._overdue:
-            self._overdue.discard(task)
-            if task.uncancel() == 0 and kind is asyncio.CancelledError:
-                raise TimeoutError from None
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(min(self._timeout / 4, 0.25))
-            now = time.monotonic()
-            for task, until in self._until.items():
-                if now >= until and task not in self._overdue:
-                    self._overdue.add(task)
-                    task.cancel()
 
 
 class OrderClient:
@@ -104,18 +48,21 @@ class OrderClient:
     """
 
     def __init__(
-        self, base_url: str, tokens: Tokens, *, timeout: float, concurrency: int, route: Route = DIRECT
+        self,
+        base_url: str,
+        tokens: Tokens,
+        *,
+        timeout: float,
+        concurrency: int,
+        prepared: bool = False,
+        route: Route = DIRECT,
     ) -> None:
         self._base_url = base_url
         self._tokens = tokens
-        self._session = aiohttp.ClientSession(
-            connector=Connector(route, patience=PATIENCE * timeout, limit=concurrency + 1),  # one more for the token
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the deadlines' work, and the connector's
-            auto_decompress=False,
-            middlewares=(_send_once,),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        )
+        self._signed_as = -1  # the generation of the token in the headers
+        self._headers: dict[str, str] = {}
+        connector = Connector(route, patience=PATIENCE * timeout, limit=concurrency + 1)  # one more for the token
+        self._wire: Wire = PreparedWire(connector, base_url) if prepared else SessionWire(connector)
         self._deadlines = Deadlines(timeout)
         tokens.attach(self._ask_for_token)
 
@@ -127,7 +74,7 @@ class OrderClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._deadlines.stop()
-        await self._session.close()
+        await self._wire.close()
 
     async def update_status(self, update: StatusUpdate) -> Answer:
         """Send one PUT, exactly once, and say what its answer means. Network failures are answers too."""
@@ -166,14 +113,16 @@ class OrderClient:
         return self._tokens.requests
 
     async def _signed(self, method: str, url: str, data: bytes | None, judge: Judge, limit: int = MAX_BODY) -> Answer:
-        token = await self._tokens.current()
+        token = (await self._tokens.current()).reveal()
         generation = self._tokens.generation
-        headers = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": JSON}
-        answer = await self._exchange(method, url, data, headers, judge, limit)
+        if generation != self._signed_as:
+            self._headers = {**ALWAYS, "Authorization": f"Bearer {token}", "Content-Type": JSON}
+            self._signed_as = generation
+        answer = await self._exchange(Request(method, url, self._headers, data, limit), judge)
         if answer.verdict is Verdict.DONE:
             return answer
-        if token.reveal() in answer.detail:  # a service that repeats what it was sent
-            answer = replace(answer, detail=answer.detail.replace(token.reveal(), "***"))
+        if token in answer.detail:  # a service that repeats what it was sent
+            answer = replace(answer, detail=answer.detail.replace(token, "***"))
         return replace(answer, signed=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> tuple[Answer, Granted | None]:
@@ -184,37 +133,15 @@ class OrderClient:
             answer, granted = read_token(status, headers, body)
             return answer
 
-        basic = aiohttp.encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())
-        headers = {"Authorization": basic, "Content-Type": "application/x-www-form-urlencoded"}
+        basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())
+        headers = {**ALWAYS, "Authorization": basic, "Content-Type": "application/x-www-form-urlencoded"}
         data = urlencode(form).encode("ascii")
-        answer = await self._exchange("POST", f"{self._base_url}/auth/oauth/token", data, headers, judge, MAX_BODY)
+        answer = await self._exchange(Request("POST", f"{self._base_url}/auth/oauth/token", headers, data), judge)
         return answer, granted
 
-    async def _exchange(  # noqa: PLR0917 - private, and called in two places
-        self, method: str, url: str, data: bytes | None, headers: dict[str, str], judge: Judge, limit: int
-    ) -> Answer:
+    async def _exchange(self, request: Request, judge: Judge) -> Answer:
         try:
             with self._deadlines:
-                response = await self._session.request(
-                    method, URL(url, encoded=True), data=data, headers=headers, allow_redirects=False
-                )
-                try:
-                    return judge(response.status, response.headers, await _read_capped(response, limit))
-                finally:
-                    response.release() if response.content.at_eof() else response.close()
-        except NoConnectionError as error:
-            return error.answer
-        except TimeoutError:
-            return Answer(Verdict.UNKNOWN, "timeout", "no answer in time")
-        except (_LostError, aiohttp.ClientError, ssl.SSLError, OSError) as error:
-            kind = "unexpected_response" if isinstance(error, aiohttp.ClientResponseError) else "connection_error"
-            return Answer(Verdict.UNKNOWN, kind, "the connection broke before the answer")
-
-
-async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    if (length := response.content_length) is not None and length <= limit:
-        return await response.read()
-    body = b""
-    while len(body) < limit and (more := await response.content.read(limit - len(body))):
-        body += more
-    return body
+                return judge(*await self._wire.request(request))
+        except FAILURES as error:
+            return failure(error)

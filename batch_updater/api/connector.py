@@ -1,7 +1,10 @@
 """Connections to the service: kept ones, new ones, TLS, a proxy; and why there is none."""
 
 import asyncio
+import select
 import ssl
+import sys
+import weakref
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -37,6 +40,7 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, route: Route, *, patience: float, limit: int) -> None:
         super().__init__(limit=limit, ssl=route.trust or True)
         self._patience = patience
+        self._used: weakref.WeakSet[Any] = weakref.WeakSet()
         self._reasons = _Reasons(route)
         self._proxy = URL(route.proxy.address) if route.proxy else None
         self._proxy_headers: dict[str, str] = {}
@@ -50,15 +54,18 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Any],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> aiohttp.connector.Connection:
-        """A connection on which nothing waits to be read."""
+        """A new connection, or one on which nothing waits to be read."""
         if self._proxy:
             req.update_proxy(self._proxy, None, {hdrs.HOST: req.headers[hdrs.HOST], **self._proxy_headers})
-        await asyncio.sleep(0)  # what has arrived meanwhile is read first
-        connection = await super().connect(req, traces, timeout)
-        while connection.protocol is None or connection.protocol.should_close:
-            connection.close()
+        while True:
             connection = await super().connect(req, traces, timeout)
-        return connection
+            protocol = connection.protocol
+            if protocol is not None and protocol not in self._used:
+                self._used.add(protocol)
+                return connection
+            if protocol is not None and not protocol.should_close and not _has_unread(connection):
+                return connection
+            connection.close()
 
     async def _create_connection(
         self,
@@ -74,6 +81,18 @@ class Connector(aiohttp.TCPConnector):
             raise NoConnectionError(late) from None
         except (aiohttp.ClientError, OSError) as error:
             raise NoConnectionError(self._reasons.explain(error, req.host)) from None
+
+
+def _has_unread(connection: aiohttp.connector.Connection) -> bool:
+    """Whether the peer has sent something, or closed, since the connection was last used."""
+    sock = None if connection.transport is None else connection.transport.get_extra_info("socket")
+    if sock is None:
+        return True
+    if sys.platform == "win32":
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Peer(NamedTuple):

@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from yarl import URL
+
 from batch_updater.api.auth import Granted, Secret
 from batch_updater.errors import SettingsError
 from batch_updater.models import Answer, ListedOrder, Verdict
@@ -29,7 +31,7 @@ _REFUSED = {403: "forbidden", 404: "order_not_found", 409: "conflict", 412: "pre
 
 
 def check_base_url(url: str) -> str:
-    """The service's base URL without a final slash; a path prefix stays.
+    """The service's base URL as it goes over the wire, without a final slash; a path prefix stays.
 
     Raises SettingsError when it is no absolute URL, holds a query, a fragment or credentials,
     or is plain http to anything but this machine.
@@ -37,6 +39,7 @@ def check_base_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         host, _port = parts.hostname, parts.port
+        found = str(URL(url.strip()))  # letters beyond ASCII are encoded, a port that goes without saying is left out
     except ValueError:
         raise SettingsError("The base URL can't be read.", "use https://host or https://host/prefix") from None
     if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s%\\]", url.strip()):
@@ -47,7 +50,7 @@ def check_base_url(url: str) -> str:
         raise SettingsError(f"http:// to {host} would send the token in the clear.", "use https://")
     if any(piece in {".", ".."} for piece in parts.path.split("/")):
         raise SettingsError("The base URL's path must not contain '.' or '..'.", "use https://host/prefix")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    return found.rstrip("/")
 
 
 def order_url(base_url: str, order_id: str) -> str:

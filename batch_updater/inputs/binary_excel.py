@@ -1,14 +1,16 @@
 """Binary Excel workbooks (.xlsb) by pandas and calamine, which tell the values and nothing of how they are shown."""
 
+import zipfile
 from collections.abc import Generator
 from pathlib import Path
 
 import python_calamine
 
 from batch_updater.errors import InputError
+from batch_updater.inputs.biff import binary_reach
 from batch_updater.inputs.excel import Sheet, choose_sheet, readable
 from batch_updater.inputs.frames import open_workbook
-from batch_updater.inputs.looks import as_text
+from batch_updater.inputs.looks import as_text, uncertain
 from batch_updater.inputs.options import ReadOptions, Record, Table
 
 
@@ -24,6 +26,8 @@ class BinaryExcelTable(Table):
                 "save it as .xlsx, or add --include-hidden to take every row, hidden ones too",
             )
         self._path, self._name = path, name
+        with readable(name):
+            _check_size(path, name, options.max_cells)
         with readable(name), open_workbook(path) as book:
             sheets = {
                 sheet.name: Sheet("", sheet.visible == python_calamine.SheetVisibleEnum.Visible)
@@ -31,9 +35,6 @@ class BinaryExcelTable(Table):
                 if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet
             }
             self._sheet = choose_sheet(name, sheets, options.sheet)
-            found = book.get_sheet_by_name(self._sheet)
-            if (cells := found.total_height * found.total_width) > options.max_cells:
-                raise InputError(f"{name} has {cells:,} cells.", "delete what is not needed, or raise --max-cells")
         self.description = f"Excel sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
@@ -42,4 +43,24 @@ class BinaryExcelTable(Table):
             sheet = book.get_sheet_by_name(self._sheet)
         left = [""] * (sheet.start or (0, 0))[1]
         for number, values in enumerate(sheet.iter_rows(), 1):
-            yield number, left + [as_text(value) for value in values], None
+            hidden = {
+                place: uncertain("")
+                for place, value in enumerate(values, len(left))
+                if not isinstance(value, str | bool)
+            }
+            yield number, left + [as_text(value) for value in values], hidden or None
+
+
+def _check_size(path: Path, name: Path, max_cells: int) -> None:
+    """Raise InputError when a sheet reaches too far: its cells are made before anybody can ask how many they are."""
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.namelist():
+            if "worksheets/" in part and not part.endswith(".rels"):
+                with archive.open(part) as stream:
+                    rows, columns = binary_reach(stream)
+                if rows * columns > max_cells:
+                    raise InputError(
+                        f"{name} has a sheet that reaches over {rows * columns:,} cells;"
+                        f" at most {max_cells:,} are read.",
+                        "delete the columns and rows beyond your data and save, or raise --max-cells",
+                    )

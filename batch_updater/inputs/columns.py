@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from batch_updater.errors import InputError
+from batch_updater.validate import shown
 
 _ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
 _STATUS = ("statusid", "newstatusid", "targetstatusid", "statusuuid", "newstatus", "targetstatus", "status")
@@ -13,9 +14,11 @@ _RESULT = (
     "result", "resulthttpstatus", "resultcode", "resultdetail", "resultattempts", "resultorderid", "resultstatusid",
     "resultstatusname", "resultpreviousstatusid", "resultrow", "resultsentat", "resultdurationms", "resultrunid",
 )  # fmt: skip
+_MADE_BY_US = {"result", "result_row", "result_run_id"}
 
 _ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{9,}")
+MOST_LISTED = 30  # headers in a message
 HEADER_WITHIN = 30  # rows; a title block is not longer
 
 
@@ -67,6 +70,11 @@ def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_
 def looks_like_data(cells: Sequence[str]) -> bool:
     """Whether a row that should be a header holds an id or a long number."""
     return any(_ID.search(cell) or _NUMBER.fullmatch(cell.strip()) for cell in cells)
+
+
+def is_result(header: Sequence[str]) -> bool:
+    """Whether the sheet is an earlier run's result file."""
+    return set(header) >= _MADE_BY_US
 
 
 def result_free(header: Sequence[str]) -> list[int]:
@@ -121,8 +129,15 @@ def _find(name: object, header: Sequence[str], chosen: str | None, sought: _Soug
             raise InputError(f"{name}: two columns are called {chosen or wanted!r}.", "give each its own header")
         if wanted in names:
             return names.index(wanted)
-    there = ", ".join(repr(title) for title in header)
     which = f" {chosen!r}" if chosen else ""
     raise InputError(
-        f"{name}: no {sought.what} column{which}; the headers are {there}.", f"use {sought.option}, or --header-row"
+        f"{name}: no {sought.what} column{which}; the headers are {listed(header)}.",
+        f"use {sought.option}, or --header-row",
     )
+
+
+def listed(header: Sequence[str]) -> str:
+    """The headers as a message shows them."""
+    more = len(header) - MOST_LISTED
+    there = ", ".join(f"'{shown(title)}'" for title in header[:MOST_LISTED])
+    return f"{there} and {more:,} more" if more > 0 else there

@@ -12,11 +12,12 @@ import python_calamine
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.frames import SUMMARY_SHEET, open_workbook
-from batch_updater.inputs.looks import BUILT_IN, as_seen, as_text, changes_look
+from batch_updater.inputs.looks import BUILT_IN, as_seen, as_text, changes_look, changes_text
 from batch_updater.inputs.merges import Merges
 from batch_updater.inputs.options import Flaws, ReadOptions, Record, Table
 from batch_updater.inputs.worksheet import (
     Attributes,
+    Looks,
     Mark,
     Marks,
     SheetError,
@@ -30,7 +31,7 @@ from batch_updater.models import Flaw
 # What the libraries raise for a container or a part that is cut off, changed or not what its name says.
 DAMAGE = (
     python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, struct.error, SheetError, LookupError, ValueError,
-    EOFError, NotImplementedError, StopIteration,
+    EOFError, NotImplementedError,
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class ExcelTable(Table):
             looks = _looks(archive)
             with archive.open(sheets[self._sheet].part) as stream:
                 self._facts = _scan(stream, looks, name, self._sheet, options.max_cells)
+        self.rows = self._facts.last_row + 1
         self.hidden_rows = self._facts.hidden_rows
         self.hidden_columns = frozenset(self._facts.hidden_columns)
         stored = self._facts.widths
@@ -62,7 +64,7 @@ class ExcelTable(Table):
         with readable(self._name):
             sheet = self._loaded = self._loaded or self._load()
             left = [""] * (sheet.start or (0, 0))[1]
-            merges = Merges(sheet.merged_cell_ranges or [])
+            merges = Merges(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
             for row, values in enumerate(sheet.iter_rows()):
                 hidden, marks = self._facts.of_row(row)
                 if hidden and not self._hidden_too:
@@ -93,10 +95,15 @@ def readable(name: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         said = str(error).strip("'\"").splitlines()
-        raise InputError(
-            f"{name} is no readable Excel file ({said[0] if said else 'damaged'}).",
-            "open it in Excel and save it again",
-        ) from None
+        raise _damaged(name, said[0] if said else "damaged") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what Rust code raises has no name to import
+            raise
+        raise _damaged(name, "damaged") from None
+
+
+def _damaged(name: Path, how: str) -> InputError:
+    return InputError(f"{name} is no readable Excel file ({how:.200}).", "open it in Excel and save it again")
 
 
 def characters(stored: float) -> float:
@@ -118,7 +125,7 @@ def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:
 
     def sheet(name: str, attributes: Attributes) -> None:
         if name == "sheet":
-            key = next(value for title, value in attributes.items() if title.endswith(":id"))
+            key = next((value for title, value in attributes.items() if title.endswith(":id")), "")
             listed.append((attributes["name"], key, attributes.get("state", "visible") == "visible"))
 
     with archive.open(str(folder / "_rels" / f"{PurePosixPath(book).name}.rels")) as stream:
@@ -155,8 +162,8 @@ def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> st
     raise InputError(f"{what}: {listed}.", "use --sheet NAME")
 
 
-def _looks(archive: zipfile.ZipFile) -> dict[str, str]:
-    """The number format of each style that changes how a number looks, by the style's index as the XML has it."""
+def _looks(archive: zipfile.ZipFile) -> Looks:
+    """The formats that change how cells look."""
     codes = dict(BUILT_IN)
     formats: list[str] = []
     inside = False
@@ -174,12 +181,15 @@ def _looks(archive: zipfile.ZipFile) -> dict[str, str]:
         with archive.open("xl/styles.xml") as stream:
             elements(stream, style)
     except KeyError:
-        return {}  # a workbook without styles
+        return Looks({}, {})  # a workbook without styles
     named = {str(index): codes.get(number, "") for index, number in enumerate(formats)}
-    return {index: code for index, code in named.items() if changes_look(code)}
+    return Looks(
+        {index: code for index, code in named.items() if changes_look(code)},
+        {index: code for index, code in named.items() if changes_text(code)},
+    )
 
 
-def _scan(stream: IO[bytes], looks: dict[str, str], name: Path, sheet: str, max_cells: int) -> SheetFacts:
+def _scan(stream: IO[bytes], looks: Looks, name: Path, sheet: str, max_cells: int) -> SheetFacts:
     try:
         return scan(stream, looks, max_cells)
     except TooManyCellsError as error:
@@ -200,6 +210,8 @@ def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: M
             )
         elif mark is Mark.ERROR:
             cells[column] = text
-        elif isinstance(value := values[column - len(left)], float | int):
-            cells[column] = as_seen(float(value), text)
+        else:
+            cells[column], flaw = as_seen(values[column - len(left)], text)
+            if flaw:
+                flaws[column] = flaw
     return flaws

@@ -4,6 +4,7 @@ Memory must not grow before these limits have been looked at: a file of 285 KB c
 """
 
 import gzip
+import mmap
 import os
 import re
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batch_updater.errors import InputError
+from batch_updater.inputs.ole import SIGNATURE, OleError, OleFile
 from batch_updater.inputs.options import EXCEL, OTHER, TEXT
 
 MEGABYTE = 1 << 20
@@ -43,7 +45,7 @@ _MAGIC = ((b"PAR1", Kind.PARQUET), (b"\x1f\x8b", Kind.GZIP))
 _FOREIGN = ((b"%PDF", "a PDF document"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
             (b"GIF8", "a picture"), (b"SQLite format 3", "a database"), (b"7z\xbc\xaf", "a 7-Zip archive"),
             (b"Rar!", "a RAR archive"), (b"{\\rtf", "an RTF document"))  # fmt: skip
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OLE_STREAMS = (("EncryptedPackage", Kind.ENCRYPTED), ("Workbook", Kind.XLS), ("Book", Kind.XLS))
 _PAGE = re.compile(rb"\s*<(!doctype html|html|head|table|meta|style)", re.IGNORECASE)
 _ARRAY = re.compile(rb"\[\s*[{\[\]]")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -85,7 +87,7 @@ def kind_of(path: Path, name: Path) -> Kind:
             return kind
     if start.startswith(b"PK"):
         return _kind_of_zip(path, name)
-    if start.startswith(_OLE):
+    if start.startswith(SIGNATURE):
         return _kind_of_ole(path, name)
     return _kind_of_text(start, name)
 
@@ -107,12 +109,15 @@ def _kind_of_text(start: bytes, name: Path) -> Kind:
 
 
 def _kind_of_ole(path: Path, name: Path) -> Kind:
-    content = path.read_bytes() if path.stat().st_size < 64 * MEGABYTE else b""
-    if "EncryptedPackage".encode("utf-16-le") in content:
-        return Kind.ENCRYPTED
-    if any(stream.encode("utf-16-le") in content for stream in ("Workbook", "Book")):
-        return Kind.XLS
-    raise InputError(f"{name} is no readable Excel file.", "open it in Excel and save it as .xlsx")
+    try:
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            container = OleFile(content)
+            found = [kind for stream_name, kind in _OLE_STREAMS if stream_name in container]
+    except OleError as error:
+        raise InputError(f"{name} is no readable Excel file: it {error}.", "open it in Excel, save as .xlsx") from None
+    if not found:
+        raise InputError(f"{name} is no readable Excel file.", "open it in Excel and save it as .xlsx")
+    return found[0]
 
 
 def _kind_of_zip(path: Path, name: Path) -> Kind:
@@ -138,6 +143,8 @@ def check_zip(path: Path, name: Path) -> list[zipfile.ZipInfo]:
         raise InputError(f"{name} is {what}cut off or damaged.", "copy or download it again") from None
     if any(info.flag_bits & 1 for info in members):
         raise InputError(f"{name} is a zip file with a password.", "unpack it, then name the sheet in it")
+    if not all(info.filename for info in members):
+        raise InputError(f"{name} is damaged: it holds a part without a name.", "copy or download it again")
     if len({info.filename for info in members}) != len(members):
         raise InputError(f"{name} is damaged: it holds two parts of one name.", "save it again in Excel")
     office = any(info.filename in {"[Content_Types].xml", "content.xml"} for info in members)

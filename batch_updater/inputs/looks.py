@@ -1,32 +1,89 @@
-"""How a spreadsheet shows a number: the formats that people use for codes and amounts. Pure."""
+"""How a spreadsheet shows a cell: its text, and whether a person is certain to see just that. Pure."""
 
 import datetime
-import re
-from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
-_ZEROS = re.compile(r"0+")
-_DECIMALS = re.compile(r"(#,##)?0(?:\.(0+))?(%)?")
-# Number formats that a style can name without spelling them out: ECMA-376, part 1, 18.8.30.
-BUILT_IN = {"1": "0", "2": "0.00", "3": "#,##0", "4": "#,##0.00", "9": "0%", "10": "0.00%"}
-MOST_EXACT = 999_999_999_999_999  # spreadsheets keep 15 digits
+from batch_updater.inputs.number_format import (
+    MOST_EXACT,
+    Uncertain,
+    is_date,
+    shown_date,
+    shown_number,
+    shown_text,
+    text_section,
+)
+from batch_updater.models import Flaw
+from batch_updater.validate import shown
+
+# Number formats that a style can name without spelling them out: ECMA-376, part 1, 18.8.30. What the language of the
+# computer decides stands here as a format that is not certain.
+BUILT_IN = {
+    "1": "0", "2": "0.00", "3": "#,##0", "4": "#,##0.00", "9": "0%", "10": "0.00%", "11": "0.00E+00", "12": "# ?/?",
+    "13": "# ??/??", "14": "m/d/yyyy", "15": "d-mmm-yy", "16": "d-mmm", "17": "mmm-yy", "18": "h:mm AM/PM",
+    "19": "h:mm:ss AM/PM", "20": "h:mm", "21": "h:mm:ss", "22": "m/d/yyyy h:mm", "45": "mm:ss", "46": "[h]:mm:ss",
+    "47": "mm:ss.0", "48": "##0.0E+0", "49": "@",
+    **{str(number): "[as the computer has it]0" for number in (*range(5, 9), *range(37, 45))},
+    **{str(number): "[as the computer has it]d" for number in (*range(27, 37), *range(50, 59))},
+}  # fmt: skip
+Cell = str | float | int | bool | datetime.date | datetime.time | datetime.timedelta | None
+_PLAIN = {"", "general", "@"}
+_MIDNIGHT = datetime.datetime(1900, 1, 1)
 
 
+@lru_cache(1000)
 def changes_look(code: str) -> bool:
-    """Whether `as_seen` knows this number format."""
-    return bool(_ZEROS.fullmatch(code) or _DECIMALS.fullmatch(code))
+    """Whether a number under this format looks otherwise than without one."""
+    return code.casefold() not in _PLAIN
 
 
-def as_seen(number: float, code: str) -> str:
-    """A number as its format shows it, e.g. 7 with `000` as 007."""
-    if _ZEROS.fullmatch(code) and number.is_integer() and number >= 0:
-        return str(int(number)).zfill(len(code))
-    found = _DECIMALS.fullmatch(code)
-    if not found or abs(number) > MOST_EXACT:
-        return as_text(number)
-    thousands, decimals, percent = found.groups()
-    value = Decimal(repr(number)) * (100 if percent else 1)
-    rounded = value.quantize(Decimal(1).scaleb(-len(decimals or "")), ROUND_HALF_UP)
-    return f"{rounded:{',' if thousands else ''}f}{percent or ''}"
+@lru_cache(1000)
+def changes_text(code: str) -> bool:
+    """Whether a text under this format looks otherwise than it is."""
+    return text_section(code) is not None
+
+
+def as_seen(cell: Cell, code: str) -> tuple[str, Flaw | None]:
+    """A cell as its format shows it, e.g. 7 with `000` as 007; and a flaw when what a person sees is not certain.
+
+    The text is then the plain value. Decimal points and thousands' commas are those of the format itself.
+    """
+    plain = as_text(cell)
+    if not changes_look(code):
+        return plain, None
+    try:
+        return _seen(cell, code, plain), None
+    except Uncertain:
+        return plain, uncertain(code)
+
+
+def _seen(cell: Cell, code: str, plain: str) -> str:
+    match cell:
+        case None | bool():
+            return plain
+        case str():
+            section = text_section(code)
+            return plain if section is None else shown_text(cell, section)
+        case float() | int():
+            if is_date(code):
+                raise Uncertain
+            return shown_number(float(cell), code, plain)
+        case datetime.datetime() | datetime.timedelta():
+            return shown_date(cell, code)
+        case datetime.date():
+            return shown_date(datetime.datetime.combine(cell, datetime.time()), code)
+        case _:
+            return shown_date(datetime.datetime.combine(_MIDNIGHT, cell), code)
+
+
+@lru_cache(1000)
+def uncertain(code: str) -> Flaw:
+    """What is wrong with a cell of which nobody can tell how it looks."""
+    how = f"shown by the format '{shown(code)}'" if code else "shown by a format that this kind of file hides"
+    return Flaw(
+        "number_format",
+        f"the cell is a number or date {how}, so that what a person sees is not certain;"
+        " format the column as text and enter the value again",
+    )
 
 
 def as_text(cell: object) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from batch_updater.inputs.options import Flaws
+from batch_updater.inputs.worksheet import SheetError
 from batch_updater.models import Flaw
 
 Range = tuple[tuple[int, int], tuple[int, int]]  # first and last row and column, 0-based: (top, left), (bottom, right)
@@ -11,17 +12,24 @@ Range = tuple[tuple[int, int], tuple[int, int]]  # first and last row and column
 class Merges:
     """The merged cells of a sheet, asked for row by row from the top. Memory is that of the ranges, however long."""
 
-    def __init__(self, ranges: Iterable[Range]) -> None:
-        self._coming = sorted(ranges, reverse=True)
+    def __init__(self, ranges: Iterable[Range], width: int) -> None:
+        self._coming = sorted((found for found in ranges if found[0][1] < width), reverse=True)
         self._here: list[Range] = []
+        self._width = width
 
     def flaws(self, row: int, cells: Sequence[str]) -> Flaws:
-        """Flaws of the cells that a merged cell hides in this row; a row that holds nothing else stays blank."""
+        """Flaws of the cells that a merged cell hides in this row; a row that holds nothing else stays blank.
+
+        Raises SheetError when the ranges overlap, as no program writes them: a few could be looked at for ever.
+        """
+        coming = bool(self._coming and self._coming[-1][0][0] <= row)
         while self._coming and self._coming[-1][0][0] <= row:
             self._here.append(self._coming.pop())
         if not self._here:
             return {}
         self._here = [found for found in self._here if found[1][0] >= row]
+        if coming and len(self._here) > self._width:
+            raise SheetError("has merged cells that overlap")
         if not any(cell.strip() for cell in cells):
             return {}
         return {column: flaw for found in self._here for column, flaw in _covered(found, row, len(cells))}

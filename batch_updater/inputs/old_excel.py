@@ -1,15 +1,23 @@
 """Excel 97 workbooks (.xls) by xlrd: values together with what is hidden and how numbers look."""
 
-from collections.abc import Generator
+import contextlib
+import datetime
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from batch_updater.errors import InputError
+from batch_updater.inputs.biff import RecordError, needed
 from batch_updater.inputs.excel import Sheet, characters, choose_sheet
-from batch_updater.inputs.looks import as_seen, as_text, changes_look
+from batch_updater.inputs.guard import MEGABYTE
+from batch_updater.inputs.looks import as_seen, as_text
 from batch_updater.inputs.merges import Merges, Range
+from batch_updater.inputs.ole import OleError, OleFile
 from batch_updater.inputs.options import ReadOptions, Record, Table
+from batch_updater.inputs.worksheet import SheetError
+from batch_updater.models import Flaw
 
+LARGEST = 64 * MEGABYTE  # 65,536 rows of text have 10; in memory it can become 30 times as much
 WIDTH_UNITS = 256  # a width of 256 is one character
 
 
@@ -20,10 +28,9 @@ class OldExcelTable(Table):
 
     def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
         self._hidden_too = options.include_hidden
-        self._book, self._sheet = _open(path, name, options.sheet)
+        self._name = name
+        self._book, self._sheet = _open(path, name, options)
         sheet = self._sheet
-        if (cells := sheet.nrows * sheet.ncols) > options.max_cells:
-            raise InputError(f"{name} has {cells:,} cells.", "delete what is not needed, or raise --max-cells")
         self._hidden = {row for row, info in sheet.rowinfo_map.items() if info.hidden}
         self.hidden_rows = sum(1 for row in self._hidden if row < sheet.nrows and any(map(str, sheet.row_values(row))))
         columns = sheet.colinfo_map
@@ -41,58 +48,88 @@ class OldExcelTable(Table):
 
     def records(self) -> Generator[Record]:
         """Number, cells as they are seen, and flaws of each row that is not hidden."""
-        merges = Merges(self._merged)
-        for row in range(self._sheet.nrows):
-            if row in self._hidden and not self._hidden_too:
-                continue
-            cells = [self._text(cell) for cell in self._sheet.row(row)]
-            cells += [""] * (self._sheet.ncols - len(cells))
-            yield row + 1, cells, merges.flaws(row, cells) or None
+        merges = Merges(self._merged, self._sheet.ncols)
+        with _readable(self._name):
+            for row in range(self._sheet.nrows):
+                if row in self._hidden and not self._hidden_too:
+                    continue
+                seen = [self._seen(cell) for cell in self._sheet.row(row)]
+                cells = [text for text, _flaw in seen] + [""] * (self._sheet.ncols - len(seen))
+                flaws = {place: flaw for place, (_text, flaw) in enumerate(seen) if flaw}
+                yield row + 1, cells, (flaws | merges.flaws(row, cells)) or None
 
-    def _text(self, cell: Any) -> str:
+    def _seen(self, cell: Any) -> tuple[str, Flaw | None]:
         import xlrd  # noqa: PLC0415 - rarely needed
 
         match cell.ctype:
             case xlrd.XL_CELL_TEXT:
-                return str(cell.value)
+                return as_seen(str(cell.value), self._format(cell))
             case xlrd.XL_CELL_NUMBER:
-                code = self._book.format_map[self._book.xf_list[cell.xf_index].format_key].format_str
-                return as_seen(cell.value, code) if changes_look(code) else as_text(cell.value)
+                return as_seen(cell.value, self._format(cell))
             case xlrd.XL_CELL_DATE:
-                return _date(cell.value, self._book.datemode)
+                return as_seen(_moment(cell.value, self._book.datemode), self._format(cell))
             case xlrd.XL_CELL_BOOLEAN:
-                return as_text(bool(cell.value))
+                return as_text(bool(cell.value)), None
             case xlrd.XL_CELL_ERROR:
-                return str(xlrd.error_text_from_code.get(cell.value, "#ERROR"))
+                return str(xlrd.error_text_from_code.get(cell.value, "#ERROR")), None
             case _:
-                return ""
+                return "", None
+
+    def _format(self, cell: Any) -> str:
+        return str(self._book.format_map[self._book.xf_list[cell.xf_index].format_key].format_str)
 
 
-def _date(value: float, mode: int) -> str:
+def _moment(value: float, mode: int) -> datetime.datetime | datetime.time | float:
     import xlrd  # noqa: PLC0415 - rarely needed
 
     try:
-        return as_text(xlrd.xldate_as_datetime(value, mode))
+        found: datetime.datetime = xlrd.xldate_as_datetime(value, mode)
     except (ValueError, OverflowError, xlrd.xldate.XLDateError):
-        return as_text(value)
+        return value
+    return found.time() if 0 <= value < 1 else found
 
 
-def _open(path: Path, name: Path, wanted: str | None) -> tuple[Any, Any]:
-    import xlrd  # noqa: PLC0415 - rarely needed
-
+@contextlib.contextmanager
+def _readable(name: Path) -> Iterator[None]:
+    """Turn whatever is wrong with a damaged workbook into one sentence: xlrd raises what it happens to meet."""
+    how = "open it in Excel, save it as .xlsx"
     try:
-        with Path.open(path, "rb") as stream:
-            book = xlrd.open_workbook(file_contents=stream.read(), formatting_info=True, logfile=_Silence())
-        sheets = {sheet.name: Sheet("", sheet.visibility == 0) for sheet in book.sheets()}
-    except xlrd.XLRDError as error:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except (OleError, RecordError, SheetError) as error:
+        raise InputError(f"{name} is no readable Excel file: it {error}.", how) from None
+    except Exception as error:
         if "encrypted" in str(error):
             raise InputError(f"{name} is protected with a password.", "save it in Excel without a password") from None
-        raise InputError(f"{name} is no readable Excel file ({error}).", "open it in Excel, save it as .xlsx") from None
-    except Exception as error:
+        raise InputError(f"{name} is no readable Excel file ({error!r:.100}).", how) from None
+
+
+def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
+    """The workbook and its chosen sheet, the only one that is loaded, and that only when it is not too large."""
+    import xlrd  # noqa: PLC0415 - rarely needed
+
+    if (size := path.stat().st_size) > LARGEST:
         raise InputError(
-            f"{name} is no readable Excel file ({error!r}).", "open it in Excel, save it as .xlsx"
-        ) from None
-    return book, book.sheet_by_name(choose_sheet(name, sheets, wanted))
+            f"{name} has {size // MEGABYTE:,} MB; an .xls of at most {LARGEST // MEGABYTE} MB is read.",
+            "open it in Excel, save it as .xlsx",
+        )
+    with _readable(name):
+        container = OleFile(path.read_bytes())
+        content, found = needed(container.read("Workbook" if "Workbook" in container else "Book"))
+        book = xlrd.open_workbook(
+            file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=_Silence()
+        )
+        titles = book.sheet_names()
+        sheets = {title: Sheet("", sheet.visible) for title, sheet in zip(titles, found, strict=True)}
+        chosen = titles.index(choose_sheet(name, sheets, options.sheet))
+        if (cells := found[chosen].rows * found[chosen].columns) > options.max_cells:
+            raise InputError(
+                f"{name}, sheet {titles[chosen]!r} reaches over {cells:,} cells;"
+                f" at most {options.max_cells:,} are read.",
+                "delete the columns and rows beyond your data and save, or raise --max-cells",
+            )
+        return book, book.sheet_by_index(chosen)
 
 
 class _Silence:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from batch_updater.errors import InputError
-from batch_updater.inputs.columns import plain, result_column
+from batch_updater.inputs.columns import listed, plain, result_column
 from batch_updater.models import Flaw
 from batch_updater.settings import Settings
 
@@ -106,9 +106,8 @@ class Choice:
         for column, values in wanted.items():
             if names.count(column) != 1:
                 how = "no column" if column not in names else "several columns"
-                there = ", ".join(repr(title) for title in header)
                 raise InputError(
-                    f"{name} has {how} {column!r} for --where; the headers are {there}.", "correct --where"
+                    f"{name} has {how} {column!r} for --where; the headers are {listed(header)}.", "correct --where"
                 )
             self._add_values(names.index(column), frozenset(values))
 

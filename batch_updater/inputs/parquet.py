@@ -1,6 +1,7 @@
 """Parquet files, with the extra `parquet` installed."""
 
-from collections.abc import Generator
+import contextlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,30 @@ class ParquetTable(Table):
             raise InputError(
                 f"{name} is a Parquet file, and pyarrow is not installed.", "pip install 'batch-updater[parquet]'"
             ) from None
-        try:
+        self._name = name
+        with _readable(name):
             self._file = parquet.ParquetFile(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{name} is no readable Parquet file ({error}).", "copy it again") from None
-        self._path = path
         self.header = list(self._file.schema_arrow.names)
         self.description = "Parquet"
 
     def records(self) -> Generator[Record]:
         """Number and cells of each row."""
         number = 1
-        for batch in self._file.iter_batches(batch_size=BLOCK):
-            columns = [column.to_pylist() for column in batch.columns]
-            for values in zip(*columns, strict=True):
-                number += 1
-                yield number, [_text(value) for value in values], None
+        with _readable(self._name):
+            for batch in self._file.iter_batches(batch_size=BLOCK):
+                columns = [column.to_pylist() for column in batch.columns]
+                for values in zip(*columns, strict=True):
+                    number += 1
+                    yield number, [_text(value) for value in values], None
+
+
+@contextlib.contextmanager
+def _readable(name: Path) -> Iterator[None]:
+    """Turn what pyarrow says of a damaged file into one sentence."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} is no readable Parquet file ({error!s:.200}).", "copy it again") from None
 
 
 def _text(value: Any) -> str:

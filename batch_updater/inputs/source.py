@@ -14,9 +14,8 @@ from typing import BinaryIO, cast
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.binary_excel import BinaryExcelTable
-from batch_updater.inputs.columns import HEADER_WITHIN, find_header, looks_like_data, result_free
+from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result, looks_like_data, result_free
 from batch_updater.inputs.encoding import Opener
-from batch_updater.inputs.excel import ExcelTable
 from batch_updater.inputs.frames import dataframe_to_csv, read_results
 from batch_updater.inputs.guard import Kind, check_file, check_name, check_zip, kind_of, only_member
 from batch_updater.inputs.json_lines import JsonLinesTable
@@ -25,12 +24,12 @@ from batch_updater.inputs.open_document import OpenDocumentTable
 from batch_updater.inputs.options import EXCEL, TEXT, Choice, Flaws, ReadOptions, Table
 from batch_updater.inputs.parquet import ParquetTable
 from batch_updater.inputs.password import without_password
+from batch_updater.inputs.result_sheets import open_excel
 from batch_updater.inputs.text import TextTable
 from batch_updater.models import WHOLE_ROW, SourceRow
 from batch_updater.validate import shown
 
 FORMULA = frozenset("=+-@\t\r")
-MADE_BY_US = frozenset({"result", "result_row", "result_run_id"})
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 __all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
@@ -50,7 +49,7 @@ class Source:
         self._width = len(full)
         self._kept = result_free(full)
         self._limit = options.limit
-        self._neutral = not table.is_excel and set(full) >= MADE_BY_US
+        self._neutral = not table.is_excel and is_result(full)
         self._choice = Choice(options, full, name)
         self.header = tuple((plain_cells(full) if self._neutral else full)[place] for place in self._kept)
         self.hidden_columns = frozenset(
@@ -169,6 +168,8 @@ def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) 
         raise InputError(f"{name} can't be read: {error.strerror or error}.", "check its permissions") from None
     except (EOFError, zlib.error, zipfile.BadZipFile):
         raise InputError(f"{name} is cut off or damaged.", "copy or download it again") from None
+    except NotImplementedError as error:
+        raise InputError(f"{name} is packed in an odd way ({error}).", "unpack it, then name the sheet in it") from None
 
 
 def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
@@ -176,7 +177,7 @@ def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
     plain = without_password(path, name, options.password_file)
     try:
         check_zip(plain, name)
-        source = Source(path, name, ExcelTable(plain, name, options), options)
+        source = Source(path, name, open_excel(plain, name, options), options)
     except BaseException:
         shutil.rmtree(plain.parent, ignore_errors=True)
         raise
@@ -186,7 +187,7 @@ def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
 
 def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
     tables: dict[Kind, Callable[[Path, Path, ReadOptions], Table]] = {
-        Kind.XLSX: ExcelTable, Kind.XLSB: BinaryExcelTable, Kind.XLS: OldExcelTable,
+        Kind.XLSX: open_excel, Kind.XLSB: BinaryExcelTable, Kind.XLS: OldExcelTable,
         Kind.ODS: OpenDocumentTable, Kind.PARQUET: ParquetTable,
     }  # fmt: skip
     if kind in tables:

@@ -5,13 +5,15 @@ no entity is ever expanded. The format is ECMA-376, part 1, chapter 18.
 """
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import IO
+from typing import IO, NamedTuple
 from xml.parsers import expat  # document types, and so entities, are refused below
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
+LONGEST_TAG = 1 << 22  # bytes; attributes of real sheets have some hundred
+_PIECE = 1 << 13
 
 
 class Mark(Enum):
@@ -19,11 +21,18 @@ class Mark(Enum):
 
     UNCALCULATED = "a formula without a cached value"
     ERROR = "an error, such as #N/A"
-    LOOK = "a number with a format"
+    LOOK = "a number or text with a format"
 
 
 Marks = tuple[tuple[int, Mark, str], ...]  # column (0-based), its mark, the error or the number format
 Attributes = Mapping[str, str]
+
+
+class Looks(NamedTuple):
+    """The format of each style that changes how a number looks, or a text, by the style's index as the XML has it."""
+
+    numbers: Mapping[str, str]
+    texts: Mapping[str, str]
 
 
 class SheetError(ValueError):
@@ -65,18 +74,32 @@ class SheetFacts:
         return self._marks[self._rows[row]] if row < len(self._rows) else (False, ())
 
 
-def walk(stream: IO[bytes], parser: "expat.XMLParserType") -> None:
-    """Parse a stream to its end. Raises SheetError."""
+def pieces(stream: IO[bytes], parser: "expat.XMLParserType") -> Generator[None]:
+    """Parse a stream piece by piece, so that what the handlers found can be used in between. Raises SheetError."""
 
     def refuse(*_names: object) -> None:
         raise SheetError("holds a document type, as no spreadsheet program writes it")
 
     parser.StartDoctypeDeclHandler = refuse
     parser.buffer_text = True
+    fed = 0
     try:
-        parser.ParseFile(stream)
+        while piece := stream.read(_PIECE):
+            parser.Parse(piece, False)
+            fed += len(piece)
+            if fed - parser.CurrentByteIndex > LONGEST_TAG:
+                raise SheetError(f"has a tag of over {LONGEST_TAG:,} characters")
+            yield
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise SheetError(f"is damaged ({error})") from None
+    yield
+
+
+def walk(stream: IO[bytes], parser: "expat.XMLParserType") -> None:
+    """Parse a stream to its end. Raises SheetError."""
+    for _piece in pieces(stream, parser):
+        pass
 
 
 def elements(stream: IO[bytes], wanted: Callable[[str, Attributes], None]) -> None:
@@ -86,8 +109,8 @@ def elements(stream: IO[bytes], wanted: Callable[[str, Attributes], None]) -> No
     walk(stream, parser)
 
 
-def scan(stream: IO[bytes], looks: Mapping[str, str], max_cells: int) -> SheetFacts:
-    """The facts of one worksheet. `looks` gives the number format of each style that changes a number's look.
+def scan(stream: IO[bytes], looks: "Looks", max_cells: int) -> SheetFacts:
+    """The facts of one worksheet. `looks` gives the formats that change a look.
 
     Raises SheetError, or TooManyCellsError as soon as a far cell makes the sheet too large.
     """
@@ -98,13 +121,15 @@ def scan(stream: IO[bytes], looks: Mapping[str, str], max_cells: int) -> SheetFa
 
 
 class _Scanner:
-    def __init__(self, looks: Mapping[str, str], max_cells: int) -> None:
+    def __init__(self, looks: Looks, max_cells: int) -> None:
         self.facts = SheetFacts()
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self._root
-        self._looks, self._max_cells = looks, max_cells
+        self._max_cells = max_cells
+        numbers, texts = looks
+        self._looks = {"n": numbers, "d": numbers, "s": texts, "str": texts, "inlineStr": texts}
         self._letters: dict[str, int] = {}
-        self._row, self._hidden, self._has_values = -1, False, False
+        self._row, self._row_digits, self._hidden, self._has_values = -1, "0", False, False
         self._column, self._cell, self._formula = -1, {}, False
         self._marks: list[tuple[int, Mark, str]] = []
         self._text: list[str] = []
@@ -142,6 +167,7 @@ class _Scanner:
         self._row = row
         self._hidden = attributes.get("hidden", "0") in {"1", "true"} or attributes.get("ht") == "0"
         self._column = -1
+        self._row_digits = str(row + 1)
         if self._row >= LAST_ROW:
             raise SheetError(f"has a row {self._row + 1}, beyond the last one of Excel")
 
@@ -157,10 +183,14 @@ class _Scanner:
             self._end_cell()
         self._cell = attributes
         place = attributes.get("r")
-        self._column = self._column + 1 if place is None else self._column_of(place)
+        before, self._column = self._column, self._column + 1 if place is None else self._column_of(place)
+        if self._column <= before or self._column >= LAST_COLUMN:
+            raise SheetError(f"has a cell out of its place in row {self._row + 1}")
 
     def _column_of(self, place: str) -> int:
         letters = place.rstrip("0123456789")
+        if place[len(letters) :] != self._row_digits:  # whoever goes by it would put the cell into another row
+            raise SheetError(f"has a cell {place!r} in row {self._row + 1}")
         column = self._letters.get(letters)
         if column is None:
             column = 0
@@ -179,7 +209,7 @@ class _Scanner:
     def _start_value(self, _attributes: Attributes) -> None:
         self._note_value()
         form = self._cell.get("t", "n")
-        if form == "n" and (look := self._looks.get(self._cell.get("s", ""))):
+        if form in self._looks and (look := self._looks[form].get(self._cell.get("s", ""))):
             self._marks.append((self._column, Mark.LOOK, look))
         if self._formula or form == "e":
             self._text = [""]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
+from operator import attrgetter
 
 POINTS = 120
 KEPT_PAUSES = 12
@@ -64,6 +65,13 @@ class Activity:
     pause_count: int
     pause_seconds: float
     latency: Percentiles | None
+
+    def place(self, when: float) -> float:
+        """Where a time in seconds since the epoch is on the axis, from 0 to `seconds`; there must be points."""
+        before = max((point for point in self.points if point.when <= when), key=attrgetter("when"), default=None)
+        if before is None:
+            return 0.0
+        return min(before.offset + min(when - before.when, self.bucket), self.seconds)
 
 
 @dataclass(slots=True)

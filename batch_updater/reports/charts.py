@@ -6,8 +6,9 @@ its light and dark themes, and its content security policy admits nothing inline
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import ceil, floor, log10
 from typing import Any
 from xml.etree import ElementTree
@@ -53,6 +54,22 @@ def latency(activity: Activity, size: tuple[int, int, int]) -> str:
     for line in found:  # logarithmic by hand: pygal's own does it to the time as well
         chart.add("", line)
     return _svg(chart, "Time per row: median, 95th and 99th percentile")
+
+
+def limits(activity: Activity, size: tuple[int, int, int], found: Sequence[Sequence[tuple[float, float]]]) -> str:
+    """The limit in requests per second, for each start a line of its changes: seconds since the epoch, limit.
+
+    A limit holds until the next change; the last of a line only says where it ends.
+    """
+    top = max(rate for line in found for _, rate in line)
+    chart = _chart(activity, size, lambda y: f"{y:,.0f}" if top >= 5 else f"{y:,.1f}")
+    chart.range = (0, top)
+    for line in found:
+        steps: list[tuple[float, float]] = []
+        for (when, rate), (end, _) in pairwise(line):
+            steps += [(activity.place(when), rate), (activity.place(end), rate)]
+        chart.add("", steps)
+    return _svg(chart, "Limit of requests per second")
 
 
 def milliseconds(value: float) -> str:

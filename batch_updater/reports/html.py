@@ -22,7 +22,7 @@ from batch_updater.journal import Journal
 from batch_updater.models import Result, RunSummary
 from batch_updater.reports import charts
 from batch_updater.reports.activity import Activity, gather
-from batch_updater.reports.provenance import program_version
+from batch_updater.reports.provenance import program_version, rate_lines
 from batch_updater.reports.rows import ResultRows
 from batch_updater.reports.summary import duration, next_step
 from batch_updater.text import visible
@@ -75,7 +75,7 @@ def render_report(summary: RunSummary, rows: ResultRows, facts: Mapping[str, Any
         summary=summary, name=visible(facts.get("name", summary.input)), headline=headline(summary),
         production=bool(facts.get("settings", {}).get("production")), end={"kind": kind, "word": word},
         parts=list(_parts(summary)), facts=list(_facts(summary, facts)), steps=list(_steps(summary, facts)),
-        charts=_charts(activity), pauses=_pauses(activity), not_done=rows.not_done, kept=len(rows.not_done),
+        charts=_charts(activity, facts), pauses=_pauses(activity), not_done=rows.not_done, kept=len(rows.not_done),
         missing=sum(reason.rows for reason in summary.reasons) - len(rows.not_done),
         settings=list(_settings(facts)), written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         version=program_version(), style=style, script=script, policy=_policy(style, script),
@@ -193,11 +193,14 @@ def _steps(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[dict[str, 
         yield {"why": "Undo: not possible; only a run with --compare notes what each order had before.", "command": ""}
 
 
-def _charts(activity: Activity) -> dict[str, str] | None:
-    latency = activity.latency
+def _charts(activity: Activity, facts: Mapping[str, Any]) -> dict[str, str] | None:
+    latency, rates = activity.latency, rate_lines(facts)
     if latency is None or len(activity.points) < 2:
         return None
     return {
+        "limits": charts.limits(activity, charts.WIDE, rates) if rates else "",
+        "limits_narrow": charts.limits(activity, charts.NARROW, rates) if rates else "",
+        "limit": f"{rates[-1][-1][1]:,.3g}" if rates else "",
         "throughput": charts.throughput(activity, charts.WIDE),
         "throughput_narrow": charts.throughput(activity, charts.NARROW),
         "latency": charts.latency(activity, charts.WIDE),

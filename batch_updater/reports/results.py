@@ -3,12 +3,12 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from batch_updater.errors import SettingsError
 from batch_updater.models import ResultRow
-from batch_updater.reports.workbook import FORMULA, Look, write_workbook
+from batch_updater.reports.workbook import FORMULA, Look, Value, write_workbook
 
 RESULT_COLUMNS = (
     "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
@@ -47,24 +47,27 @@ def write_results(
         part.unlink(missing_ok=True)
 
 
-def _values(row: ResultRow) -> list[str | int | None]:
+def _values(row: ResultRow, words: Callable[[str], str] = str) -> list[Value]:
     return [
-        row.result.value, row.http_status, row.code, row.detail, row.attempts, row.order_id, row.status_id,
-        row.status_name, row.previous_status_id, row.row, row.sent_at, row.duration_ms, row.run_id,
+        str(row.result), row.http_status, row.code, words(row.detail), row.attempts, row.order_id, row.status_id,
+        words(row.status_name), row.previous_status_id, row.row, row.sent_at, row.duration_ms, row.run_id,
     ]  # fmt: skip
 
 
 def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text[:1] in FORMULA else text
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([_harmless(name) for name in (*header, *RESULT_COLUMNS)])
-        # Of our own columns only the words of the API can be taken for a formula.
-        safe = (row._replace(detail=_harmless(row.detail), status_name=_harmless(row.status_name)) for row in rows)
-        writer.writerows([*map(_harmless, row.cells), *_values(row)] for row in safe)
+        writer.writerows(map(_csv_line, rows))
+
+
+def _csv_line(row: ResultRow) -> list[Value]:
+    cells: list[Value] = [f"'{cell}" if cell[:1] in FORMULA else cell for cell in row.cells]
+    return cells + _values(row, _harmless)  # of our own columns only the words of the API can be taken for a formula
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:

@@ -1,10 +1,10 @@
 """From the journal and the frozen sheet to the rows of the result file."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from batch_updater.errors import JournalError
 from batch_updater.inputs.source import Source
@@ -59,7 +59,7 @@ class ResultRows:
             raise JournalError("The journal has more rows than the copy of the sheet.")
 
     def _count(self, row: ResultRow) -> None:
-        self.results[row.result.value] += 1
+        self.results[str(row.result)] += 1
         self.codes[row.code] += 1
         if row.result in NOT_DONE:
             self.reasons.add(row)
@@ -67,7 +67,7 @@ class ResultRows:
                 self.not_done.append(row._replace(cells=()))
 
 
-def _result_row(cells: tuple[str, ...], entry: dict[str, Any], names: dict[str, str], run_id: str) -> ResultRow:
+def _result_row(cells: tuple[str, ...], entry: sqlite3.Row, names: dict[str, str], run_id: str) -> ResultRow:
     result, code, detail = _say(entry)
     if entry["remark"]:
         detail = "; ".join(part for part in (detail, entry["remark"]) if part)
@@ -78,7 +78,7 @@ def _result_row(cells: tuple[str, ...], entry: dict[str, Any], names: dict[str, 
     )  # fmt: skip
 
 
-def _say(entry: dict[str, Any]) -> tuple[Result, str, str]:
+def _say(entry: sqlite3.Row) -> tuple[Result, str, str]:
     code, detail = entry["code"], entry["detail"]
     if entry["state"] == State.ENDED:
         return _RESULTS[entry["result"]], code, detail

@@ -120,19 +120,26 @@ def threads(sheet: Path, url: str, concurrency: int) -> Meter:
     return meter
 
 
-def sending(sheet: Path, url: str, concurrency: int) -> Meter:
-    """The sending part of the program: claims, PUTs and outcomes over a journal that is planned already."""
+def sending(sheet: Path, url: str, concurrency: int, beside: Callable[[], Any] | None = None) -> Meter:
+    """The sending part of the program: claims, PUTs and outcomes over a journal that is planned already.
+
+    `beside` makes a coroutine that runs in the same loop meanwhile.
+    """
     from batch_updater.api.auth import Credentials, Secret, Tokens
     from batch_updater.api.client import OrderClient
     from batch_updater.api.pace import Pacer
+    from batch_updater.app import run_loop
     from batch_updater.journal import Journal
     from batch_updater.models import StatusUpdate
     from batch_updater.runner import Runner
 
     async def send(journal: Journal) -> None:
         tokens = Tokens(Credentials(Secret(TOKEN)))
-        async with OrderClient(url, tokens, timeout=30.0, concurrency=concurrency) as client:
+        other = asyncio.create_task(beside()) if beside else None
+        async with OrderClient(url, tokens, timeout=30.0, concurrency=concurrency, prepared=True) as client:
             await Runner(journal, client, Pacer(None), concurrency=concurrency).run()
+        if other:
+            other.cancel()
 
     rows = read_sheet(sheet)
     with tempfile.TemporaryDirectory() as place:
@@ -141,7 +148,7 @@ def sending(sheet: Path, url: str, concurrency: int) -> Meter:
         journal.settle_repeats("hold")
         journal.seal({})
         with Meter() as meter:
-            asyncio.run(send(journal))
+            run_loop(send(journal))
         done = journal.count("result").get("updated")
         journal.close()
     if done != len(rows):

@@ -94,11 +94,11 @@ class Witness:
 async def measure(case: Case, limit: float, seconds: float) -> str:
     """Run the program against one limiter for so long; give the line of the table."""
     witness = Witness(case.limiter(limit), case.refusal)
-    server, url = await serve(witness.answer, LATENCY)
+    server, url = await serve(witness.answer, lambda: LATENCY)
     async with server:
         with tempfile.TemporaryDirectory() as place:
             sheet = write_sheet(Path(place) / "orders.csv", round(limit * (seconds + 5)))
-            program = await start_program(sheet, url)
+            program = await start_program(sheet, url, WORKERS)
             while not witness.accepted and program.returncode is None:
                 await asyncio.sleep(0.01)
             if case.halves:
@@ -126,10 +126,10 @@ def write_sheet(path: Path, rows: int) -> Path:
     return path
 
 
-async def start_program(sheet: Path, url: str) -> asyncio.subprocess.Process:
+async def start_program(sheet: Path, url: str, workers: int, *more: str) -> asyncio.subprocess.Process:
     """Start `batch-updater run` on a sheet, quietly."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("EVREKA360", "ACCESS_TOKEN", "BATCH_UPDATER"))}
-    options = ["--yes", "--quiet", "--concurrency", str(WORKERS), "--retries", "50"]
+    options = ["--yes", "--quiet", "--concurrency", str(workers), "--retries", "50", *more]
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "batch_updater.cli", "run", str(sheet), *options,
         env={**keep, "EVREKA360_BASE_URL": url, "EVREKA360_ACCESS_TOKEN": "bench"},

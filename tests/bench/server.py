@@ -2,10 +2,13 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 
 GOOD = b'{"detail":"Order status updated successfully"}'
 BAD = b'{"detail":"Too many requests"}'
+Answerer = Callable[[], bytes]
+Latency = Callable[[], float]
 
 
 def response(status: str, body: bytes, *headers: str) -> bytes:
@@ -19,10 +22,13 @@ NOT_FOUND = response("404 Not Found", b'{"detail":"Not Found"}')
 
 
 class Service(asyncio.Protocol):
-    """One connection; `answer` gives the bytes for a PUT, which leave after `latency` seconds."""
+    """One connection; `answer` gives the bytes for a PUT, which leave after `latency` seconds.
 
-    def __init__(self, answer: Callable[[], bytes], latency: float) -> None:
-        self._answer, self._latency = answer, latency
+    `took` is told how many seconds it was until they left.
+    """
+
+    def __init__(self, answer: Answerer, latency: Latency, took: Callable[[float], object]) -> None:
+        self._answer, self._latency, self._took = answer, latency, took
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -43,22 +49,27 @@ class Service(asyncio.Protocol):
             self._reply(self._answer() if head.startswith(b"put ") else NOT_FOUND)
 
     def _reply(self, reply: bytes) -> None:
-        if self._latency:
-            asyncio.get_running_loop().call_later(self._latency, self._write, reply)
+        now, latency = time.monotonic(), self._latency()
+        if latency:
+            asyncio.get_running_loop().call_later(latency, self._write, reply, now)
         else:
-            self._write(reply)
+            self._write(reply, now)
 
-    def _write(self, reply: bytes) -> None:
+    def _write(self, reply: bytes, came: float) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(reply)
+            self._took(time.monotonic() - came)
 
 
 async def serve(
-    answer: Callable[[], bytes] = lambda: ACCEPTED, latency: float = 0.0, port: int = 0
+    answer: Answerer = lambda: ACCEPTED,
+    latency: Latency = lambda: 0.0,
+    port: int = 0,
+    took: Callable[[float], object] = lambda _seconds: None,
 ) -> tuple[asyncio.Server, str]:
     """Listen on loopback, on a free port for 0; give the server and its base URL."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Service(answer, latency), "127.0.0.1", port)
+    server = await loop.create_server(lambda: Service(answer, latency, took), "127.0.0.1", port)
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 

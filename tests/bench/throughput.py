@@ -42,6 +42,7 @@ http {{
   uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    location = /count {{ stub_status; }}
     location / {{ return 404 '{{"detail":"Not Found"}}'; }}
     location ~ ^/engagement/orders/[^/]+/status$ {{
       if ($request_method != PUT) {{ return 404 '{{"detail":"Not Found"}}'; }}
@@ -124,6 +125,7 @@ def clients(place: Path, url: str) -> list[Client]:
     found = [
         Client("batch-updater run, the whole command *", [*program, str(CONCURRENCY)], 1, whole=True),
         Client("batch-updater, sending alone", [python, kinds, "sending", "{sheet}", url], 1),
+        Client("the same by --wire session *", [*program, str(CONCURRENCY), "--wire", "session"], 1, whole=True),
         Client("bare aiohttp loop (no results, no retry)", [python, kinds, "bare", "{sheet}", url], 1),
         Client("the script people write", [python, kinds, "script", "{sheet}", url], 0.5),
         Client("requests, 64 threads", [python, kinds, "threads", "{sheet}", url], 0.05),

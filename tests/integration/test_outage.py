@@ -14,6 +14,8 @@ from batch_updater.models import Answer, RowOutcome, StatusUpdate, Verdict
 from batch_updater.runner import Runner
 from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
 
+pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
+
 DONE = status_id("Completed")
 
 

@@ -35,6 +35,22 @@ def test_a_run_leaves_a_page_and_reasons(tmp_path: Path) -> None:
     assert ended.stdout.rstrip().endswith(f"batch-updater run {run / 'results.csv'} --only failed")
 
 
+def test_a_limit_is_in_summary_page_and_terminal(tmp_path: Path) -> None:
+    """What was refused led to a rate, which summary, page and terminal show, and `results` still knows."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(120))
+    with served(rate_limit=40) as sandbox:
+        ended = program("run", sheet, "--yes", "--json", env=environment(sandbox.base_url))
+    run = newest_run(sheet)
+    rate = json.loads(ended.stdout)["rate"]
+    assert rate["history"]
+    assert rate["final"] == rate["history"][-1][1]
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Limit of requests per second" in page
+    again = program("results", run, env=environment())
+    assert "requests/s, found by what was refused" in again.stdout
+    assert json.loads((run / "summary.json").read_text())["rate"] == rate
+
+
 def test_results_writes_the_page_again(tmp_path: Path) -> None:
     """The page comes from the journal: what was lost can be made again, with the settings of the run."""
     sheet = write_sheet(tmp_path / "o.csv", good_rows(30))

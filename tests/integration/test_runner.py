@@ -13,6 +13,8 @@ from batch_updater.models import StatusUpdate, Verdict
 from batch_updater.runner import Runner
 from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
 
+pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
+
 UPDATE = StatusUpdate(2, str(uuid.UUID(int=7)), str(uuid.UUID(int=8)))
 
 

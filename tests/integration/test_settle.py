@@ -16,6 +16,8 @@ from batch_updater.models import RowOutcome, StatusUpdate
 from batch_updater.runner import Runner
 from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
 
+pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
+
 FIRST, SECOND = status_id("Assigned"), status_id("Completed")
 
 

@@ -263,7 +263,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
                                         "4 bad_order_id … '1,234,567'", "5 bad_order_id … '50%'",
                                         "6 bad_order_id … '1.234567890123457e+18' … shortened",
                                         "7 bad_order_id … '12.5'", "8 bad_order_id … '7' is a number"]),
-    "dates": (workbook(dates), {}, ["2 bad_order_id … '2026-11-23' is a date", "3 bad_order_id … 08:30:00' is a date"]),
+    "dates": (workbook(dates), {}, ["2 bad_order_id … '23.11.2026' is a date", "3 number_format … 'd/m/yy hh:mm'"]),
     # merged
     "merged status": (workbook(merged_status), {}, ["2 ok", "3 merged_cell: status: the cell is merged with row 2",
                                                     "4 ok"]),
@@ -289,6 +289,9 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "a row twice": (xml(TOP, xml_row(2, A, DONE, more='hidden="1"'), xml_row(2, B, DONE)), {}, "row 2 after row 2"),
     "beyond the last row": (xml(TOP, '<row r="99999999"><c r="A99999999"><v>1</v></c></row>'), {}, "beyond the last"),
     "beyond the last column": (xml(TOP, '<row r="2"><c r="XFE2"><v>1</v></c></row>'), {}, "beyond the last"),
+    "cell of another row": (xml(TOP, f'<row r="2">{cell("XFD1048576", A)}</row>'), {}, "a cell 'XFD1048576' in row 2"),
+    "cells out of order": (xml(TOP, f'<row r="2">{cell("B2", DONE)}{cell("A2", A)}</row>'), {}, "out of its place"),
+    "a cell twice": (xml(TOP, f'<row r="2">{cell("A2", A)}{cell("A2", B)}</row>'), {}, "out of its place in row 2"),
     "raised limit": (xml(TOP, xml_row(2, A, DONE)), {"max_cells": 4}, ["2 ok"]),
     "entity bomb": (xml(TOP, before='<!DOCTYPE x [<!ENTITY a "b">]>'), {}, "no readable Excel file"),
     "not XML": (xml("<row r='1'><c"), {}, "no readable Excel file"),

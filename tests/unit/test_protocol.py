@@ -89,9 +89,24 @@ def test_the_base_paths_prefix_survives() -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("https://API.Example.com:443/v1", "https://api.example.com/v1"),
+        ("https://münchen.example/präfix/", "https://xn--mnchen-3ya.example/pr%C3%A4fix"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        (" https://api.example.com ", "https://api.example.com"),
+    ],
+)
+def test_the_base_url_is_kept_as_it_is_sent(typed: str, sent: str) -> None:
+    """Letters beyond ASCII, capitals of the host and the usual port are brought to one form."""
+    assert check_base_url(typed) == sent
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://example.com",
+        "https://" + "ü" * 70 + ".example",
         "ftp://x",
         "example.com",
         "https://u:p@x",

@@ -17,7 +17,7 @@ from batch_updater.journal import Journal
 from batch_updater.models import Reason, RejectedRow, Result, ResultRow, RunSummary
 from batch_updater.reports.activity import Activity, gather
 from batch_updater.reports.html import headline, render_report, resume_command, write_report
-from batch_updater.reports.provenance import note_start
+from batch_updater.reports.provenance import last_rate, note_rate, note_start, rate_lines
 from batch_updater.reports.rows import ResultRows
 from batch_updater.settings import Settings
 
@@ -225,6 +225,28 @@ def test_the_charts_leave_imports_alone() -> None:
 
 def chart_paths(text: str) -> Iterator[str]:
     return (found for found in re.findall(r'<path d="([^"]+)"', text))
+
+
+def test_the_limit_is_drawn_where_one_was_found() -> None:
+    """Each start that met a limit has a line from its first refusal to its end, on the axis of the other charts."""
+    assert "Limit of requests" not in page()
+    first = note_rate({}, 1_700_000_000.0, 1_700_000_010.0, 50.0, [])
+    second = note_rate(first, 1_700_000_010.0, 1_700_000_020.0, 90.0, [(2.0, 40.0), (4.0, 90.0)])
+    assert rate_lines(second) == [[(1_700_000_012.0, 40.0), (1_700_000_014.0, 90.0), (1_700_000_020.0, 90.0)]]
+    text = page(facts={**FACTS, **second})
+    assert text.count('role="img" aria-label="Limit of requests per second"') == 2
+    assert "limit, at the end 90<" in text
+    assert [gather(ENDS).place(1_700_000_000 + seconds) for seconds in (-5, 12, 14, 99)] == [0, 12, 14, 30]
+
+
+def test_the_summary_has_the_rate_of_its_own_start() -> None:
+    """A start that sent nothing has no rate, whatever an earlier one has found; only the last ones are kept."""
+    facts: dict[str, Any] = {}
+    for n in range(30):
+        facts = note_rate(facts, 100.0 * n, 100.0 * n + 50, 123.456, [(1.234, 5.678)])
+    assert last_rate(facts, 2900.0) == {"final": 123.5, "history": [[1.23, 5.68]]}
+    assert last_rate(facts, 2901.0) == last_rate({}, 0.0) == {"final": None, "history": []}
+    assert len(facts["rates"]) == 20
 
 
 def test_charts_hold_only_drawing() -> None:

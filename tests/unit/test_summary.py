@@ -44,6 +44,13 @@ def test_the_summary_says_what_happened_why_and_what_to_do() -> None:
     assert lines[-1].strip() == f"batch-updater run {SUMMARY.results_file} --only failed"
 
 
+def test_a_limit_is_told_where_one_was_found() -> None:
+    """The rate that the search ended at is said; a cap alone is no finding."""
+    found = replace(SUMMARY, rate={"final": 198.7, "history": [[1.0, 150.0], [9.5, 198.7]]})
+    assert "Limit    199 requests/s" in describe_summary(found)
+    assert "Limit" not in describe_summary(replace(SUMMARY, rate={"final": 50.0, "history": []}))
+
+
 def test_colours_only_where_there_is_a_terminal() -> None:
     """The plain text holds no escape; the coloured one says the same words."""
     plain = describe_summary(SUMMARY, [], Look(80))

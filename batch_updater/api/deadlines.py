@@ -1,0 +1,54 @@
+"""Ends requests that last too long."""
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Any
+
+
+class Deadlines:
+    """Ends requests that last too long, without a timer for each: one look-out for all, a few times a second.
+
+    `with deadlines:` around a request raises TimeoutError in it when it has lasted `timeout` seconds or a little more.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._until: dict[asyncio.Task[Any], float] = {}
+        self._overdue: set[asyncio.Task[Any]] = set()
+        self._look_out: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look out, in the running loop."""
+        self._look_out = asyncio.create_task(self._watch())
+
+    def stop(self) -> None:
+        """Look out no more."""
+        if self._look_out:
+            self._look_out.cancel()
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._until[task] = time.monotonic() + self._timeout
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        self._until.pop(task, None)
+        if task in self._overdue:
+            self._overdue.discard(task)
+            if task.uncancel() == 0 and kind is asyncio.CancelledError:
+                raise TimeoutError from None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(min(self._timeout / 4, 0.25))
+            now = time.monotonic()
+            for task, until in self._until.items():
+                if now >= until and task not in self._overdue:
+                    self._overdue.add(task)
+                    task.cancel()

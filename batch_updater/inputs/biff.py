@@ -1,0 +1,142 @@
+"""What the records of an Excel 97 workbook (.xls) and of a binary one (.xlsb) say, before a library makes cells of it.
+
+A record is a number, a length and that many bytes: [MS-XLS] 2.1.4, [MS-XLSB] 2.1.4. Nothing is kept of the cells.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import IO, NamedTuple, cast
+
+BOF, EOF, BOUNDSHEET, CONTINUE = 0x809, 0x0A, 0x85, 0x3C
+_SKIPPED = 0xE1  # a record that readers leave alone
+_MOST_OF_A_KIND = 65_536  # fonts, formats, styles, sheets
+_FORMULAS = {0x06, 0x206, 0x406}
+_CELLS = {0x203, 0x27E, 0xBD, 0xBE, 0x201, 0xFD, 0x204, 0xD6, 0x205, *_FORMULAS}
+_SEVERAL = {0xBD, 0xBE}  # cells of a row side by side; the last column stands at the end
+# Of all else a library makes objects, and of names and links very many: a few bytes can mean gigabytes.
+_KEPT_GLOBALS = {BOF, EOF, BOUNDSHEET, CONTINUE, 0xFC, 0x31, 0x231, 0x41E, 0x1E, 0xE0, 0x22, 0x42, 0x8C, 0x2F, 0x56}
+_KEPT_SHEET = {BOF, EOF, CONTINUE, *_CELLS, 0x200, 0x208, 0x207, 0x221, 0x4BC, 0x236, 0x37, 0x7D, 0x55, 0x99, 0xE5}
+_VERSIONS = {0x500, 0x600}  # Excel 5 and 95, Excel 97 to 2003
+_WORKSHEET = 0
+_ROW, _BINARY_CELLS = 0, range(1, 12)  # of a binary workbook
+LONGEST_RECORD = 1 << 24
+_HEAD, _PLACE = struct.Struct("<HH"), struct.Struct("<HH")
+
+
+class RecordError(ValueError):
+    """The records are damaged or hostile; the message is the end of a sentence about them."""
+
+
+class OldSheet(NamedTuple):
+    """A worksheet of Excel 97: whether people see it, and how far its cells reach."""
+
+    visible: bool
+    rows: int
+    columns: int
+
+
+def needed(content: bytes) -> tuple[bytes, list[OldSheet]]:
+    """The workbook's stream with the records that nobody needs to read cells made such as readers skip, and its sheets.
+
+    Raises RecordError when that can't be told in one pass over it.
+    """
+    if len(content) < 8 or _HEAD.unpack_from(content)[0] != BOF or _PLACE.unpack_from(content, 4)[0] not in _VERSIONS:
+        raise RecordError("is no workbook of Excel 5 to 2003")
+    found = bytearray(content)
+    listed = _globals(content, found)
+    sheets: list[OldSheet] = []
+    left = len(content)
+    for start, visible in listed:
+        (rows, columns), end = _sheet(content, found, start)
+        sheets.append(OldSheet(visible, rows, columns))
+        left -= end - start
+        if left < 0:
+            raise RecordError("has sheets that overlap")
+    return bytes(found), sheets
+
+
+def _globals(content: bytes, found: bytearray) -> list[tuple[int, bool]]:
+    """Where each worksheet starts, and whether people see it."""
+    sheets: list[tuple[int, bool]] = []
+    counts: dict[int, int] = {}
+    for place, kind, length in _records(content, 0):
+        counts[kind] = counts.get(kind, 0) + 1
+        if kind not in _KEPT_GLOBALS:
+            _HEAD.pack_into(found, place, _SKIPPED, length)
+        elif kind == BOUNDSHEET and length >= 6:
+            start, visibility, sort = struct.unpack_from("<IBB", content, place + 4)
+            if sort == _WORKSHEET:
+                sheets.append((start, visibility == 0))
+    if any(number > _MOST_OF_A_KIND for kind, number in counts.items() if kind in _KEPT_GLOBALS - {CONTINUE}):
+        raise RecordError("has more fonts, formats or sheets than Excel can have")
+    return sheets
+
+
+def _records(content: bytes, place: int) -> Iterator[tuple[int, int, int]]:
+    """Place, kind and length of the records up to the end of their sheet."""
+    while True:
+        if place + 4 > len(content):
+            raise RecordError("is cut off")
+        kind, length = _HEAD.unpack_from(content, place)
+        if place + 4 + length > len(content):
+            raise RecordError("is cut off")
+        yield place, kind, length
+        if kind == EOF:
+            return
+        place += 4 + length
+
+
+def _sheet(content: bytes, found: bytearray, start: int) -> tuple[tuple[int, int], int]:
+    """How far a worksheet reaches, and where its records end."""
+    rows = columns = 0
+    place = start
+    inner = False  # a chart within the sheet is a list of records that ends on its own
+    records = _records(content, start)
+    while True:
+        for place, kind, length in records:
+            if inner or (kind == BOF and place == start):
+                continue
+            if kind == BOF:
+                inner = True
+            elif kind not in _KEPT_SHEET:
+                _HEAD.pack_into(found, place, _SKIPPED, length)
+            elif kind in _CELLS and length >= 6:
+                row, column = _PLACE.unpack_from(content, place + 4)
+                last = struct.unpack_from("<H", content, place + 2 + length)[0] if kind in _SEVERAL else column
+                rows, columns = max(rows, row + 1), max(columns, last + 1)
+        if not inner:
+            return (rows, columns), place + 4
+        inner = False
+        records = _records(content, place + 4)
+
+
+def binary_reach(stream: IO[bytes]) -> tuple[int, int]:
+    """How many rows and columns the sheet of a binary workbook reaches. Raises RecordError."""
+    rows = columns = 0
+    row = -1
+    with cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream))) as records:
+        while (kind := _variable(records, 2)) is not None:
+            length = _variable(records, 4) or 0
+            if length > LONGEST_RECORD or len(data := records.read(length)) < length:
+                raise RecordError("is cut off")
+            if kind == _ROW and length >= 4:
+                before, row = row, int.from_bytes(data[:4], "little")
+                if row <= before:
+                    raise RecordError(f"has row {row + 1:,} after row {before + 1:,}")
+            elif kind in _BINARY_CELLS and length >= 4:  # they follow on their row
+                rows, columns = row + 1, max(columns, int.from_bytes(data[:4], "little") + 1)
+    return rows, columns
+
+
+def _variable(records: IO[bytes], most: int) -> int | None:
+    """A number of seven bits to the byte; None at the end."""
+    number = 0
+    for place in range(most):
+        byte = records.read(1)
+        if not byte:
+            return None
+        number |= (byte[0] & 0x7F) << (7 * place)
+        if byte[0] < 0x80:
+            break
+    return number
