@@ -1,6 +1,5 @@
 import inspect
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -8,9 +7,12 @@ from unittest.mock import Mock
 import aiohttp
 import aioresponses.core
 import pytest
+from secrecy import pytest_runtest_makereport, watched_for_secrets
 from watched import Watched
 
 from batch_updater.api.client import OrderClient
+
+__all__ = ["pytest_runtest_makereport", "watched_for_secrets"]  # pytest finds them here
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,11 +46,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    """Runs the program, and at the end looks for secrets in all that it said, wrote and was started with."""
-    program = Watched(tmp_path)
-    yield program
-    program.check_secrecy()
+def watched(tmp_path: Path) -> Watched:
+    """Calls the program in this test's folder."""
+    return Watched(tmp_path)
 
 
 @pytest.fixture(params=["session", "prepared"])
