@@ -9,13 +9,13 @@ from batch_updater.api.auth import (
     TOKEN_NAMES,
     Credentials,
     Grant,
-    Secret,
     check_token,
     forget_in_keyring,
     keep_in_keyring,
 )
 from batch_updater.api.protocol import check_base_url
 from batch_updater.errors import SettingsError
+from batch_updater.secret import Secret
 from batch_updater.settings import Settings
 from batch_updater.tenant import meet, with_credentials
 
