@@ -53,6 +53,8 @@ def run_demo(rows: int, folder: Path | None, say: Say) -> int:
     finally:
         server.terminate()
         server.wait(10)
+        if server.stderr:
+            server.stderr.close()
 
 
 def _environment() -> dict[str, str]:
