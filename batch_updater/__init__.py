@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batch_updater.api.auth import Secret
     from batch_updater.app import run_batch, run_batch_sync
     from batch_updater.errors import BatchUpdaterError
     from batch_updater.models import RunSummary
+    from batch_updater.secret import Secret
     from batch_updater.settings import Settings
 
 __all__ = ["BatchUpdaterError", "RunSummary", "Secret", "Settings", "run_batch", "run_batch_sync"]
@@ -22,7 +22,7 @@ __all__ = ["BatchUpdaterError", "RunSummary", "Secret", "Settings", "run_batch",
 _HOMES = {
     "BatchUpdaterError": "errors",
     "RunSummary": "models",
-    "Secret": "api.auth",
+    "Secret": "secret",
     "Settings": "settings",
     "run_batch": "app",
     "run_batch_sync": "app",

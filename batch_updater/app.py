@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from batch_updater.api.auth import Credentials, Secret
+from batch_updater.api.auth import Credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, JournalError, SettingsError, StoppedError
@@ -30,6 +30,7 @@ from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Runner
 from batch_updater.runs import FRAME, Run, open_run, reopen_run
+from batch_updater.secret import Secret
 from batch_updater.settings import Settings, load_settings
 from batch_updater.statuses import OrderStatus
 from batch_updater.tenant import Tenant, find_tenant, meet, reach, with_credentials

@@ -1,11 +1,13 @@
 """The command line. Heavy modules are imported inside the commands, so that --help is quick."""
 
 import contextlib
+import io
 import json
 import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -32,6 +34,8 @@ from batch_updater.options import (
     without_option,
 )
 from batch_updater.outlet import guard_streams, what_was_lost
+from batch_updater.secret import Secret, masked
+from batch_updater.text import visible, visible_lines
 
 if TYPE_CHECKING:
     from batch_updater.console import Manners
@@ -156,7 +160,7 @@ def runs(place: Path, as_json: bool) -> int:
     if not infos:
         click.echo(f"There are no runs at {place}.", err=True)
     for info in infos:
-        click.echo(info.describe())
+        click.echo(visible_lines(info.describe()))
     return ExitCode.DONE
 
 
@@ -257,7 +261,6 @@ def help_(topic: str | None) -> int:
 
 def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     """Split what was typed into the run's settings and the manners of talking about it. Raises SettingsError."""
-    from batch_updater.api.auth import Secret
     from batch_updater.console import Manners
     from batch_updater.settings import load_settings
 
@@ -304,9 +307,9 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _say_interrupted() -> None:
     click.echo("Interrupted; nothing is under way.", err=True)
-    if sys.argv[1:2] == ["run"]:
-        words = without_option(sys.argv[1:], "--notify")
-        click.echo(f"To go on: {shlex.join(['batch-updater', *words])}", err=True)
+    words = without_option(sys.argv[1:], "--notify")
+    if words[:1] == ["run"]:
+        click.echo(visible(f"To go on: {shlex.join(['batch-updater', *words])}"), err=True)
 
 
 def main() -> None:
@@ -317,7 +320,9 @@ def main() -> None:
     try:
         code = commands.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(visible_lines(said.getvalue().rstrip("\n")), err=True)
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         _say_interrupted()
@@ -326,11 +331,14 @@ def main() -> None:
         _say_interrupted()
         code = ended.code
     except BatchUpdaterError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(visible_lines(f"error: {error}"), err=True)
         code = error.exit_code
     except MemoryError:
         click.echo("error: There is no memory left.\n  hint: free some, then run again to go on", err=True)
         code = ExitCode.STOPPED
+    except Exception:
+        click.echo(visible_lines(masked(traceback.format_exc())), err=True)
+        code = ExitCode.BUG
     if lost := what_was_lost():
         click.echo(lost, err=True)
     sys.exit(int(code or 0))

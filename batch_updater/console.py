@@ -16,7 +16,6 @@ from pathlib import Path
 import click
 
 from batch_updater import app
-from batch_updater.api.auth import Secret
 from batch_updater.api.pace import Pacer
 from batch_updater.counting import Counting
 from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
@@ -27,10 +26,12 @@ from batch_updater.plan import Judge, describe
 from batch_updater.progress import Progress
 from batch_updater.reports.summary import describe_summary, next_step
 from batch_updater.runs import Run, give_up, open_run, open_trial
+from batch_updater.secret import Secret
 from batch_updater.settings import Settings
 from batch_updater.statuses import OrderStatus
 from batch_updater.tenant import find_tenant
 from batch_updater.terminal import look
+from batch_updater.text import visible, visible_lines
 from batch_updater.validate import shown
 
 
@@ -102,12 +103,12 @@ def show_summary(summary: RunSummary, manners: Manners) -> None:
     """Say what happened, and the next command to type."""
     for line in (*summary.notes, summary.reason):
         if line:
-            click.echo(line, err=True)
+            click.echo(visible_lines(line), err=True)
     if manners.as_json:
         click.echo(json.dumps(summary.to_dict()))
     if manners.as_json and not manners.quiet:
         why, command = next_step(summary, manners.command[1:])
-        click.echo(f"{why}: {shlex.join(command)}", err=True)
+        click.echo(visible(f"{why}: {shlex.join(command)}"), err=True)
     elif not manners.quiet:
         shown = look(sys.stdout, no_color=manners.no_color)
         click.echo(describe_summary(summary, manners.command[1:], shown))
@@ -172,11 +173,11 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
 
             summary = app.run_loop(app.verify(opened, settings, tick))
     if summary.reason:
-        click.echo(summary.reason, err=True)
+        click.echo(visible_lines(summary.reason), err=True)
     if manners.as_json:
         click.echo(json.dumps(summary.to_dict()))
     elif not manners.quiet:
-        click.echo(summary.describe())
+        click.echo(visible_lines(summary.describe()))
     return summary.exit_code
 
 

@@ -23,6 +23,7 @@ from batch_updater.models import (
     StatusUpdate,
     Verdict,
 )
+from batch_updater.secret import masked
 from batch_updater.watch import PaceWatch
 
 RENEWALS = 2
@@ -76,7 +77,7 @@ class Control:
     def crash(self, error: Exception) -> None:
         """Stop for an error that nobody foresaw; what is under way is let finish."""
         reason = BatchUpdaterError(
-            f"Unexpected error: {error!r}. The journal is intact.", "report it, and run again to go on"
+            f"Unexpected error: {masked(repr(error))}. The journal is intact.", "report it, and run again to go on"
         )
         reason.__cause__ = error
         self.fail(reason)

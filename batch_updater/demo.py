@@ -42,7 +42,9 @@ def run_demo(rows: int, folder: Path | None, say: Say) -> int:
     folder = folder or Path(tempfile.mkdtemp(prefix="batch-updater-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     write_sheet(folder / "orders.csv", rows)
-    server = subprocess.Popen([*_PROGRAM, "sandbox", "--port", "0", *_FAULTS], stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+    server = subprocess.Popen(  # noqa: S603 - our own program
+        [*_PROGRAM, "sandbox", "--port", "0", *_FAULTS], stderr=subprocess.PIPE, text=True, env=_environment()
+    )
     try:
         base_url = server.stderr.readline().split()[0] if server.stderr else ""
         say(f"A local order service is running at {base_url}. It answers after 20 ms, fails 3 % of the updates,")
@@ -51,13 +53,18 @@ def run_demo(rows: int, folder: Path | None, say: Say) -> int:
     finally:
         server.terminate()
         server.wait(10)
+        if server.stderr:
+            server.stderr.close()
+
+
+def _environment() -> dict[str, str]:
+    """The person's own without settings and credentials: the demo is about neither."""
+    ours = ("BATCH_UPDATER_", "EVREKA360_", "ACCESS_TOKEN")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def _play(folder: Path, base_url: str, say: Say) -> int:
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("BATCH_UPDATER_")},
-        "EVREKA360_BASE_URL": base_url, "EVREKA360_ACCESS_TOKEN": _TOKEN,
-    }  # fmt: skip
+    environment = {**_environment(), "EVREKA360_BASE_URL": base_url, "EVREKA360_ACCESS_TOKEN": _TOKEN}
 
     def type_in(*command: str) -> int:
         say(f"\n$ batch-updater {shlex.join(command)}\n")

@@ -10,11 +10,11 @@ from batch_updater.api.auth import (
     TOKEN_NAMES,
     Credentials,
     Grant,
-    Secret,
     check_token,
     forget_in_keyring,
     keep_in_keyring,
 )
+from batch_updater.secret import Secret
 from batch_updater.settings import Settings
 from batch_updater.tenant import meet, reach, with_credentials
 

@@ -7,10 +7,10 @@ import logging
 import warnings
 from typing import Any
 
-from batch_updater.api.auth import Secret
 from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.models import RunSummary
 from batch_updater.reports.summary import duration
+from batch_updater.secret import Secret
 from batch_updater.text import shortened
 
 
@@ -34,7 +34,9 @@ class Notices:
 
     def send(self, title: str, body: str, *, good: bool) -> bool:
         """Send; False when it could not be delivered."""
-        return bool(self._to.notify(title=title, body=body, notify_type="success" if good else "failure"))
+        return bool(
+            self._to.notify(title=title, body=body, body_format="text", notify_type="success" if good else "failure")
+        )
 
 
 def of_summary(summary: RunSummary) -> tuple[str, str, bool]:

@@ -11,6 +11,7 @@ from batch_updater.journal import Journal
 from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
 from batch_updater.settings import Settings
 from batch_updater.tenant import Tenant
+from batch_updater.text import visible
 from batch_updater.validate import shown, swapped
 
 BLOCK = 5000
@@ -115,7 +116,7 @@ def describe(
     hidden = plan.invalid + plan.conflicts - len(plan.problems)
     if hidden > 0:
         lines.append(f"  … and {hidden:,} more; the result file names each")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def _labelled(label: str, text: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from batch_updater.errors import SettingsError
 from batch_updater.journal import Journal
 from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.text import harmless
 
 SYMBOLS = {"=": "as planned", "*": "another status", "-": "no such order", "!": "could not be read"}
 VERIFY_COLUMNS = ("row", "symbol", "order_id", "status_id", "status_name", "found_id", "found_name", "detail")
@@ -30,8 +31,8 @@ def write_verification(journal: Journal, path: Path) -> Counter[str]:
             counts[reading.symbol] += 1
             found = reading.status_id
             writer.writerow(
-                (reading.row, reading.symbol, order_id, status_id, names.get(status_id, ""), found,
-                 names.get(found, ""), reading.detail)
+                (reading.row, reading.symbol, order_id, status_id, harmless(names.get(status_id, "")), found,
+                 harmless(names.get(found, "")), harmless(reading.detail))
             )  # fmt: skip
     part.replace(path)
     return counts

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from batch_updater.text import visible
+
 
 @dataclass(frozen=True, slots=True)
 class OrderStatus:
@@ -31,11 +33,14 @@ def folded(name: str) -> str:
 
 
 class StatusBook:
-    """Looks statuses up by id and by name. `aliases` maps the sheet's own words to status names or ids."""
+    """Looks statuses up by id and by name. `aliases` maps the sheet's own words to status names or ids.
+
+    `names` are for people: nothing in them is invisible.
+    """
 
     def __init__(self, statuses: Iterable[OrderStatus], aliases: Mapping[str, str] | None = None) -> None:
         self.statuses = tuple(statuses)
-        self.names = {status.id: status.name for status in self.statuses}
+        self.names = {status.id: visible(status.name) for status in self.statuses}
         self._by_name: dict[str, list[OrderStatus]] = {}
         for status in self.statuses:
             self._by_name.setdefault(folded(status.name), []).append(status)
@@ -52,7 +57,7 @@ class StatusBook:
             try:
                 return self._find(meaning)
             except UnknownStatusError as error:
-                raise UnknownStatusError(f"the status map makes it '{meaning}': {error}") from None
+                raise UnknownStatusError(f"the status map makes it '{visible(meaning)}': {error}") from None
         return self._find(text)
 
     def _find(self, wanted: str) -> str:
@@ -63,11 +68,13 @@ class StatusBook:
             return found[0].id
         if found:
             ids = " or ".join(status.id for status in found)
-            raise UnknownStatusError(f"{len(found)} statuses are called '{wanted}'; write the id instead: {ids}")
+            raise UnknownStatusError(
+                f"{len(found)} statuses are called '{visible(wanted)}'; write the id instead: {ids}"
+            )
         near = get_close_matches(folded(wanted), self._by_name, 3)
-        names = " or ".join(f"'{self._by_name[name][0].name}'" for name in near)
+        names = " or ".join(f"'{visible(self._by_name[name][0].name)}'" for name in near)
         raise UnknownStatusError(f"the service has no such status; did you mean {names}?" if near else self._no_match())
 
     def _no_match(self) -> str:
-        known = ", ".join(status.name for status in self.statuses[:10])
+        known = ", ".join(visible(status.name) for status in self.statuses[:10])
         return f"the service has no such status; it has {known}{' …' if len(self.statuses) > 10 else ''}"

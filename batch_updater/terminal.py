@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from batch_updater.text import visible
+
 Line = list[tuple[str, str]]  # pieces of one line: text and rich style
 
 
@@ -29,7 +31,11 @@ def look(stream: TextIO, *, no_color: bool = False, environment: Mapping[str, st
 
 
 def render(lines: Iterable[Line], look: Look) -> str:
-    """The lines as one text without a final line end, with ANSI colours where the look has them."""
+    """The lines as one text without a final line end, with ANSI colours where the look has them.
+
+    Whatever else is in the pieces is written visibly.
+    """
+    lines = [[(visible(piece), style) for piece, style in line] for line in lines]
     if not look.color:
         text = "\n".join("".join(piece for piece, _ in line).rstrip() for line in lines)
         return text if look.unicode else text.encode("ascii", "backslashreplace").decode("ascii")

@@ -1,5 +1,18 @@
 """Text from strangers (sheets, services) made safe to show. Pure."""
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
+_FORMULA = frozenset(FORMULA)
+
+
+def harmless(text: str) -> str:
+    """A CSV cell with an apostrophe before what a spreadsheet would calculate; `original` takes it off again."""
+    return f"'{text}" if text.lstrip("'")[:1] in _FORMULA else text
+
+
+def original(text: str) -> str:
+    """What `harmless` was given."""
+    return text[1:] if text[:1] == "'" and text.lstrip("'")[:1] in _FORMULA else text
+
 
 def visible(text: str) -> str:
     """The text with control, formatting and other invisible characters written as escapes.
@@ -9,6 +22,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def visible_lines(text: str) -> str:
+    """The visible text of several lines."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def shortened(text: str, width: int) -> str:

@@ -1,6 +1,5 @@
 import inspect
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -8,15 +7,20 @@ from unittest.mock import Mock
 import aiohttp
 import aioresponses.core
 import pytest
+from secrecy import pytest_runtest_makereport, watched_for_secrets
 from watched import Watched
 
 from batch_updater.api.client import OrderClient
+
+__all__ = ["pytest_runtest_makereport", "watched_for_secrets"]  # pytest finds them here
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Long versions of the slow tests, by option."""
     parser.addoption("--kills", type=int, default=40, help="how often the crash tests kill the program")
     parser.addoption("--fuzz", type=int, default=20_000, help="how many hostile ids and answers are tried")
+    parser.addoption("--sheets", type=int, default=600, help="how many changed sheets the reader is given")
+    parser.addoption("--seed", type=int, help="the seed of the changed sheets, as a failed test has said it")
     parser.addoption("--full", action="store_true", help="as many rows as the promises name, where fewer prove it too")
 
 
@@ -26,11 +30,13 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
 
 
 KILLS = pytest.StashKey[list[str]]()
+SAID = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep count of the kills."""
+    """Keep count of the kills, and what is to be said at the end."""
     config.stash[KILLS] = []
+    config.stash[SAID] = []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -40,11 +46,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    """Runs the program, and at the end looks for secrets in all that it said, wrote and was started with."""
-    program = Watched(tmp_path)
-    yield program
-    program.check_secrecy()
+def watched(tmp_path: Path) -> Watched:
+    """Calls the program in this test's folder."""
+    return Watched(tmp_path)
 
 
 @pytest.fixture(params=["session", "prepared"])
@@ -68,8 +72,16 @@ def kill_log(pytestconfig: pytest.Config) -> list[str]:
     return pytestconfig.stash[KILLS]
 
 
+@pytest.fixture
+def said(pytestconfig: pytest.Config) -> list[str]:
+    """Lines for the end of the test run."""
+    return pytestconfig.stash[SAID]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many kills the crash tests have survived."""
+    """Say how many kills the crash tests have survived, and what else is to be known."""
     kills = Counter(entry.split()[0] for entry in config.stash[KILLS] for _ in range(int(entry.split()[1])))
     for kind, number in kills.items():
         terminalreporter.write_line(f"{kind}: {number} kills")
+    for line in config.stash[SAID]:
+        terminalreporter.write_line(line)

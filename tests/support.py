@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from secrecy import TOKEN, WATCH
+
 from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
 
 PROGRAM = [sys.executable, "-m", "batch_updater.cli"]
-TOKEN = "sandbox-token"
 DONE = status_id("Completed")
 PLANNED = status_id("Planned")
 
@@ -51,7 +52,7 @@ def served(**options: Any) -> Iterator[Sandbox]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    sandbox = Sandbox(SandboxOptions(**options))
+    sandbox = Sandbox(SandboxOptions(**{"token": TOKEN, **options}))
     try:
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(10)
         yield sandbox
@@ -70,6 +71,7 @@ def quick_folder(otherwise: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
         yield Path(made)
+        WATCH.look_into(Path(made))
 
 
 def write_sheet(path: Path, rows: list[tuple[str, str]]) -> Path:

@@ -1,23 +1,21 @@
-"""The program under watch: whatever it says, writes or is started with must hold no secret."""
+"""Calls the program, in this process where that is enough; `secrecy` looks at what it says and writes."""
 
-import base64
 import contextlib
 import io
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
-from urllib.parse import quote, quote_plus
 
-from support import PROGRAM, TOKEN, environment
+from secrecy import WATCH
+from support import PROGRAM, environment
 
 from batch_updater import cli
-from batch_updater.sandbox import CLIENT_ID, CLIENT_SECRET, PASSWORD, USER, Sandbox
+from batch_updater.sandbox import CLIENT_ID, CLIENT_SECRET, PASSWORD, USER
 
 GRANT = {
     "EVREKA360_AUTH_CLIENT_ID": CLIENT_ID, "EVREKA360_AUTH_CLIENT_SECRET": CLIENT_SECRET,
@@ -30,15 +28,6 @@ def grant_environment(base_url: str, **more: str) -> dict[str, str]:
     return {**environment(base_url), **GRANT, "EVREKA360_ACCESS_TOKEN": "", **more}
 
 
-def spellings(secret: str) -> set[bytes]:
-    """The ways in which a secret could be written by accident."""
-    raw = secret.encode()
-    basic = f"{CLIENT_ID}:{secret}".encode()
-    inner = [base64.b64encode(b" " * shift + raw)[4:-4] for shift in (0, 1, 2)]  # within a longer text
-    found = {raw, base64.b64encode(raw), base64.b64encode(basic), *inner}
-    return found | {quote(secret, safe="").encode(), quote_plus(secret).encode(), raw.hex().encode()}
-
-
 @dataclass(frozen=True)
 class Ended:
     """How a call of the program went."""
@@ -49,18 +38,10 @@ class Ended:
 
 
 class Watched:
-    """Calls the program, in this process where that is enough, and keeps what it said."""
+    """Calls the program in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.secrets = {TOKEN, CLIENT_SECRET, PASSWORD}
-        self.said: list[str] = []
-        self._sandboxes: list[Sandbox] = []
-        self._lock = threading.Lock()
-
-    def knows(self, sandbox: Sandbox) -> None:
-        """Look for the tokens that this sandbox has issued, too."""
-        self._sandboxes.append(sandbox)
 
     def call(self, *arguments: object, env: dict[str, str]) -> Ended:
         """The program in this process, without a terminal."""
@@ -79,7 +60,8 @@ class Watched:
                 code = int(ended.code or 0)
             finally:
                 signal.signal(signal.SIGTERM, handler)
-        self.said += [out.getvalue(), err.getvalue()]
+        for what, text in (("stdout", out), ("stderr", err)):
+            WATCH.hear(f"{what} of the program", text.getvalue())
         return Ended(code, out.getvalue(), err.getvalue())
 
     @contextlib.contextmanager
@@ -90,7 +72,7 @@ class Watched:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, env=env,
         )  # fmt: skip
         try:
-            self.said.append(Path(f"/proc/{process.pid}/cmdline").read_text())
+            WATCH.hear("/proc", Path(f"/proc/{process.pid}/cmdline").read_text())
             yield process
         finally:
             process.kill()
@@ -107,15 +89,4 @@ class Watched:
             if meanwhile:
                 meanwhile(process)
             out, err = process.communicate(timeout=240)
-        self.said += [out, err]
         return Ended(process.returncode, out, err)
-
-    def check_secrecy(self) -> None:
-        """No secret in any spelling: not in what was said, not in any file of the test's folder."""
-        issued = {token for sandbox in self._sandboxes for token in (*sandbox.tokens, *sandbox.refresh_tokens)}
-        places = {f"output {n}": text.encode() for n, text in enumerate(self.said)}
-        places |= {str(path): path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
-        for secret in self.secrets | issued:
-            for spelling in spellings(secret):
-                for place, content in places.items():
-                    assert spelling not in content, f"{place} holds a secret"

@@ -9,41 +9,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import BlockedError, CredentialsError, SettingsError, StoppedError
 from batch_updater.log import event
 from batch_updater.models import Answer, Verdict
+from batch_updater.secret import Secret
 
 TOKEN_NAMES = ("EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN")
 GRANT_NAMES = ("EVREKA360_AUTH_CLIENT_ID", "EVREKA360_AUTH_CLIENT_SECRET", "EVREKA360_API_USER", "EVREKA360_API_PASS")
 SIGN_IN_ATTEMPTS = 5
 KEYRING_SERVICE = "batch-updater"
-
-
-class Secret:
-    """A text that repr, str, format and pickle never show; `reveal` is the only way to it."""
-
-    __slots__ = ("__text",)
-
-    def __init__(self, text: str) -> None:
-        self.__text = text
-
-    def reveal(self) -> str:
-        """The text itself."""
-        return self.__text
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is neither copied nor pickled")
-
-    def __getstate__(self) -> NoReturn:
-        raise TypeError("a secret is neither copied nor pickled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +112,8 @@ def _from_file(name: str, path: str | None) -> str | None:
     try:
         text = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE: {path} can't be read ({type(error).__name__}).", "check the path") from None
+        place = path if Path(path).is_absolute() else "the file"  # else it may be the secret itself, set by mistake
+        raise SettingsError(f"{name}_FILE: {place} can't be read ({type(error).__name__}).", "check the path") from None
     if not text:
         raise SettingsError(f"{name}_FILE: {path} is empty.", "write the secret into it, or unset the variable")
     return text

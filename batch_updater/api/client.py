@@ -26,6 +26,7 @@ from batch_updater.api.protocol import (
 from batch_updater.api.route import DIRECT, Route
 from batch_updater.api.wire import FAILURES, MAX_BODY, PreparedWire, Request, SessionWire, Wire, failure
 from batch_updater.models import Answer, ListedOrder, StatusUpdate, Verdict
+from batch_updater.secret import without
 from batch_updater.statuses import OrderStatus
 
 PATIENCE = 0.9  # of an attempt's time for its connection: the deadline could not tell that nothing has left
@@ -118,11 +119,12 @@ class OrderClient:
         if generation != self._signed_as:
             self._headers = {**ALWAYS, "Authorization": f"Bearer {token}", "Content-Type": JSON}
             self._signed_as = generation
-        answer = await self._exchange(Request(method, url, self._headers, data, limit), judge)
-        if answer.verdict is Verdict.DONE:
-            return answer
-        if token in answer.detail:  # a service that repeats what it was sent
-            answer = replace(answer, detail=answer.detail.replace(token, "***"))
+        request = Request(method, url, self._headers, data, limit)
+
+        def look(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+            return judge(status, headers, without(body, (token,)))  # a service may repeat what it was sent
+
+        answer = await self._exchange(request, look)
         return replace(answer, signed=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> tuple[Answer, Granted | None]:

@@ -16,10 +16,12 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from batch_updater.api.auth import Granted, Secret
+from batch_updater.api.auth import Granted
 from batch_updater.errors import SettingsError
 from batch_updater.models import Answer, ListedOrder, Verdict
+from batch_updater.secret import Secret
 from batch_updater.statuses import OrderStatus
+from batch_updater.text import shortened
 
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 CONFIRMATION = "order status updated successfully"
@@ -36,13 +38,19 @@ def check_base_url(url: str) -> str:
     Raises SettingsError when it is no absolute URL, holds a query, a fragment or credentials,
     or is plain http to anything but this machine.
     """
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
-        found = str(URL(url.strip()))  # letters beyond ASCII are encoded, a port that goes without saying is left out
+        found = str(URL(url))  # letters beyond ASCII are encoded, a port that goes without saying is left out
     except ValueError:
         raise SettingsError("The base URL can't be read.", "use https://host or https://host/prefix") from None
-    if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s%\\]", url.strip()):
+    if (
+        parts.scheme not in {"http", "https"}
+        or not host
+        or re.search(r"[\s%\\]", url.strip())
+        or not url.strip().isprintable()
+    ):
         raise SettingsError("The base URL must be an absolute https:// address.", "set EVREKA360_BASE_URL")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsError("The base URL must hold no credentials, query or fragment.", "use https://host/prefix")
@@ -73,7 +81,7 @@ def update_body(status_id: str) -> bytes:
 
 
 def detail_text(body: bytes) -> str:
-    """The API's own reason, as one line of at most 300 characters; empty when it gave none.
+    """The API's own reason, as one visible line of at most 300 characters; empty when it gave none.
 
     `detail` may be a string or FastAPI's list of `{"loc", "msg", "type"}`.
     """
@@ -86,7 +94,7 @@ def detail_text(body: bytes) -> str:
         detail = "; ".join(_problem(item) for item in detail[:5])
     if not isinstance(detail, str):
         return ""
-    return " ".join(detail.encode("utf-8", "replace").decode().split())[:300]  # a lone surrogate can't be written
+    return shortened(" ".join(detail.split()), 300)
 
 
 def _problem(item: object) -> str:

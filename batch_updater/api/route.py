@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from batch_updater.api.auth import Secret, secret_from
+from batch_updater.api.auth import secret_from
 from batch_updater.errors import SettingsError
+from batch_updater.secret import Secret
 from batch_updater.settings import Settings
 
 PROXY_NAMES = ("BATCH_UPDATER_PROXY_USER", "BATCH_UPDATER_PROXY_PASS")

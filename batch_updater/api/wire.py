@@ -28,6 +28,9 @@ class Request(NamedTuple):
     data: bytes | None = None
     limit: int = MAX_BODY
 
+    def __repr__(self) -> str:  # the headers hold the token
+        return f"Request({self.method} {self.url})"
+
 
 class Reply(NamedTuple):
     """An answer as it came."""

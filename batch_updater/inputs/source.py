@@ -27,9 +27,9 @@ from batch_updater.inputs.password import without_password
 from batch_updater.inputs.result_sheets import open_excel
 from batch_updater.inputs.text import TextTable
 from batch_updater.models import WHOLE_ROW, SourceRow
+from batch_updater.text import original
 from batch_updater.validate import shown
 
-FORMULA = frozenset("=+-@\t\r")
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 __all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
@@ -49,7 +49,7 @@ class Source:
         self._width = len(full)
         self._kept = result_free(full)
         self._limit = options.limit
-        self._neutral = not table.is_excel and is_result(full)
+        self._neutral = isinstance(table, TextTable) and is_result(full)
         self._choice = Choice(options, full, name)
         self.header = tuple((plain_cells(full) if self._neutral else full)[place] for place in self._kept)
         self.hidden_columns = frozenset(
@@ -126,7 +126,7 @@ class Source:
 
 def plain_cells(cells: Sequence[str]) -> list[str]:
     """Cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
-    return [cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell for cell in cells]
+    return [original(cell) if cell[:1] == "'" else cell for cell in cells]
 
 
 def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Sequence[str]]:

@@ -47,6 +47,10 @@ MEANINGS: Mapping[str, Meaning] = {
     "formula_without_value": Meaning(
         "The cell has a formula whose result the file does not hold.", "Open the sheet, let it calculate, and save it."
     ),
+    "number_format": Meaning(
+        "The cell's number format may show something else than its value.",
+        "Format the column as text and type what was meant. " + _CORRECT,
+    ),
     "order_is_status": Meaning(
         "The order id is the id of a status.", "Columns may be swapped: check --order-column and --status-column."
     ),

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from batch_updater.errors import SettingsError
 from batch_updater.models import ResultRow
-from batch_updater.reports.workbook import FORMULA, Look, Value, write_workbook
+from batch_updater.reports.workbook import Look, Value, write_workbook
+from batch_updater.text import FORMULA, harmless
 
 RESULT_COLUMNS = (
     "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
     "result_status_id", "result_status_name", "result_previous_status_id", "result_row", "result_sent_at",
     "result_duration_ms", "result_run_id",
 )  # fmt: skip
+_LOOKED_AT = frozenset((*FORMULA, "'"))
 
 
 def write_results(
@@ -54,20 +56,16 @@ def _values(row: ResultRow, words: Callable[[str], str] = str) -> list[Value]:
     ]  # fmt: skip
 
 
-def _harmless(text: str) -> str:
-    return f"'{text}" if text[:1] in FORMULA else text
-
-
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([_harmless(name) for name in (*header, *RESULT_COLUMNS)])
+        writer.writerow([harmless(name) for name in (*header, *RESULT_COLUMNS)])
         writer.writerows(map(_csv_line, rows))
 
 
 def _csv_line(row: ResultRow) -> list[Value]:
-    cells: list[Value] = [f"'{cell}" if cell[:1] in FORMULA else cell for cell in row.cells]
-    return cells + _values(row, _harmless)  # of our own columns only the words of the API can be taken for a formula
+    cells: list[Value] = [harmless(cell) if cell[:1] in _LOOKED_AT else cell for cell in row.cells]
+    return cells + _values(row, harmless)  # of our own columns only the words of the API can be taken for a formula
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:

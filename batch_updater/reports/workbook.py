@@ -11,10 +11,10 @@ from xlsxwriter.exceptions import FileCreateError
 
 from batch_updater.inputs.frames import SUMMARY_SHEET
 from batch_updater.models import ResultRow
+from batch_updater.text import FORMULA
 
 EXCEL_ROWS = 1_048_575  # under the header
 LONGEST_TEXT = 32_767  # characters that a cell can hold
-FORMULA = frozenset("=+-@\t\r")  # how a cell begins that a spreadsheet would calculate
 _GREEN, _RED, _YELLOW, _GREY = "#C6EFCE", "#FFC7CE", "#FFEB9C", "#E7E6E6"
 _COLOURS = {
     "updated": _GREEN, "unchanged": _GREEN, "duplicate": _GREY, "failed": _RED, "unknown": _RED, "invalid": _YELLOW,
@@ -109,7 +109,7 @@ def _write(sheet: Any, line: int, place: int, value: Value, formats: _Formats, *
     elif value and coloured:
         sheet.write_string(line, place, value, formats.colours.get(value, formats.text))
     elif value:
-        look = formats.quoted if value[:1] in FORMULA else formats.text
+        look = formats.quoted if value.startswith(FORMULA) else formats.text
         sheet.write_string(line, place, value[:LONGEST_TEXT], look)
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from secrecy import WATCH
 from support import (
     DONE,
     PLANNED,
@@ -148,7 +149,7 @@ def test_a_person_is_asked_before_anything_is_sent(watched: Watched, production:
     with served() as sandbox:
         words = ["run", sheet, "--config", config, "--profile", "live" if production else "test"]
         ended, shown = typed(words, environment(sandbox.base_url, NO_COLOR="1"), answer)
-        watched.said.append(shown)
+        WATCH.hear("the terminal", shown)
         assert ended == code, shown
         assert len(puts(sandbox)) == (1200 if code == 0 else 0)
         assert ("** PRODUCTION **" in shown) is production

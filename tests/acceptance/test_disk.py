@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import (
     PROGRAM,
+    TOKEN,
     environment,
     good_rows,
     judge,
@@ -86,7 +87,7 @@ def size_of_a_plan(sheet: Path, sandbox: Sandbox) -> int:
     from batch_updater.tenant import find_tenant
 
     settings = Settings(base_url=sandbox.base_url, runs_dir=sheet.with_name("measured"))
-    with open_run(sheet, settings, find_tenant(settings, {"EVREKA360_ACCESS_TOKEN": "sandbox-token"})) as run:
+    with open_run(sheet, settings, find_tenant(settings, {"EVREKA360_ACCESS_TOKEN": TOKEN})) as run:
         return run.folder.journal_path.stat().st_size
 
 

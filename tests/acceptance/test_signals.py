@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from secrecy import WATCH
 from support import (
     DONE,
     PROGRAM,
@@ -122,6 +123,7 @@ def read_until(terminal: int, words: str) -> str:
                 shown += os.read(terminal, 4096).decode()
             except OSError:  # the other end is closed
                 break
+    WATCH.hear("the terminal", shown)
     assert words in shown
     return shown
 

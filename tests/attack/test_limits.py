@@ -38,7 +38,6 @@ def run(watched: Watched, *words: object, env: dict[str, str], **how: Any) -> su
     ended = subprocess.run(
         [*PROGRAM, *map(str, words)], text=True, env=env, timeout=120, check=False, **streams
     )  # fmt: skip
-    watched.said += [ended.stdout or "", ended.stderr or ""]
     assert "Traceback" not in (ended.stderr or "")
     assert "Exception ignored" not in (ended.stderr or "")
     return ended
@@ -189,7 +188,6 @@ def test_a_present_folder_that_is_gone(  # a shell may stand in a folder that so
 def test_a_stop_longer_than_the_tokens_life_and_the_timeout(sheet: Path, watched: Watched, signs_in: bool) -> None:
     """After SIGSTOP and SIGCONT the job ends right: each row once, `updated` where it was applied, a new token."""
     with served(token_ttl=1.0, latency=0.02) as sandbox:
-        watched.knows(sandbox)
         env = (grant_environment if signs_in else environment)(sandbox.base_url)
 
         def suspend(process: subprocess.Popen[str]) -> None:

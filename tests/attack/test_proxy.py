@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from secrecy import WATCH
 from support import TOKEN, environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
 from watched import Watched, grant_environment
 from wire import ESTABLISHED, Front, Proxy, Town, credentials_in, refuse
@@ -56,7 +57,6 @@ def test_all_goes_through_the_proxy_and_it_sees_no_secret(
     """Sign-in, statuses and updates are tunnelled; the proxy is told no token and passes on none."""
     config = tmp_path / "c.toml"
     with served(token_ttl=1e6) as sandbox:
-        watched.knows(sandbox)
         front = fronted(town, sandbox)
         proxy = town.start(Proxy(town.context() if kind == "https" else None))
         config.write_text(f"proxy = {json.dumps(proxy.address)}\n" if how == "config" else "")
@@ -78,7 +78,7 @@ def test_a_proxy_that_wants_credentials_gets_them_with_every_connection(
     tmp_path: Path, sheet: Path, town: Town, watched: Watched, place: str
 ) -> None:
     """They come from the environment or a file, and nothing that is said or written holds them."""
-    watched.secrets.add(PROXY_PASSWORD)
+    WATCH.learn(PROXY_PASSWORD)
     given = {"BATCH_UPDATER_PROXY_USER": USER, "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}
     if place == "file":
         secret = tmp_path.parent / f"{tmp_path.name}.secret"
@@ -104,7 +104,8 @@ def test_a_407_stops_the_run_and_names_what_to_set(
     sheet: Path, town: Town, watched: Watched, given: dict[str, str], words: str
 ) -> None:
     """Exit 6, nothing sent and no row failed; with the right credentials the same command goes on."""
-    watched.secrets |= {PROXY_PASSWORD, "wrong-w0rd"}
+    WATCH.learn(PROXY_PASSWORD)
+    WATCH.learn("wrong-w0rd")
     right = {"BATCH_UPDATER_PROXY_USER": USER, "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}
     with served() as sandbox:
         front = fronted(town, sandbox)
@@ -200,7 +201,7 @@ def test_a_proxy_that_cannot_be_trusted_gets_nothing(
     sheet: Path, town: Town, watched: Watched, kind: str, words: str
 ) -> None:
     """Not even the credentials that are meant for it."""
-    watched.secrets.add(PROXY_PASSWORD)
+    WATCH.learn(PROXY_PASSWORD)
     given = {"BATCH_UPDATER_PROXY_USER": USER, "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}
     with served() as sandbox:
         front = fronted(town, sandbox)
@@ -244,7 +245,7 @@ def test_a_wrong_address_of_a_proxy_is_refused_and_not_repeated(
     """Exit 2; a password in it is told to be where it belongs, and never shown again."""
     config = tmp_path.parent / f"{tmp_path.name}.toml"
     config.write_text(f"proxy = {json.dumps(address)}\n" if how == "config" else "")
-    watched.secrets.add(PROXY_PASSWORD)
+    WATCH.learn(PROXY_PASSWORD)
     env = environment("https://127.0.0.1:1", **({"BATCH_UPDATER_PROXY": address} if how == "environment" else {}))
     option = ["--proxy", address] if how == "option" else []
     ended = watched.call("run", sheet, "--yes", "--json", "--config", config, *option, env=env)
@@ -267,7 +268,7 @@ def test_half_of_a_proxys_credentials_is_refused(
     sheet: Path, watched: Watched, given: dict[str, str], words: str
 ) -> None:
     """Exit 2 says which half is missing or wrong."""
-    watched.secrets.add(PROXY_PASSWORD)
+    WATCH.learn(PROXY_PASSWORD)
     env = environment("https://127.0.0.1:1", BATCH_UPDATER_PROXY="http://127.0.0.1:1", **given)
     ended = watched.call("run", sheet, "--yes", env=env)
     assert ended.returncode == 2

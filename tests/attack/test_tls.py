@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support import environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
+from support import TOKEN, environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
 from watched import Watched, grant_environment
 from wire import Breaker, Front, OldTls, Town
 
@@ -143,7 +143,7 @@ def test_a_reset_in_the_handshake_is_tried_again(
             assert watched.call("run", sheet, "--yes", "--concurrency", "4", env=env).returncode == 0
         else:
             settings = Settings(base_url=base_url, ca_file=town.ca_file, concurrency=4)
-            assert asyncio.run(run_batch(sheet, settings, token=Secret("sandbox-token"))).exit_code == 0
+            assert asyncio.run(run_batch(sheet, settings, token=Secret(TOKEN))).exit_code == 0
         rows = read_result(newest_run(sheet) / "results.csv")
         judge(rows, ROWS, sandbox)
         assert len(puts(sandbox)) == ROWS
@@ -157,7 +157,6 @@ def test_signing_in_is_refused_to_a_service_that_cannot_be_trusted(
     """The password goes nowhere either."""
     sheet = write_sheet(tmp_path / "o.csv", good_rows(3))
     with served() as sandbox:
-        watched.knows(sandbox)
         front = town.start(Front(town.context("untrusted"), target=port_of(sandbox)))
         env = grant_environment(f"https://127.0.0.1:{front.port}", BATCH_UPDATER_CA_FILE=str(town.ca_file))
         ended = watched.call("run", sheet, "--yes", env=env)

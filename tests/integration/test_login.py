@@ -55,15 +55,13 @@ def drawer() -> Iterator[Drawer]:
     keyring.set_keyring(before)
 
 
-def invoke(watched: Watched, base_url: str, *words: str, typed: str = "") -> Result:
+def invoke(base_url: str, *words: str, typed: str = "") -> Result:
     """The command with these answers typed; what the person sees is watched."""
     env = {
         **dict.fromkeys((*GRANT_NAMES, "ACCESS_TOKEN", "EVREKA360_ACCESS_TOKEN"), ""),
         "EVREKA360_BASE_URL": base_url,
     }
-    result = CliRunner().invoke(cli.commands, words, input=typed, env=env)
-    watched.said += [result.stdout, result.stderr]
-    return result
+    return CliRunner().invoke(cli.commands, words, input=typed, env=env)
 
 
 def without_credentials(base_url: str) -> dict[str, str]:
@@ -75,8 +73,7 @@ def test_what_login_keeps_a_run_uses_until_logout(watched: Watched, drawer: Draw
     """The four values are tried, kept for this service only, used by a run, and forgotten by logout."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(3))
     with served(token_ttl=60) as sandbox, served() as other:
-        watched.knows(sandbox)
-        said = invoke(watched, sandbox.base_url + "/", "login", typed=FOUR)
+        said = invoke(sandbox.base_url + "/", "login", typed=FOUR)
         assert said.exit_code == 0, said.output
         assert f"Accepted by {sandbox.base_url} and kept" in said.stdout
         assert {service for service, _ in drawer.kept} == {f"batch-updater {sandbox.base_url}"}
@@ -84,7 +81,7 @@ def test_what_login_keeps_a_run_uses_until_logout(watched: Watched, drawer: Draw
         elsewhere = watched.call("run", sheet, "--yes", env=without_credentials(other.base_url))
         assert elsewhere.returncode == 2
         assert other.ledger == []
-        assert "Nothing is kept" in invoke(watched, sandbox.base_url, "logout").stdout
+        assert "Nothing is kept" in invoke(sandbox.base_url, "logout").stdout
         assert drawer.kept == {}
         again = watched.call("run", sheet, "--yes", env=without_credentials(sandbox.base_url))
         assert (again.returncode, "batch-updater login" in again.stderr) == (2, True)
@@ -93,9 +90,9 @@ def test_what_login_keeps_a_run_uses_until_logout(watched: Watched, drawer: Draw
 def test_a_token_can_be_kept_in_place_of_the_four(watched: Watched, drawer: Drawer) -> None:
     """`login --token` asks for one secret, and replaces what was kept before."""
     with served() as sandbox:
-        invoke(watched, sandbox.base_url, "login", typed=FOUR)
+        invoke(sandbox.base_url, "login", typed=FOUR)
         assert len(drawer.kept) == 4
-        assert invoke(watched, sandbox.base_url, "login", "--token", typed=f" {TOKEN} \n").exit_code == 0
+        assert invoke(sandbox.base_url, "login", "--token", typed=f" {TOKEN} \n").exit_code == 0
         assert [name for _, name in drawer.kept] == ["EVREKA360_ACCESS_TOKEN"]
         assert find_credentials({}, sandbox.base_url).token is not None
 
@@ -121,7 +118,7 @@ def test_what_the_service_did_not_accept_is_not_kept(
     """Refused, impossible, or not answered: the keyring stays as it was."""
     monkeypatch.setattr("batch_updater.tenant.ATTEMPTS", 1)
     with served(**options) as sandbox:
-        said = invoke(watched, sandbox.base_url, *words, typed=typed)
+        said = invoke(sandbox.base_url, *words, typed=typed)
         assert isinstance(said.exception, error)
     assert drawer.kept == {}
 
@@ -129,7 +126,7 @@ def test_what_the_service_did_not_accept_is_not_kept(
 def test_a_service_without_a_status_list_accepts_a_login(watched: Watched, drawer: Drawer) -> None:
     """403 on the list of statuses is no refusal of the credentials."""
     with served(refuse_statuses=403) as sandbox:
-        assert invoke(watched, sandbox.base_url, "login", typed=FOUR).exit_code == 0
+        assert invoke(sandbox.base_url, "login", typed=FOUR).exit_code == 0
     assert len(drawer.kept) == 4
 
 
@@ -138,7 +135,7 @@ def test_a_locked_keyring_is_told_in_one_sentence(watched: Watched, drawer: Draw
     drawer.locked = True
     with served() as sandbox:
         for words in (["login", "--token"], ["logout"]):
-            said = invoke(watched, sandbox.base_url, *words, typed=f"{TOKEN}\n")
+            said = invoke(sandbox.base_url, *words, typed=f"{TOKEN}\n")
             assert isinstance(said.exception, SettingsError)
             assert "KeyringLocked" in said.exception.message
         with pytest.raises(SettingsError, match="No access token"):

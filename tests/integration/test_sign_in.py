@@ -20,7 +20,6 @@ def test_tokens_that_live_shortly_fail_no_row(watched: Watched, full: bool, tell
     rows, life = (20_000, 2.0) if full else (3_000, 0.5)
     sheet = write_sheet(watched.folder / "o.csv", good_rows(rows))
     with served(token_ttl=life, tell_ttl=tell_ttl, orders=rows, latency=0.01) as sandbox:
-        watched.knows(sandbox)
         ended = watched.call("run", sheet, "--yes", env=grant_environment(sandbox.base_url))
         assert ended.returncode == 0, ended.stderr
         judge(read_result(newest_run(sheet) / "results.csv"), rows, sandbox)
@@ -41,7 +40,6 @@ def test_a_refused_refresh_falls_back_to_the_password(watched: Watched) -> None:
     """A service that refuses every refresh token costs a second request, and no row."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(600))
     with served(token_ttl=0.5, refuse_refresh=True, latency=0.06) as sandbox:
-        watched.knows(sandbox)
         ended = watched.call("run", sheet, "--yes", env=grant_environment(sandbox.base_url))
         assert ended.returncode == 0, ended.stderr
         assert token_requests(sandbox)[:4] == ["password", "refresh_token", "password", "refresh_token"]
@@ -52,7 +50,6 @@ def test_a_refused_password_ends_with_5_and_what_to_check(watched: Watched) -> N
     sheet = write_sheet(watched.folder / "o.csv", good_rows(5))
     with served() as sandbox:
         wrong = grant_environment(sandbox.base_url, EVREKA360_API_PASS="a-wrong-one")
-        watched.secrets.add("a-wrong-one")
         ended = watched.call("run", sheet, "--yes", env=wrong)
         assert ended.returncode == 5
         assert "EVREKA360_AUTH_CLIENT_ID" in ended.stderr
@@ -68,7 +65,6 @@ def test_a_password_that_is_changed_during_the_run_stops_it_resumably(watched: W
     """Refresh and password refused in the middle: exit 5, what is under way ends, the rest is not_sent."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(400))
     with served(token_ttl=0.6, tell_ttl=tell_ttl, latency=0.05) as sandbox:
-        watched.knows(sandbox)
 
         def shut(_process: object) -> None:
             while len(puts(sandbox)) < 40:
@@ -88,9 +84,7 @@ def test_a_password_that_is_changed_during_the_run_stops_it_resumably(watched: W
 def test_a_given_token_is_used_first_and_the_grant_when_it_is_refused(watched: Watched) -> None:
     """A stale token besides the four values costs one refusal; alone it ends with 5."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(30))
-    watched.secrets.add("stale-token-1")
     with served() as sandbox:
-        watched.knows(sandbox)
         alone = watched.call(
             "run",
             sheet,

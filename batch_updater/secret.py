@@ -1,0 +1,62 @@
+"""Texts that must not be shown, and what can be done about text that may hold one."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NoReturn
+
+_SHORTEST, _MOST = 6, 1000  # shorter ones stand in other words too; older ones than so many are no longer in use
+_made: dict[str, None] = {}
+
+
+class Secret:
+    """A text that repr, str, format and pickle never show; `reveal` is the only way to it."""
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        self.__text = text
+        if len(text) >= _SHORTEST:
+            _made[text] = None
+            if len(_made) > _MOST:
+                _made.pop(next(iter(_made)), None)
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self.__text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is neither copied nor pickled")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a secret is neither copied nor pickled")
+
+
+def masked(text: str) -> str:
+    """The text with `***` for every secret that this process has made: for errors that nobody foresaw."""
+    return without(text.encode("utf-8", "surrogatepass"), list(_made)).decode("utf-8", "surrogatepass")
+
+
+def without(body: bytes, secrets: Iterable[str]) -> bytes:
+    """The bytes with `***` for each secret, as it is or with characters escaped as in URLs or JSON."""
+    for secret in secrets:
+        body = body.replace(secret.encode(), b"***")
+        if b"%" in body or b"\\" in body:
+            body = _escaped(secret).sub(b"***", body)
+    return body
+
+
+@lru_cache(16)
+def _escaped(secret: str) -> re.Pattern[bytes]:
+    """A secret of which any character may be escaped."""
+    return re.compile("".join(map(_one, secret)).encode())
+
+
+def _one(character: str) -> str:
+    plain, code = re.escape(character), "|".join(f"%{byte:02x}" for byte in character.encode())
+    return rf"(?:{plain}|(?i:{code}|\\u{ord(character):04x})|\\{plain})"

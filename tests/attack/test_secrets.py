@@ -1,0 +1,190 @@
+"""A canary token through every command, a service that repeats it, crashes, and the environment of children."""
+
+import asyncio
+import base64
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from secrecy import TOKEN, WATCH
+from support import environment, good_rows, newest_run, served, write_sheet
+from watched import Watched, grant_environment
+
+from batch_updater import cli, demo
+from batch_updater.api.auth import Credentials, Tokens
+from batch_updater.api.client import OrderClient
+from batch_updater.api.wire import Request
+from batch_updater.models import StatusUpdate
+from batch_updater.sandbox import Sandbox, order_id, status_id
+from batch_updater.secret import Secret, masked
+from batch_updater.settings import Settings
+
+LOUD = {"PYTHONASYNCIODEBUG": "1", "PYTHONFAULTHANDLER": "1"}
+ESCAPED = "".join(f"\\u{ord(c):04x}" for c in TOKEN)
+BODIES = {
+    "plain": json.dumps({"detail": f"Bearer {TOKEN} may not"}),
+    "cut by the limit": json.dumps({"detail": "x" * 290 + f" {TOKEN}"}),
+    "slashes escaped": json.dumps({"detail": TOKEN}).replace("/", "\\/"),
+    "all escaped": f'{{"detail": "{ESCAPED}"}}',
+    "percent": json.dumps({"detail": TOKEN.replace("/", "%2f").replace("+", "%2B").replace("=", "%3D")}),
+    "list": json.dumps({"detail": [{"loc": ["header", TOKEN], "msg": f"{TOKEN} is bad", "type": TOKEN}]}),
+    "keys": json.dumps({TOKEN: TOKEN, "detail": {TOKEN: "a"}}),
+    "html": f"<h1>{TOKEN}</h1>",
+}
+
+
+def repeating(monkeypatch: pytest.MonkeyPatch, status: int, bodies: list[str]) -> None:
+    """Make a sandbox that is started later answer updates by the last body, and repeat the token in headers too."""
+
+    async def answer(_self: Sandbox, _request: web.Request) -> web.Response:
+        headers = {"Location": f"/?token={TOKEN}", "X-Echo": TOKEN, "Retry-After": TOKEN, "Set-Cookie": f"a={TOKEN}"}
+        return web.Response(status=status, reason=f"No {TOKEN}", text=bodies[-1], headers=headers)
+
+    monkeypatch.setattr(Sandbox, "_update", answer)
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 422, 503])
+def test_a_service_that_repeats_the_token_makes_nobody_write_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """In bodies, escaped or cut, in keys, headers, cookies, the reason and the address of a redirect."""
+    bodies: list[str] = []
+    repeating(monkeypatch, status, bodies)
+    with served() as sandbox:
+        for place, body in enumerate(BODIES.values()):
+            bodies.append(body)
+            sheet = write_sheet(watched.folder / f"{place}.csv", good_rows(2))
+            ended = watched.call(
+                "run",
+                sheet,
+                "--yes",
+                "-vv",
+                "--retries",
+                "0",
+                "--outage-budget",
+                "0",
+                env=environment(sandbox.base_url),
+            )
+            assert ended.returncode in {3, 5, 6}, ended.stderr
+
+
+def test_names_that_repeat_the_token_are_masked(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the name of a status and of an order."""
+    sheet = watched.folder / "o.csv"
+    sheet.write_text(f"order,status\nWO-00001,{status_id(TOKEN)}\nwo-00002,{status_id(TOKEN)}\n")
+    with served(statuses=(TOKEN, "Planned"), loose_exact=True) as sandbox:
+        sandbox.set_name(order_id(2), f"wo-00002 {TOKEN}")
+        env = environment(sandbox.base_url)
+        for words in (["run", sheet, "--yes", "--order-by", "name"], ["statuses"], ["verify", sheet.parent]):
+            watched.call(*words, env=env)
+        said = watched.call("statuses", env=env).stdout
+    assert "***" in said
+
+
+def test_every_command_as_a_process_keeps_the_secrets(watched: Watched) -> None:
+    """run, plan, verify, undo, results, runs and statuses, with asyncio's debug mode and every log line shown."""
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(3))
+    with served(token_ttl=60) as sandbox:
+        env = grant_environment(sandbox.base_url, **LOUD)
+        assert watched.process("run", sheet, "--yes", "-vv", "--compare", env=env).returncode == 0
+        run = newest_run(sheet)
+        for words, code in {
+            ("plan", sheet, "-vv"): 0,
+            ("verify", run, "-vv"): 0,
+            ("undo", run, "--yes", "-vv", "--json"): 0,
+            ("results", run, "--json"): 0,
+            ("runs", watched.folder, "--json"): 0,
+            ("statuses",): 0,
+        }.items():
+            ended = watched.process(*words, env=env)
+            assert ended.returncode == code, ended.stderr
+
+
+@pytest.mark.parametrize("words", [["statuses"], ["run", "o.csv", "--yes"]])
+def test_an_unexpected_error_that_holds_the_token_is_shown_without_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """Exit 1 with the traceback or the sentence, in both with stars."""
+    monkeypatch.chdir(watched.folder)
+    write_sheet(watched.folder / "o.csv", good_rows(2))
+
+    async def broken(_self: OrderClient, *_arguments: object) -> Any:
+        raise RuntimeError(f"Authorization: Bearer {TOKEN}")
+
+    monkeypatch.setattr(OrderClient, "update_status" if words[0] == "run" else "list_statuses", broken)
+    with served() as sandbox:
+        ended = watched.call(*words, env=environment(sandbox.base_url))
+    assert ended.returncode == 1
+    assert "Bearer ***" in ended.stderr
+
+
+def test_an_interrupted_run_does_not_show_where_notices_go(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command to go on with leaves --notify out: its address may hold a token."""
+    for option in (["--notify", f"json://{TOKEN}"], [f"--notify=json://{TOKEN}"]):
+        monkeypatch.setattr(sys, "argv", ["batch-updater", "run", "o.csv", *option])
+        cli._say_interrupted()
+        assert "batch-updater run o.csv\n" in capsys.readouterr().err
+
+
+def test_a_token_where_the_path_of_a_file_belongs_is_not_shown(watched: Watched) -> None:
+    """EVREKA360_ACCESS_TOKEN_FILE set to the token itself: exit 2 names the variable alone."""
+    env = environment("https://x.example", EVREKA360_ACCESS_TOKEN="", EVREKA360_ACCESS_TOKEN_FILE=TOKEN)
+    ended = watched.call("statuses", env=env)
+    assert (ended.returncode, "EVREKA360_ACCESS_TOKEN_FILE" in ended.stderr) == (2, True)
+
+
+def test_the_demo_gives_its_children_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the local service nor the program that it runs gets what the person has in the environment."""
+    started: list[dict[str, str]] = []
+    real = subprocess.Popen
+
+    def note(words: list[str], **more: Any) -> Any:
+        started.append(more["env"])
+        return real([sys.executable, "-c", "import sys; print('http://127.0.0.1:9 x', file=sys.stderr)"], **more)
+
+    monkeypatch.setattr(subprocess, "Popen", note)
+    for name, value in grant_environment("https://x.example", ACCESS_TOKEN=TOKEN).items():
+        monkeypatch.setenv(name, value)
+    demo.run_demo(20, tmp_path, lambda _text: None)
+    assert len(started) == 2
+    names = {name for env in started for name in env if name.startswith(("EVREKA360", "ACCESS_TOKEN", "BATCH_"))}
+    assert names == {"EVREKA360_BASE_URL", "EVREKA360_ACCESS_TOKEN"}
+    assert all(TOKEN not in env.values() for env in started)
+
+
+async def test_objects_that_hold_the_token_do_not_show_it() -> None:
+    """The client, its requests, tokens and credentials as repr; settings as a pickle; whatever asyncio shows."""
+    tokens = Tokens(Credentials(Secret(TOKEN)))
+    settings = Settings(base_url="https://x.example")
+    async with OrderClient("http://127.0.0.1:9", tokens, timeout=1, concurrency=1) as client:
+        task = asyncio.create_task(client.update_status(StatusUpdate(2, order_id(1), status_id("Completed"))))
+        await asyncio.sleep(0)
+        shown = [repr(client), repr(tokens), repr(vars(tokens)), repr(task), repr(settings), repr(client._wire)]
+        await task
+        shown.append(repr(Request("PUT", "http://x", client._headers)))
+    shown += [repr(Credentials(Secret(TOKEN))), f"{Secret(TOKEN)!r:>20}"]
+    WATCH.hear("repr", "\n".join(shown))
+    WATCH.hear("pickle", pickle.dumps(settings))
+    with pytest.raises(TypeError):
+        pickle.dumps(tokens._access)
+
+
+def test_masking_knows_every_secret_of_the_process() -> None:
+    """As it is, percent-encoded and as JSON; other text stays as it is, whatever characters it has."""
+    secret = Secret("p4ss/w\u00f6rd+x").reveal()
+    for spelled in (
+        secret,
+        secret.replace("/", "%2F"),
+        json.dumps(secret),
+        "".join(f"\\u{ord(c):04X}" for c in secret),
+    ):
+        assert "***" in masked(f"<{spelled}>"), spelled
+    other = "a % \\ \ud800 <b> " + base64.b64encode(b"x").decode()
+    assert masked(other) == other
