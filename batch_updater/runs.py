@@ -116,10 +116,14 @@ def open_run(
 def _nothing_left(run: Run) -> bool:
     """Whether this start has made the run and broke off before anything was announced."""
     try:
-        facts = run.journal.meta() if run.folder.path.exists() else {"claims": None}
+        return (
+            not run.resumed
+            and run.folder.path.exists()
+            and run.journal.claims == 0
+            and run.journal.meta()["phase"] in {"planned", "sending"}
+        )
     except JournalError:
         return False
-    return not run.resumed and facts["claims"] == 0 and facts["phase"] in {"planned", "sending"}
 
 
 @contextlib.contextmanager
