@@ -19,7 +19,7 @@ from batch_updater.damage import find_damage, find_loss, read_number
 from batch_updater.errors import JournalError
 from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.repeats import REPEATS
-from batch_updater.schema import CLAIM, COUNT, INDEXES, NOTE, OUTCOME, RELEASE, SCHEMA, UNCLAIM
+from batch_updater.schema import CLAIM, COUNT, INDEXES, NOTE, OUTCOME, RELEASE, SCHEMA, UNCLAIM, UNCLAIM_UNREAD
 
 SCHEMA_VERSION = 4
 PLANNING = "planning.sqlite"  # what a journal is called until it is whole
@@ -90,6 +90,13 @@ class Journal:
         """Raise JournalError when the files are damaged, or lack what was written to them."""
         if (announced := read_number(self._claims)) is None:
             raise JournalError(f"{self._claims} is missing or damaged: what was sent can't be known.")
+        self._db.execute("BEGIN")  # one moment of the file, whoever writes to it meanwhile
+        try:
+            self._check(announced)
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def _check(self, announced: int) -> None:
         if found := find_damage(self._db, self.path):
             raise JournalError(f"The journal {self.path} is damaged: {found}")
         if self.meta().get("schema") != SCHEMA_VERSION:
@@ -240,6 +247,10 @@ class Journal:
         """Take back the claim of rows that certainly never left."""
         self._change((UNCLAIM, [(row,) for row in rows]))
         self._cursor = 0
+
+    def unclaim_unread(self, *, compares: bool) -> None:
+        """Take back claims of orders that are read first and were not: the reading is noted before anything is sent."""
+        self._change((UNCLAIM_UNREAD, [(compares,)]))
 
     def note(self, notes: Iterable[Note]) -> None:
         """Keep what must be durable before the next request of a row leaves."""

@@ -36,5 +36,9 @@ NOTE = (
 )
 CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', claim = ? WHERE row = ?"
 UNCLAIM = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE row = ? AND state = 'claimed'"
+UNCLAIM_UNREAD = (
+    "UPDATE rows SET changes = changes + 1, state = 'planned'"
+    " WHERE state = 'claimed' AND previous_status_id IS NULL AND (? OR expected_id <> '')"
+)
 RELEASE = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'queued' AND leader = ?"
 COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_changes() - ?"
