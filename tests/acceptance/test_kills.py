@@ -1,4 +1,4 @@
-"""SIGKILL at random moments and at every kind of journal boundary: nothing is lost, nothing untrue is said."""
+"""SIGKILL at random moments and journal boundaries, and a failing disk: nothing is lost, nothing untrue is said."""
 
 import json
 import os
@@ -23,6 +23,7 @@ from batch_updater.journal import Journal
 from batch_updater.sandbox import Sandbox, status_id
 
 KILLS_PER_CASE = 5
+NO_FAULT = 98  # as dying.py says it
 FAULTS = {"latency": 0.005, "error_rate": 0.05, "lose_answers": 0.02}
 DYING = Path(__file__).with_name("dying.py")
 MOMENTS = {"before-commit": 40, "after-commit": 40, "after-claim-number": 12, "before-move": 3, "after-move": 3}
@@ -50,9 +51,9 @@ class Starter:
             [sys.executable, str(DYING)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment()
         )
 
-    def start(self, job: Job, sandbox: Sandbox, moment: str = "", number: int = 0) -> int:
-        """Start a job that dies at a moment; its process id."""
-        order = {"moment": moment, "number": number, "arguments": job.arguments}
+    def start(self, job: Job, sandbox: Sandbox, moment: str = "", number: int = 0, fault: str = "") -> int:
+        """Start a job that dies, or whose disk fails, at a moment; its process id."""
+        order = {"moment": moment, "number": number, "fault": fault, "arguments": job.arguments}
         assert self._process.stdin
         self._process.stdin.write(json.dumps({**order, "environment": environment(sandbox.base_url)}).encode() + b"\n")
         return self._read()
@@ -244,3 +245,39 @@ def test_a_kill_at_any_moment_loses_nothing(
             once = partial(kill, starter, randomness)
             killed += kill_and_resume(once, make(here, sandbox), here / "copy", sandbox, KILLS_PER_CASE - killed)
     kill_log.append(f"{kill.__name__} {killed}")
+
+
+@pytest.mark.parametrize("fault", ["fsync", "pwrite"])
+@pytest.mark.parametrize(("moment", "number"), [("add", 1), ("_claim", 3), ("record", 3), ("set_meta", 3)])
+def test_a_disk_that_fails_below_sqlite_stops_the_run(
+    tmp_path: Path, starter: Starter, moment: str, number: int, fault: str
+) -> None:
+    """The kernel refuses fsync or pwrite while planning, claiming, recording or ending: exit 6, no further PUT.
+
+    What was under way is recorded or in doubt, and the same command brings the run to its end.
+    """
+    with served(latency=0.005) as sandbox:
+        job = plain(tmp_path, sandbox)
+        starter.start(job, sandbox, moment, number, fault)
+        if (code := starter.wait()) == NO_FAULT:
+            pytest.skip("the kernel can't be made to refuse calls here")
+        assert code == 6
+        sent = {entry["order_id"] for entry in puts(sandbox)}
+        if moment == "add":
+            assert sent == set()
+            assert list(job.runs.glob("2*")) == []
+        else:
+            check_announced(job, sandbox, tmp_path / "copy")
+            with Journal.open(tmp_path / "copy" / "journal.sqlite") as journal:
+                states = {entry["order_id"]: entry["state"] for entry in journal.entries() if not entry["leader"]}
+            assert {states[order] for order in sent} <= {"ended", "claimed"}
+            assert (len(sent) == 300) == (moment == "set_meta")
+            summary = json.loads(next(job.runs.glob("2*/summary.json")).read_text())
+            if moment != "set_meta":  # there the file is older than the failure
+                assert summary["exit_code"] == 6
+                assert "can't be written" in summary["reason"]
+        ended = program(*job.arguments, env=environment(sandbox.base_url))
+        assert ended.returncode == 0, ended.stderr
+        found = rows_of(job.runs)
+        judge(found, job.rows, sandbox, kills=1)
+        job.check(found)
