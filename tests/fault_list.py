@@ -189,7 +189,9 @@ CONNECTION = {
     "stall before the answer": Fault(stalls("body"), slow=True),
     "stall after applying": Fault(stalls("body", applied=True), slow=True),
     "stall within the answer's head": Fault(stalls("body", part=_cut(_yes(), 30)), slow=True),
-    "stall after the answer's head": Fault(stalls("body", part=lambda _exchange: answer(200, b"", length=47)), slow=True),
+    "stall after the answer's head": Fault(
+        stalls("body", part=lambda _exchange: answer(200, b"", length=47)), slow=True
+    ),
     "stall within the answer's body": Fault(stalls("body", applied=True, part=lambda e: _yes()(e)[:-9]), slow=True),
     "applied late": Fault(_applied_late, slow=True, late=True),
     "drips its head": Fault(drips(_yes(), 0.05), slow=True),
@@ -254,7 +256,7 @@ FRAMING = {
 CONTENT = {
     "html": Fault(says(answer(200, b"<html>welcome"))),
     "html, so called": Fault(says(answer(200, b"<html>welcome", "Content-Type: text/html"))),
-    "yes, called html": Fault(says(_raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: LENGTH\r\n\r\n"))),
+    "yes, called html": Fault(says(_raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: LENGTH\r\n\r\n"))),  # noqa: E501 - a table
     "yes of no type": Fault(says(_raw(b"HTTP/1.1 200 OK\r\nContent-Length: LENGTH\r\n\r\n"))),
     "type of garbage": Fault(says(_raw(b"HTTP/1.1 200 OK\r\nContent-Type: ;;=\xff\r\nContent-Length: LENGTH\r\n\r\n"))),
     "no such charset": Fault(says(answer(200, b"\xff\xfe\x00{", "Content-Type: text/html; charset=none"))),
@@ -270,7 +272,7 @@ CONTENT = {
     "lone surrogates": Fault(says(answer(200, b'{"detail": "\\ud800 \\udfff"}'))),
     "enormous json": Fault(says(answer(200, b'{"detail": "' + HUGE * 2 + b'"}'))),
     "endless json": Fault(pours(b"HTTP/1.1 200 OK\r\n\r\n" + b'{"detail": "', HUGE[:100_000])),
-    "endless chunks": Fault(pours(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"186a0\r\n" + HUGE[:100_000] + b"\r\n")),
+    "endless chunks": Fault(pours(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"186a0\r\n" + HUGE[:100_000] + b"\r\n")),  # noqa: E501 - a table
     "gzip of rubbish": Fault(says(answer(200, b"\x1f\x8b\x08\x00rubbish", "Content-Encoding: gzip"))),
     "gzip bomb": Fault(says(answer(200, GZIPPED, "Content-Encoding: gzip"))),
     "gzip bomb in a gzip bomb": Fault(says(answer(200, gzip.compress(GZIPPED), "Content-Encoding: gzip, gzip"))),
@@ -306,7 +308,9 @@ STATUS = {
     "401": _error(401),
     "401, another token to be had": Fault(says(answer(401, b"{}"), applied=False), signs_in=True),
     "401 for ever": Fault(says(answer(401, b"{}"), applied=False), "stops", lasting=True),
-    "401 for ever, whatever token": Fault(says(answer(401, b"{}"), applied=False), "stops", lasting=True, signs_in=True),
+    "401 for ever, whatever token": Fault(
+        says(answer(401, b"{}"), applied=False), "stops", lasting=True, signs_in=True
+    ),
     **{f"{code}, {name}": _error(code, f"Retry-After: {wait}") for name, wait in WAITS.items() for code in (429, 503)},
     "500 with Retry-After": _error(500, "Retry-After: 1"),
     "200 with Retry-After": Fault(says(_yes("Retry-After: 300"))),
@@ -319,6 +323,4 @@ STATUS = {
 }
 
 FAULTS: dict[str, Fault] = {**CONNECTION, **FRAMING, **CONTENT, **STATUS}
-ALL_CODES: dict[str, Fault] = {
-    f"{code}": _error(code) for code in range(400, 600) if code not in CODES and code != 401
-}
+ALL_CODES: dict[str, Fault] = {f"{code}": _error(code) for code in range(400, 600) if code not in CODES and code != 401}

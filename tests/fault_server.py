@@ -10,7 +10,7 @@ import socket
 import struct
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -165,7 +165,8 @@ class FaultServer:
 
     `faults` says what goes wrong: by a request's kind and its place among those of its kind (from 0, in order of
     arrival), by kind, order and attempt, or by kind and order for every attempt. `on_put` is told of every update
-    when it arrives, `refusals` counts those that the client has met. What must never happen is noted in `wrongs`; the ledger is `seen`.
+    when it arrives, `refusals` counts those that the client has met.
+    What must never happen is noted in `wrongs`; the ledger is `seen`.
     """
 
     def __init__(

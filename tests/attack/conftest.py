@@ -4,7 +4,6 @@ import pytest
 from fault_list import ALL_CODES, FAULTS
 from fault_runs import QUICK
 
-
 WIRES = ("session", "prepared")
 
 
