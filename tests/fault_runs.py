@@ -120,7 +120,9 @@ class Scene:
         """The settings of this attack, and of the environment."""
         mine = {
             "base_url": self.server.base_url, "concurrency": 1,
-            "timeout": SHORT if self.attack.any("slow") else LONG, **self.attack.settings,
+            "timeout": SHORT if self.attack.any("slow") else LONG,
+            "retries": 100 if self.attack.any("refuses") else 5,  # somebody listens again a little later
+            **self.attack.settings,
         }  # fmt: skip
         return load_settings(mine, {k: v for k, v in os.environ.items() if k.startswith("BATCH_UPDATER_")})
 
