@@ -159,8 +159,7 @@ def _classify_refusal(status: int, said: str) -> Answer:
 def read_order(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """What an answer to `GET /engagement/orders/{order_id}` means; `status_id` is set when it is DONE. Never raises."""
     if status != 200:
-        answer = classify(status, headers, body)
-        return answer if answer.verdict is not Verdict.DONE else Answer(Verdict.UNKNOWN, "unexpected_response")
+        return classify(status, headers, body)  # which says DONE to nothing but a 200
     try:
         found: Any = json.loads(body)["status"]["id"]
     except (ValueError, KeyError, TypeError, RecursionError):

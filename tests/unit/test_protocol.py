@@ -106,6 +106,11 @@ def test_only_a_canonical_id_becomes_a_url(text: str) -> None:
         update_body(text)
 
 
+def test_the_body_holds_the_status_and_nothing_else() -> None:
+    """The update's body is the API's own JSON, byte for byte."""
+    assert update_body(STATUS) == b'{"status_id": "301f0507-37dd-5cd6-97fd-4d8876454e44"}'
+
+
 def test_the_base_paths_prefix_survives() -> None:
     """A version prefix in the base URL stays in the request's address."""
     base = check_base_url("https://api.example.com/v1/")
@@ -126,8 +131,8 @@ def test_the_base_url_is_kept_as_it_is_sent(typed: str, sent: str) -> None:
     assert check_base_url(typed) == sent
 
 
-ABSOLUTE = ("must be an absolute https:// address.", "set EVREKA360_BASE_URL")
-BARE = ("must hold no credentials, query or fragment.", "use https://host/prefix")
+ABSOLUTE = ("The base URL must be an absolute https:// address.", "set EVREKA360_BASE_URL")
+BARE = ("The base URL must hold no credentials, query or fragment.", "use https://host/prefix")
 
 
 @pytest.mark.parametrize(
@@ -151,16 +156,15 @@ BARE = ("must hold no credentials, query or fragment.", "use https://host/prefix
         ("https://:p@x", BARE),
         ("https://x?q=1", BARE),
         ("https://x#y", BARE),
-        ("https://x/../y", ("path must not contain '.' or '..'.", "use https://host/prefix")),
-        ("https://x/./y", ("path must not contain '.' or '..'.", "use https://host/prefix")),
+        ("https://x/../y", ("The base URL's path must not contain '.' or '..'.", "use https://host/prefix")),
+        ("https://x/./y", ("The base URL's path must not contain '.' or '..'.", "use https://host/prefix")),
     ],
 )
 def test_a_dangerous_base_url_is_refused(url: str, said: tuple[str, str]) -> None:
     """Plain http elsewhere, credentials, queries and relative paths are refused with the reason and a way out."""
     with pytest.raises(SettingsError) as caught:
         check_base_url(url)
-    assert caught.value.message.endswith(said[0])
-    assert caught.value.hint == said[1]
+    assert (caught.value.message, caught.value.hint) == said
 
 
 @pytest.mark.parametrize("url", ["https://example.com/vX", "https://X/v1/X"])
