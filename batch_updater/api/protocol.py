@@ -170,8 +170,7 @@ def read_order(order_id: str, status: int, headers: Mapping[str, str], body: byt
     An answer that names another order, as a confused proxy gives it, says nothing about this one.
     """
     if status != 200:
-        answer = classify(status, headers, body)
-        return answer if answer.verdict is not Verdict.DONE else Answer(Verdict.UNKNOWN, "unexpected_response")
+        return classify(status, headers, body)  # which says DONE to nothing but a 200
     try:
         order: Any = json.loads(body)
         found, about = order["status"]["id"], str(order.get("id")).lower()
