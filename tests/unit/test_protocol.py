@@ -183,8 +183,8 @@ def test_only_slashes_are_taken_off_the_base_url(url: str) -> None:
         (b'{"detail": 5}', ""),
         (b'{"detail": {"a": "b"}}', ""),
         (b'{"detail": " two \\n\\t lines "}', "two lines"),
-        (b'{"detail": "\\ud800x"}', "?x"),
-        (json.dumps({"detail": "y" * 400}).encode(), "y" * 300),
+        (b'{"detail": "\\ud800x"}', "\\ud800x"),
+        (json.dumps({"detail": "y" * 400}).encode(), "y" * 299 + "…"),
         (json.dumps({"detail": list("abcdefg")}).encode(), "a; b; c; d; e"),
         (b'{"detail": [{"loc": ["body", "a", 0], "msg": "bad"}, {"msg": "worse"}]}', "a.0: bad; worse"),
         (b'{"detail": [{"loc": ["a"]}, {"loc": "a", "msg": "x"}, {}, 7]}', "a: ; x; ; 7"),
@@ -245,7 +245,7 @@ def order(status: object) -> bytes:
 def test_a_read_orders_status_is_its_id_in_lower_case(found: str) -> None:
     """An order that was read gives its status and nothing else."""
     assert order_url("https://h", ORDER) == f"https://h/engagement/orders/{ORDER}"
-    assert read_order(200, {}, order({"id": found})) == Answer(Verdict.DONE, "ok", "", 200, status_id=STATUS)
+    assert read_order(ORDER, 200, {}, order({"id": found})) == Answer(Verdict.DONE, "ok", "", 200, status_id=STATUS)
 
 
 @pytest.mark.parametrize(
@@ -254,13 +254,13 @@ def test_a_read_orders_status_is_its_id_in_lower_case(found: str) -> None:
 )
 def test_an_order_without_a_status_is_not_read(body: bytes) -> None:
     """A 200 that holds no usable status id says nothing about the order."""
-    assert read_order(200, {}, body) == Answer(
+    assert read_order(ORDER, 200, {}, body) == Answer(
         Verdict.UNKNOWN, "unexpected_response", "the answer holds no status", 200
     )
 
 
 READERS = {
-    "order": read_order,
+    "order": lambda *answer: read_order(ORDER, *answer),
     "orders": lambda *answer: read_orders(*answer)[0],
     "statuses": lambda *answer: read_statuses(*answer)[0],
 }
