@@ -18,7 +18,7 @@ from batch_updater.api.auth import Credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, JournalError, SettingsError, StoppedError
-from batch_updater.folder import find_run, locked
+from batch_updater.folder import FRAME, find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.log import LOG, LOGGER, event, log_to_file
 from batch_updater.metrics import Meter, metered
@@ -29,7 +29,7 @@ from batch_updater.reports.provenance import last_rate, note_rate, note_start
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Runner
-from batch_updater.runs import FRAME, Run, open_run, reopen_run
+from batch_updater.runs import Run, open_run, reopen_run
 from batch_updater.secret import Secret
 from batch_updater.settings import Settings, load_settings
 from batch_updater.statuses import OrderStatus
@@ -324,7 +324,8 @@ class VerifySummary:
 def open_verification(place: Path, tenant: Tenant) -> Iterator[Run]:
     """The run to verify, locked. Raises JournalError, LockedError, or ResumeError for another tenant's run."""
     folder = find_run(place)
-    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["name"])):
+    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["input"])) as hold_for:
+        hold_for(folder)
         run.journal.clear_readings()
         yield run
 
@@ -351,26 +352,35 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
     return VerifySummary(run.folder.run_id, int(code), dict(counts), str(path), reason)
 
 
-def prepare_undo(place: Path, settings: Settings) -> tuple[Path, Settings, Judge]:
-    """The sheet that undoes a run, in its folder, and how to run it.
+@contextlib.contextmanager
+def open_undo(place: Path, settings: Settings) -> Iterator[tuple[Path, Settings, Judge]]:
+    """The sheet that undoes a run, in its folder, and how to run it; the run is locked until that has ended.
 
     Raises SettingsError, JournalError, or LockedError while the run is under way.
     """
     folder = find_run(place)
     sheet = folder.path / "undo.csv"
     tenant = find_tenant(settings, os.environ)
-    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["name"])):
-        try:
-            write_undo_sheet(run.journal, sheet)
-        except OSError as error:
-            raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
+    with contextlib.ExitStack() as stack:
+        with reopen_run(folder, tenant) as run:
+            hold_for = stack.enter_context(locked(folder.path.parent, Path(run.facts["input"])))
+            hold_for(folder)
+            try:
+                write_undo_sheet(run.journal, sheet)
+            except OSError as error:
+                raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
+        yield sheet, _undo_settings(settings), judge_undo
+
+
+def _undo_settings(settings: Settings) -> Settings:
+    """The settings with which an undo's sheet is read and sent."""
     order, status, expect = UNDO_COLUMNS
     reading: dict[str, Any] = {
         "order_column": order, "status_column": status, "expect_column": expect, "order_by": "id", "compare": "each",
         "encoding": "utf-8", "delimiter": ",", "sheet": None, "only": (), "on_conflict": "hold", "strict": False,
         "status_map": {},
     }  # fmt: skip
-    return sheet, settings.model_copy(update=reading), judge_undo
+    return settings.model_copy(update=reading)
 
 
 def read_statuses(tenant: Tenant, settings: Settings) -> tuple[OrderStatus, ...]:

@@ -150,7 +150,7 @@ def runs(place: Path, as_json: bool) -> int:
 
     PLACE is a sheet, or a folder with sheets.  [this folder]  The newest run comes first.
     """
-    from batch_updater.runs import list_runs
+    from batch_updater.history import list_runs
 
     infos = list_runs(place)
     if as_json:

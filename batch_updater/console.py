@@ -183,9 +183,9 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
 
 def undo(run: Path, settings: Settings, manners: Manners, *, dry_run: bool) -> int:
     """Plan and run the way back. Raises BatchUpdaterError."""
-    sheet, settings, judge = app.prepare_undo(run, settings)
     work = try_sheet if dry_run else run_sheet
-    return work(sheet, settings, manners, judge)
+    with app.open_undo(run, settings) as (sheet, reading, judge):
+        return work(sheet, reading, manners, judge)
 
 
 def show_statuses(settings: Settings, *, as_json: bool) -> int:

@@ -19,6 +19,21 @@ def find_damage(db: sqlite3.Connection, path: Path) -> str:
     return "" if found == "ok" else found
 
 
+def find_loss(db: sqlite3.Connection, announced: int) -> str:
+    """What a file that is whole by itself has lost, empty when nothing: of `announced` claims, or of its own changes.
+
+    Each row and the one of `counts` count up with every change; pages of different times can't agree about it.
+    """
+    query = (
+        "SELECT c.claims, c.changes = r.changes AND c.rows = r.rows FROM counts c,"
+        " (SELECT coalesce(sum(changes), 0) AS changes, count(*) AS rows FROM rows) r"
+    )
+    claims, agrees = db.execute(query).fetchone() or (0, False)
+    if claims < announced:
+        return f"has lost its last {announced - claims} claims"
+    return "" if agrees else "has parts of different times"
+
+
 def _committed(wal: Path) -> set[int]:
     """The pages that a -wal file has, as far as it is committed."""
     found: set[int] = set()

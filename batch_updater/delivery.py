@@ -389,7 +389,7 @@ def _judge(answer: Answer, *, doubtful: bool, stopping: bool) -> tuple[State, Re
             detail = f"an earlier attempt was never answered; then: {detail}"
         return State.CLAIMED if stopping else State.ENDED, Result.UNKNOWN, detail
     if answer.code == "redirect":
-        return State.ENDED, Result.FAILED, answer.detail
+        return State.PLANNED, Result.FAILED, answer.detail  # it stops the run, which tries again when it goes on
     if stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
         return State.PLANNED, Result.NOT_SENT, answer.detail
     return State.ENDED, Result.FAILED, answer.detail

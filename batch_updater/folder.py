@@ -9,7 +9,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from batch_updater.journal import Journal, sync
 JOURNAL = "journal.sqlite"
 CLAIMS = "journal.claims"
 STDIN = Path("-")
+FRAME = Path("dataframe.csv")  # what a DataFrame is written to
 PIECE = 1 << 20
 ID_TIME = "%Y%m%dT%H%M%SZ"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
@@ -168,10 +169,10 @@ def discard(folder: RunFolder) -> None:
 
 
 @contextlib.contextmanager
-def locked(place: Path, file: Path) -> Iterator[None]:
+def locked(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
     """Hold the lock on one input, wherever its runs are. Raises LockedError, naming who has it.
 
-    A dead process holds nothing.
+    A dead process holds nothing. The function that is given tells others which run the lock is held for.
     """
     name = file.name
     owner = place / f".{name}.owner"
@@ -186,9 +187,8 @@ def locked(place: Path, file: Path) -> Iterator[None]:
         raise SettingsError(f"{place} can't be written: {error.strerror}.", hint) from None
     try:
         with _claimed(file):
-            with contextlib.suppress(OSError):  # a full disk: a second run is told less
-                _write_owner(owner)
-            yield
+            _write_owner(owner)
+            yield lambda folder: _write_owner(owner, folder.run_id)
     finally:
         owner.unlink(missing_ok=True)
         lock.release()  # the empty lock file stays: removing it would let two runs hold two locks
@@ -201,7 +201,7 @@ def _lock(place: Path, name: str) -> FileLock:
 @contextlib.contextmanager
 def _claimed(file: Path) -> Iterator[None]:
     """A lock on the sheet itself, for a second run with another `--runs-dir`. Raises LockedError."""
-    if fcntl is None or not file.is_file():
+    if fcntl is None or not file.is_file() or not os.access(file, os.R_OK):
         yield
         return
     real = file.resolve()
@@ -217,8 +217,7 @@ def _claimed(file: Path) -> Iterator[None]:
         except OSError:
             yield  # a file system without locks: the lock of the runs folder has to do
             return
-        with contextlib.suppress(OSError):  # a folder that can't be written: the other one is told less
-            _write_owner(owner)
+        _write_owner(owner)
         try:
             yield
         finally:
@@ -226,29 +225,42 @@ def _claimed(file: Path) -> Iterator[None]:
                 owner.unlink()
 
 
-def _write_owner(path: Path) -> None:
+def _write_owner(path: Path, run_id: str = "") -> None:
+    """Say who holds a lock. Where it can't be written, as on a full disk, others are told less."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    path.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps({"pid": os.getpid(), "started": started, "run": run_id}), encoding="utf-8")
 
 
-def holder(place: Path, name: str) -> str:
-    """Who runs this input now; empty when nobody does."""
-    try:
-        lock = _lock(place, name)
-        lock.acquire()
-    except Timeout:
-        return _read_owner(place / f".{name}.owner")
-    except OSError:
-        return ""
-    lock.release()
+def worker(folder: RunFolder) -> str:
+    """Who works on this run now; empty when nobody does."""
+    for path in folder.path.parent.glob(".*.lock"):
+        lock = FileLock(path, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            owner = path.with_suffix(".owner")
+            if _owner(owner).get("run") == folder.run_id:
+                return _read_owner(owner)
+        except OSError:
+            continue
+        else:
+            lock.release()
     return ""
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_owner(path: Path) -> str:
     try:
-        owner = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {owner['pid']}, started {owner['started']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        return "process {pid}, started {started}".format_map(_owner(path))
+    except KeyError:
         return "its process is just starting or ending"
 
 
@@ -284,6 +296,11 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
                 "restore its files, or start anew with --restart (rows may then be sent a second time)",
             ) from None
     return None
+
+
+def is_nameless(name: str) -> bool:
+    """Whether an input's name does not promise the same data."""
+    return name in {STDIN.name, FRAME.name}
 
 
 def differences(facts: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

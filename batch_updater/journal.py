@@ -2,7 +2,8 @@
 
 The plan is in it before anything is sent, a claim before its request leaves, an outcome soon after the answer.
 `synchronous=FULL`: what is committed survives a power cut. Beside it `journal.claims` holds the number of the last
-claim, so that a journal that lost its newest commits (a cut or missing `-wal` file) is recognised.
+claim, so that a journal that lost its newest commits (a cut or missing `-wal` file) is recognised. The journal counts
+the changes of its rows, so that pages from different times (half a checkpoint without its `-wal`) are recognised too.
 """
 
 import contextlib
@@ -14,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from batch_updater.damage import find_damage, read_number
+from batch_updater.damage import find_damage, find_loss, read_number
 from batch_updater.errors import JournalError
 from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.repeats import REPEATS
-from batch_updater.schema import INDEXES, NOTE, OUTCOME, SCHEMA
+from batch_updater.schema import CLAIM, COUNT, INDEXES, NOTE, OUTCOME, RELEASE, SCHEMA, UNCLAIM, UNCLAIM_UNREAD
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PLANNING = "planning.sqlite"  # what a journal is called until it is whole
 _UPDATE = "row, order_id, status_id, expected_id, checksum"
 
@@ -87,24 +88,31 @@ class Journal:
 
     def check(self) -> None:
         """Raise JournalError when the files are damaged, or lack what was written to them."""
-        if found := find_damage(self._db, self.path):
-            raise JournalError(f"The journal {self.path} is damaged: {found}")
-        meta = self.meta()
-        if meta.get("schema") != SCHEMA_VERSION:
-            raise JournalError(f"The journal {self.path} was never finished, or is of another version.")
         if (announced := read_number(self._claims)) is None:
             raise JournalError(f"{self._claims} is missing or damaged: what was sent can't be known.")
-        if meta["claims"] < announced:
+        self._db.execute("BEGIN")  # one moment of the file, whoever writes to it meanwhile
+        try:
+            self._check(announced)
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def _check(self, announced: int) -> None:
+        if found := find_damage(self._db, self.path):
+            raise JournalError(f"The journal {self.path} is damaged: {found}")
+        if self.meta().get("schema") != SCHEMA_VERSION:
+            raise JournalError(f"The journal {self.path} was never finished, or is of another version.")
+        if lost := find_loss(self._db, announced):
             raise JournalError(
-                f"The journal {self.path} has lost its last {announced - meta['claims']} claims: its -wal file was"
-                " cut or taken away. What was sent can't be known from it."
+                f"The journal {self.path} {lost}: its -wal file was cut or taken away."
+                " What was sent can't be known from it."
             )
 
     def seal(self, facts: dict[str, Any]) -> None:
         """End planning: keep the facts of the run, make everything durable, and move it to its place."""
         try:
             self._claims.write_bytes(b"%020d" % 0)
-            self.set_meta({**facts, "claims": 0, "schema": SCHEMA_VERSION})
+            self._write(("INSERT INTO counts SELECT 0, 0, count(*) FROM rows", [()]))
+            self.set_meta({**facts, "schema": SCHEMA_VERSION})
             self._db.close()
             planning = self.path.with_name(PLANNING)
             for path in (planning, self._claims):
@@ -143,6 +151,10 @@ class Journal:
             raise JournalError(
                 f"The journal {self.path} can't be written: {error}.", "free some disk space, then run again"
             ) from None
+
+    def _change(self, *changes: tuple[str, Iterable[tuple[Any, ...]]], claims: int = 0) -> None:
+        """Change rows in one commit, and count that."""
+        self._write(*changes, (COUNT, [(claims, self._db.total_changes)]))
 
     def _select(self, query: str, values: tuple[Any, ...] = (), *, named: bool = False) -> Iterator[Any]:
         """What a query gives, as tuples or as rows that know the columns' names. Raises JournalError."""
@@ -191,6 +203,11 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError(f"The journal {self.path} can't be written: {error}") from None
 
+    @property
+    def claims(self) -> int:
+        """How many claims were made, over all starts of the run."""
+        return sum(number for (number,) in self._select("SELECT claims FROM counts"))
+
     def claim(self, count: int) -> list[StatusUpdate]:
         """Announce the next `count` planned rows as about to be sent; durable when this returns."""
         return self._claim(
@@ -208,14 +225,8 @@ class Journal:
         found = [_update(row) for row in list(self._select(query, values))]
         if not found:
             return []
-        number = self.meta()["claims"] + 1
-        self._write(
-            (
-                "UPDATE rows SET state = 'claimed', claim = ? WHERE row = ?",
-                [(number, update.row) for update in found],
-            ),
-            _meta({"claims": number}),
-        )
+        number = self.claims + 1
+        self._change((CLAIM, [(number, update.row) for update in found]), claims=1)
         self._note_claim(number)
         if len(values) == 2:
             self._cursor = found[-1].row
@@ -234,12 +245,16 @@ class Journal:
 
     def unclaim(self, rows: Iterable[int]) -> None:
         """Take back the claim of rows that certainly never left."""
-        self._write(("UPDATE rows SET state = 'planned' WHERE row = ? AND state = 'claimed'", [(r,) for r in rows]))
+        self._change((UNCLAIM, [(row,) for row in rows]))
         self._cursor = 0
+
+    def unclaim_unread(self, *, compares: bool) -> None:
+        """Take back claims of orders that are read first and were not: the reading is noted before anything is sent."""
+        self._change((UNCLAIM_UNREAD, [(compares,)]))
 
     def note(self, notes: Iterable[Note]) -> None:
         """Keep what must be durable before the next request of a row leaves."""
-        self._write((NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
+        self._change((NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
 
     def record_readings(self, readings: Iterable[Reading]) -> None:
         """Keep what `verify` has read."""
@@ -289,8 +304,7 @@ class Journal:
             )
             for o in items
         ]  # fmt: skip
-        release = "UPDATE rows SET state = 'planned' WHERE state = 'queued' AND leader = ?"
-        self._write((OUTCOME, values), (release, ended))
+        self._change((OUTCOME, values), (RELEASE, ended))
         if ended or any(o.state is State.PLANNED for o in items):
             self._cursor = 0
 

@@ -1,4 +1,4 @@
-"""A run: begun from a sheet, picked up again, tried without sending, reopened to be read, listed."""
+"""A run: begun from a sheet, picked up again, tried without sending, reopened to be read."""
 
 import asyncio
 import contextlib
@@ -8,24 +8,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batch_updater.damage import read_number
 from batch_updater.errors import InputError, JournalError, ResumeError, SettingsError
 from batch_updater.folder import (
-    CLAIMS,
     STDIN,
     RunFolder,
     differences,
     discard,
     freeze,
-    holder,
+    is_nameless,
     locked,
     new_run,
     newest_run,
-    run_folders,
     runs_place,
 )
 from batch_updater.inputs.columns import Columns, find_columns
@@ -39,7 +35,6 @@ from batch_updater.settings import Settings
 from batch_updater.tenant import Tenant, meet
 from batch_updater.validate import Rules
 
-FRAME = Path("dataframe.csv")
 OnRows = Callable[[int], None]
 
 
@@ -92,12 +87,14 @@ def open_run(
     _refuse_output(file, settings)
     started, began = time.time(), time.monotonic()
     place = runs_place(file, settings.runs_dir)
-    with locked(place, file):
+    with locked(place, file) as hold_for:
         folder = new_run(place)
+        hold_for(folder)
         try:
             sha256 = freeze(file, folder)
             run = None if settings.restart else _pick_up(file, sha256, place, settings, tenant)
             if run:
+                hold_for(run.folder)
                 discard(folder)
             else:
                 run = _plan_into(folder, file, sha256, settings, tenant, judge=judge, on_rows=on_rows)
@@ -117,10 +114,14 @@ def open_run(
 def _nothing_left(run: Run) -> bool:
     """Whether this start has made the run and broke off before anything was announced."""
     try:
-        facts = run.journal.meta() if run.folder.path.exists() else {"claims": None}
+        return (
+            not run.resumed
+            and run.folder.path.exists()
+            and run.journal.claims == 0
+            and run.journal.meta()["phase"] in {"planned", "sending"}
+        )
     except JournalError:
         return False
-    return not run.resumed and facts["claims"] == 0 and facts["phase"] in {"planned", "sending"}
 
 
 @contextlib.contextmanager
@@ -266,8 +267,7 @@ def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
 
 def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
     """The unfinished run of this input. Raises ResumeError when this start asks for something else."""
-    nameless = file == STDIN or file.name == FRAME.name  # no name that promises the same data
-    found = newest_run(place, file.name, sha256 if nameless else None)
+    found = newest_run(place, file.name, sha256 if is_nameless(file.name) else None)
     if found is None or found[1]["phase"] == "finished":
         return None
     folder, facts = found
@@ -315,6 +315,7 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
 
 def _resume(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, journal: Journal) -> Run:
     facts = journal.meta()
+    journal.unclaim_unread(compares=facts["compare"])
     source = open_source(folder.input_path, read_options(settings), shown_as=file)
     columns = _find_columns(source, settings)
     if settings.output:
@@ -325,65 +326,3 @@ def _resume(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, j
         journal.set_meta({"output": facts["output"]})
     tenant = replace(tenant, names=facts["status_names"])
     return Run(folder, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows."""
-
-    folder: RunFolder
-    input: str
-    state: str
-    resumable: bool
-    rows: int
-    done: int
-    open: int
-    not_done: int
-
-    def describe(self) -> str:
-        """The line for a person."""
-        counts = f"{self.done:,} of {self.rows:,} done"
-        counts += f", {self.open:,} left" if self.open else ""
-        counts += f", {self.not_done:,} not done" if self.not_done else ""
-        began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
-        how = "  (resumable)" if self.resumable else ""
-        return f"{began}  {self.state}{how}  {self.input}: {counts}\n    {self.folder.path}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The line as plain JSON types."""
-        return {
-            "run_id": self.folder.run_id, "run_dir": str(self.folder.path), "input": self.input, "state": self.state,
-            "resumable": self.resumable, "rows": self.rows, "done": self.done, "open": self.open,
-            "not_done": self.not_done,
-        }  # fmt: skip
-
-
-def list_runs(place: Path) -> list[RunInfo]:
-    """The runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
-
-    Raises SettingsError when there is no such place.
-    """
-    infos = [_info(folder) for folder in run_folders(place)]
-    return sorted(infos, key=lambda info: info.folder.run_id, reverse=True)
-
-
-def _info(folder: RunFolder) -> RunInfo:
-    if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
-        return RunInfo(folder, "", "planning broke off; nothing was sent", False, 0, 0, 0, 0)
-    try:
-        with Journal.peek(folder.journal_path) as journal:
-            facts, states = journal.meta(), journal.count("state")
-            results = journal.count("result", "state = 'ended'")
-            if facts["phase"] != "finished":
-                journal.check()
-    except (JournalError, KeyError):
-        return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
-    is_open = states.get("planned", 0) + states.get("queued", 0) + states.get("claimed", 0)
-    phase = facts["phase"]
-    unfinished = phase != "finished"
-    state = {"planned": "not started", "sending": "broken off"}.get(phase, phase)
-    if unfinished and (owner := holder(folder.path.parent, facts["name"])):
-        state, unfinished = f"under way, {owner}", False
-    done = results.get("updated", 0) + results.get("unchanged", 0)
-    not_done = sum(results.values()) - done
-    return RunInfo(folder, facts["input"], state, unfinished, sum(states.values()), done, is_open, not_done)

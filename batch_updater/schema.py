@@ -2,6 +2,8 @@
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- One row. Every commit that changes rows changes it too, so that it tells whether all of them have been kept.
+CREATE TABLE counts (claims INTEGER NOT NULL, changes INTEGER NOT NULL, rows INTEGER NOT NULL);
 CREATE TABLE rows (
   row INTEGER PRIMARY KEY,
   order_id TEXT NOT NULL DEFAULT '',
@@ -13,6 +15,7 @@ CREATE TABLE rows (
   normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT,
   claim INTEGER NOT NULL DEFAULT 0,  -- the number of the claim that announced it last; 0: never announced
   remark TEXT NOT NULL DEFAULT '',
+  changes INTEGER NOT NULL DEFAULT 0,  -- since it was planned
   checksum INTEGER NOT NULL DEFAULT 0  -- of what is sent; SQLite does not notice a flipped bit in a value
 );
 CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
@@ -22,11 +25,20 @@ CREATE INDEX rows_order ON rows (order_id, row);
 CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
 """
 OUTCOME = (
-    "UPDATE rows SET state = ?, result = ?, code = ?, detail = ?, http_status = coalesce(?, http_status),"
-    " attempts = attempts + ?, sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
+    "UPDATE rows SET changes = changes + 1, state = ?, result = ?, code = ?, detail = ?,"
+    " http_status = coalesce(?, http_status), attempts = attempts + ?,"
+    " sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
     " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
 )
 NOTE = (
-    "UPDATE rows SET attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
+    "UPDATE rows SET changes = changes + 1, attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
     " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
 )
+CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', claim = ? WHERE row = ?"
+UNCLAIM = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE row = ? AND state = 'claimed'"
+UNCLAIM_UNREAD = (
+    "UPDATE rows SET changes = changes + 1, state = 'planned'"
+    " WHERE state = 'claimed' AND previous_status_id IS NULL AND (? OR expected_id <> '')"
+)
+RELEASE = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'queued' AND leader = ?"
+COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_changes() - ?"

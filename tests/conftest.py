@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, default=20_000, help="how many hostile ids and answers are tried")
     parser.addoption("--sheets", type=int, default=600, help="how many changed sheets the reader is given")
     parser.addoption("--seed", type=int, help="the seed of the changed sheets, as a failed test has said it")
+    parser.addoption("--attack-full", action="store_true", help="every fault, place, connection, pair and schedule")
+    parser.addoption("--attack-seed", type=int, default=1, help="chooses the attacks of a run without --attack-full")
+    parser.addoption("--attack-wire", choices=["session", "prepared"], help="attack this way of sending only")
     parser.addoption("--full", action="store_true", help="as many rows as the promises name, where fewer prove it too")
 
 

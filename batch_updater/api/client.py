@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from types import TracebackType
 from typing import Self, TypeVar
@@ -84,7 +85,7 @@ class OrderClient:
 
     async def read_order(self, order_id: str) -> Answer:
         """Read one order; `status_id` of the answer is its present status."""
-        return await self._signed("GET", order_url(self._base_url, order_id), None, read_order)
+        return await self._signed("GET", order_url(self._base_url, order_id), None, partial(read_order, order_id))
 
     async def list_statuses(self) -> tuple[Answer, list[OrderStatus]]:
         """Read the tenant's order statuses; the list is empty unless the answer is DONE."""

@@ -164,17 +164,22 @@ def _classify_refusal(status: int, said: str) -> Answer:
     return Answer(Verdict.REFUSED, code, said or f"the service answered {status}", status)
 
 
-def read_order(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """What an answer to `GET /engagement/orders/{order_id}` means; `status_id` is set when it is DONE. Never raises."""
+def read_order(order_id: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """What an answer to `GET /engagement/orders/{order_id}` means; `status_id` is set when it is DONE. Never raises.
+
+    An answer that names another order, as a confused proxy gives it, says nothing about this one.
+    """
     if status != 200:
-        answer = classify(status, headers, body)
-        return answer if answer.verdict is not Verdict.DONE else Answer(Verdict.UNKNOWN, "unexpected_response")
+        return classify(status, headers, body)  # which says DONE to nothing but a 200
     try:
-        found: Any = json.loads(body)["status"]["id"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
+        order: Any = json.loads(body)
+        found, about = order["status"]["id"], str(order.get("id")).lower()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        found = about = None
     if not isinstance(found, str) or not UUID_SHAPE.fullmatch(found.lower()):
         return Answer(Verdict.UNKNOWN, "unexpected_response", "the answer holds no status", 200)
+    if about != order_id and UUID_SHAPE.fullmatch(about or ""):
+        return Answer(Verdict.UNKNOWN, "unexpected_response", "the answer is about another order", 200)
     return Answer(Verdict.DONE, "ok", "", 200, status_id=found.lower())
 
 

@@ -36,7 +36,9 @@ class ResultRows:
 
     def __init__(self, source: Source, journal: Journal, run_id: str) -> None:
         self._source, self._journal, self._run_id = source, journal, run_id
-        self._names: dict[str, str] = journal.meta().get("status_names", {})
+        facts = journal.meta()
+        self._names: dict[str, str] = facts.get("status_names", {})
+        self._compares: bool = facts.get("compare", False)
         self.results: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.reasons = ReasonCounts()
@@ -52,7 +54,8 @@ class ResultRows:
             entry = next(entries, None)
             if entry is None or entry["row"] != source_row.number:
                 raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
-            row = _result_row(source_row.cells, entry, self._names, self._run_id)
+            said = _say(entry, compares=self._compares)
+            row = _result_row(source_row.cells, entry, said, self._names, self._run_id)
             self._count(row)
             yield row
         if next(entries, None) is not None:
@@ -67,8 +70,10 @@ class ResultRows:
                 self.not_done.append(row._replace(cells=()))
 
 
-def _result_row(cells: tuple[str, ...], entry: sqlite3.Row, names: dict[str, str], run_id: str) -> ResultRow:
-    result, code, detail = _say(entry)
+def _result_row(
+    cells: tuple[str, ...], entry: sqlite3.Row, said: tuple[Result, str, str], names: dict[str, str], run_id: str
+) -> ResultRow:
+    result, code, detail = said
     if entry["remark"]:
         detail = "; ".join(part for part in (detail, entry["remark"]) if part)
     return ResultRow(
@@ -78,7 +83,13 @@ def _result_row(cells: tuple[str, ...], entry: sqlite3.Row, names: dict[str, str
     )  # fmt: skip
 
 
-def _say(entry: sqlite3.Row) -> tuple[Result, str, str]:
+def _may_have_left(entry: sqlite3.Row, *, compares: bool) -> bool:
+    """Whether a claimed row may have been sent: one that is read first, only once the journal has what was read."""
+    is_read_first = compares or entry["expected_id"]
+    return not is_read_first or entry["previous_status_id"] is not None
+
+
+def _say(entry: sqlite3.Row, *, compares: bool) -> tuple[Result, str, str]:
     code, detail = entry["code"], entry["detail"]
     if entry["state"] == State.ENDED:
         return _RESULTS[entry["result"]], code, detail
@@ -86,9 +97,10 @@ def _say(entry: sqlite3.Row) -> tuple[Result, str, str]:
         case State.WAITING:
             led_by = entry["leader_result"] if entry["leader_state"] == State.ENDED else Result.NOT_SENT.value
             return Result.DUPLICATE, code, f"{detail}, which is {led_by}"
-        case State.CLAIMED:
+        case State.CLAIMED if _may_have_left(entry, compares=compares):
             return Result.UNKNOWN, code or "stopped", detail or "the run ended while this row was under way"
         case State.QUEUED:
             return Result.NOT_SENT, "stopped", f"the run stopped before row {entry['leader']} of this order had ended"
         case _:
-            return Result.NOT_SENT, code or "stopped", detail or "the run stopped before this row"
+            result = _RESULTS.get(entry["result"], Result.NOT_SENT)
+            return result, code or "stopped", detail or "the run stopped before this row"

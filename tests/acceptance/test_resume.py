@@ -234,3 +234,62 @@ def test_only_the_rows_that_failed_are_run_again_after_a_correction(tmp_path: Pa
         assert [entry["order_id"] for entry in puts(sandbox)[sent:]] == [order_id(77)]
         result = read_result(newest_run(again) / "results.csv")
         assert [(row["result"], row["result_order_id"]) for row in result] == [("updated", order_id(77))]
+
+
+def listing(place: Path) -> list[tuple[str, bool]]:
+    """State and resumability of the runs at a place, the newest first."""
+    lines = program("runs", place, "--json", env=environment()).stdout.splitlines()
+    return [(found["state"], found["resumable"]) for found in map(json.loads, lines)]
+
+
+def test_a_run_that_is_being_planned_is_called_so(tmp_path: Path) -> None:
+    """While its process lives, planning goes on; after a kill it broke off, also while another one plans."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(1000) * 300)
+    with served() as sandbox:
+        for number in range(2):
+            process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+            wait_until(lambda: len(list(tmp_path.glob("o.runs/*/planning.sqlite"))) > number, process)  # noqa: B023
+            process.send_signal(signal.SIGSTOP)  # it shall not end meanwhile
+            states = [state for state, _ in listing(sheet)]
+            process.kill()
+            process.communicate()
+            assert states[0].startswith(f"being planned, process {process.pid}, started 20")
+            assert states[1:] == ["planning broke off; nothing was sent"] * number
+        assert listing(sheet) == [("planning broke off; nothing was sent", False)] * 2
+        assert puts(sandbox) == []
+
+
+def test_a_run_that_was_left_behind_is_not_under_way(tmp_path: Path) -> None:
+    """With --restart the new run is under way; the older one is broken off, and nothing picks it up."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(200))
+    with served(latency=0.05) as sandbox:
+        break_off(sheet, sandbox, signal.SIGKILL)
+        assert listing(sheet) == [("broken off", True)]
+        sent = len(puts(sandbox))
+        process = start("run", sheet, "--yes", "--restart", env=environment(sandbox.base_url))
+        wait_until(lambda: len(puts(sandbox)) > sent, process)
+        newer, older = listing(sheet)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=40)
+        assert newer[0].startswith(f"under way, process {process.pid}")
+        assert older == ("broken off, then left by a newer run", False)
+        assert listing(sheet) == [("stopped", True), older]
+
+
+def test_only_rows_that_may_have_left_are_unknown_after_a_kill(tmp_path: Path) -> None:
+    """With --compare the journal knows what was read, and nothing else can have been sent."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(300))
+    with served(latency=0.02) as sandbox:
+        break_off(sheet, sandbox, signal.SIGKILL, "--compare")
+        folder = newest_run(sheet)
+        assert program("results", folder, env=environment()).returncode == 0
+        found = read_result(folder / "results.csv")
+        sent = {entry["order_id"] for entry in puts(sandbox)}
+        read = {entry["order_id"] for entry in sandbox.ledger if entry["method"] == "GET"}
+        unknown = {row["result_order_id"] for row in found if row["result"] == "unknown"}
+        assert unknown <= read
+        assert sent <= unknown | {row["result_order_id"] for row in found if row["result"] == "updated"}
+        assert {row["result"] for row in found if row["result_order_id"] not in read} == {"not_sent"}
+        ended = program("run", sheet, "--yes", "--compare", env=environment(sandbox.base_url))
+        assert ended.returncode == 0, ended.stderr
+        assert f"{len(unknown)} to settle" in ended.stderr

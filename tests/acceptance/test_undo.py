@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,83 @@ def test_an_undo_waits_for_no_run_that_is_under_way(watched: Watched) -> None:
         assert ended.returncode == 0, ended.stderr
         assert rows
         assert set(statuses_of(sandbox, 200).values()) == {PLANNED}
+
+
+@pytest.mark.parametrize("command", ["run", "verify", "undo"])
+def test_nothing_else_works_on_a_run_while_it_is_undone(watched: Watched, command: str) -> None:
+    """While undo sends, a run of the sheet, a verify and a second undo end with 7 and send nothing; `runs` says who."""
+    sheet = watched.folder / "o.csv"
+    with served() as sandbox:
+        run = made(watched, sandbox, good_rows(200), "--compare")
+        sandbox.options = replace(sandbox.options, latency=0.2)
+        env = environment(sandbox.base_url)
+        sent = len(puts(sandbox))
+        with watched.started("undo", run, "--yes", env=env) as process:
+            while len(puts(sandbox)) < sent + 5:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.005)
+            words = [sheet, "--yes"] if command == "run" else [run, "--yes"] if command == "undo" else [run]
+            ended = watched.call(command, *words, env=env)
+            assert ended.returncode == 7, ended.stderr
+            assert f"process {process.pid}" in ended.stderr
+            listed = json.loads(watched.call("runs", run, "--json", env=env).stdout.splitlines()[0])
+            assert listed["state"].startswith(f"under way, process {process.pid}")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 143
+        assert {entry["status_id"] for entry in puts(sandbox)[sent:]} == {PLANNED}
+        sandbox.options = replace(sandbox.options, latency=0.0)
+        assert undone(watched, sandbox, run)[0].returncode == 0
+        assert len(list(sheet.with_name("o.runs").glob("2*"))) == 1
+
+
+def test_a_row_that_ended_unknown_is_undone_where_it_was_applied(watched: Watched) -> None:
+    """Sent, never answered, not to be read: undo reads it, and puts back only what has our status."""
+    with served(lose_answers=1.0) as sandbox:
+        before = varied(sandbox, 3)
+        orders = list(before)
+
+        def hide(order: str) -> None:
+            sandbox.unreadable[order] = 500
+
+        sandbox.on_update = hide
+        words = ("--compare", "--retries", "0", "--concurrency", "1")
+        run = made(watched, sandbox, good_rows(3), *words, code=3)
+        assert [row["result"] for row in read_result(run / "results.csv")] == ["unknown"] * 3
+        sandbox.on_update = lambda _order: None
+        sandbox.unreadable.clear()
+        sandbox.options = replace(sandbox.options, lose_answers=0.0)
+        sandbox.set_status(orders[1], before[orders[1]])  # as if it had not been applied
+        sandbox.set_status(orders[2], CANCELLED)
+        ended, rows = undone(watched, sandbox, run)
+        assert ended.returncode == 3, ended.stderr
+        assert [row["result"] for row in rows] == ["updated", "unchanged", "conflict"]
+        assert statuses_of(sandbox, 3) == before | {orders[2]: CANCELLED}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_verify_says_so_and_can_be_repeated(watched: Watched, number: signal.Signals, code: int) -> None:
+    """Its file has only what was read, the exit status tells of the signal, and the next verify reads everything."""
+    with served() as sandbox:
+        run = made(watched, sandbox, good_rows(300))
+        sandbox.options = replace(sandbox.options, latency=0.1)
+        known = len(sandbox.ledger)
+
+        def interrupt(process: subprocess.Popen[str]) -> None:
+            while sum(bool(entry["answer"]) for entry in sandbox.ledger[known:]) < 40:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.005)
+            process.send_signal(number)
+
+        ended = watched.process("verify", run, "--json", env=environment(sandbox.base_url), meanwhile=interrupt)
+        assert ended.returncode == code, ended.stderr
+        assert "Interrupted" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        listed = read_result(run / "verify.csv")
+        assert 20 <= len(listed) < 300
+        summary = json.loads(ended.stdout)
+        assert (summary["exit_code"], summary["orders"]) == (code, len(listed))
+        assert {row["symbol"] for row in listed} == {"="}
+        sandbox.options = replace(sandbox.options, latency=0.0)
+        again, rows = verified(watched, sandbox, run)
+        assert (again.returncode, len(rows)) == (0, 300)
+        assert len(puts(sandbox)) == 300

@@ -1,8 +1,49 @@
+import random
 from collections.abc import Iterator
 
 import pytest
 import trustme
+from fault_list import ALL_CODES, FAULTS
+from fault_runs import QUICK
 from wire import Town, loop_aside
+
+WIRES = ("session", "prepared")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, chance: random.Random) -> None:
+    """Waits between attempts of some milliseconds, and the way of sending by `--attack-wire`, else by dice."""
+    wire = request.config.getoption("attack_wire") or chance.choice(WIRES)
+    monkeypatch.setenv("BATCH_UPDATER_WIRE", wire)
+    for name, value in QUICK.items():
+        monkeypatch.setattr(f"batch_updater.{name}", value)
+
+
+@pytest.fixture
+def attack_full(pytestconfig: pytest.Config) -> bool:
+    """Whether `--attack-full` was given."""
+    return bool(pytestconfig.getoption("attack_full"))
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Dice that fall the same for the same test and `--attack-seed`."""
+    return random.Random(f"{request.config.getoption('attack_seed')} {request.node.name}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each fault, and each schedule; more of both with `--attack-full`."""
+    config = metafunc.config
+    full, seed = config.getoption("attack_full"), config.getoption("attack_seed")
+    if "fault_name" in metafunc.fixturenames:
+        metafunc.parametrize("fault_name", [*FAULTS, *(ALL_CODES if full else [])])
+    if "schedule_seed" in metafunc.fixturenames:
+        metafunc.parametrize("schedule_seed", range(seed, seed + (400 if full else 8)))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say from which seed the attacks are chosen."""
+    return f"attacks: --attack-seed {config.getoption('attack_seed')}"
 
 
 @pytest.fixture

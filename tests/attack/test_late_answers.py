@@ -6,7 +6,8 @@ import time
 import uuid
 
 import pytest
-from attack_faults import Exchange, FaultServer, answer
+from fault_list import FAULTS
+from fault_server import PUT, Exchange, Fault, FaultServer, answer
 
 from batch_updater.api.auth import Credentials, Secret, Tokens
 from batch_updater.api.client import OrderClient
@@ -18,30 +19,26 @@ BEFORE, WANTED = str(uuid.UUID(int=8)), str(uuid.UUID(int=9))
 UPDATES = [StatusUpdate(n + 2, str(uuid.UUID(int=n + 1)), WANTED) for n in range(2)]
 
 
-async def answered_twice(exchange: Exchange) -> None:
+async def answers_twice(exchange: Exchange) -> None:
+    await exchange.read()
     exchange.apply()
-    exchange.writer.write(answer())
-    await exchange.writer.drain()
+    await exchange.send(answer())
     await asyncio.sleep(0.02)
-    exchange.writer.write(answer())
-
-
-async def refused(exchange: Exchange) -> None:
-    exchange.writer.write(answer(400, b'{"detail": "Order (x) not found"}'))
+    await exchange.send(answer())
 
 
 async def test_a_second_answer_to_one_update_is_not_taken_for_that_to_the_next() -> None:
     """A yes that arrives unasked on an idle connection never confirms the update that uses the connection next."""
     orders = {update.order_id: BEFORE for update in UPDATES}
-    async with FaultServer({0: answered_twice, 1: refused}, orders) as server:
-        tokens = Tokens(Credentials(Secret("t0k")))
+    async with FaultServer({(PUT, 0): Fault(answers_twice), (PUT, 1): FAULTS["400"]}, orders) as server:
+        tokens = Tokens(Credentials(Secret(server.token)))
         async with OrderClient(server.base_url, tokens, timeout=2, concurrency=1) as client:
             first = await client.update_status(UPDATES[0])
             await asyncio.sleep(0.1)
             second = await client.update_status(UPDATES[1])
     assert first.verdict is Verdict.DONE
     assert second.verdict is Verdict.REFUSED
-    assert [entry.applied for entry in server.ledger] == [True, False]
+    assert [seen.applied for seen in server.puts] == [True, False]
 
 
 def serve_late(listening: socket.socket) -> None:

@@ -30,7 +30,18 @@ def test_every_option_is_in_the_readme(command: str) -> None:
 def test_the_readme_names_no_option_that_does_not_exist() -> None:
     """Every `--word` of the README belongs to a command, to pip, or to the tests and benchmarks."""
     known = {word for name in commands.commands for word in options_of(name)}
-    foreign = {"--without-pip", "--fuzz", "--sheets", "--python", "--kills", "--limits", "--no-adapt", "--extra"}
+    foreign = {
+        "--without-pip",
+        "--fuzz",
+        "--sheets",
+        "--python",
+        "--kills",
+        "--limits",
+        "--no-adapt",
+        "--extra",
+        "--attack-full",
+        "--attack-seed",
+    }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known - foreign == set()
 
 

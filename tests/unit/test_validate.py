@@ -85,6 +85,7 @@ def test_what_is_no_blank_and_no_pair_of_braces_is_not_taken_off(text: str) -> N
     ("text", "seen"),
     [
         ("a\x1b[1mb\u200b", "a\\x1b[1mb\\u200b"),
+        ("ğ", "ğ"),
         ("x" * 60, "x" * 60),
         ("x" * 61, "x" * 59 + "…"),
         ("\x00" * 16, "\\x00" * 14 + "\\x0…"),
@@ -97,7 +98,12 @@ def test_what_is_shown_is_escaped_and_cut_with_an_ellipsis(text: str, seen: str)
 
 @pytest.mark.parametrize(
     ("order", "status", "detail"),
-    [("", DONE, "the order id is empty"), (ID, "\u00a0", "the status is empty"), (" ", "", "the order id is empty")],
+    [
+        ("", DONE, "the order id is empty"),
+        ("\x1f", "", "the status is empty"),
+        (ID, "\u00a0", "the status is empty"),
+        (" ", "", "the order id is empty"),
+    ],
 )
 def test_an_empty_cell_is_named(order: str, status: str, detail: str) -> None:
     """Of an empty cell the reason says which column it is in; of two, the order."""
@@ -176,6 +182,7 @@ def test_a_status_in_place_of_an_order_is_named() -> None:
         (BOOK, f"{DONE}\x1f", "bad_status_id", "status '301f0507"),
         (BOOK, "#REF!", "bad_status_id", "status '#REF!' is a spreadsheet error"),
         (None, "Done", "unknown_status", "'Done' is a name, and names can't be looked up now"),
+        (None, "\x1f", "bad_status_id", "status '\\x1f' holds an invisible character"),
         (None, "#REF!", "bad_status_id", "status '#REF!' is a spreadsheet error"),
     ],
 )

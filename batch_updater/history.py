@@ -1,0 +1,81 @@
+"""The runs that there have been, as `batch-updater runs` lists them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from batch_updater.damage import read_number
+from batch_updater.errors import JournalError
+from batch_updater.folder import CLAIMS, RunFolder, is_nameless, run_folders, worker
+from batch_updater.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows."""
+
+    folder: RunFolder
+    input: str
+    state: str
+    resumable: bool
+    rows: int
+    done: int
+    open: int
+    not_done: int
+
+    def describe(self) -> str:
+        """The line for a person."""
+        counts = f"{self.done:,} of {self.rows:,} done"
+        counts += f", {self.open:,} left" if self.open else ""
+        counts += f", {self.not_done:,} not done" if self.not_done else ""
+        began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
+        how = "  (resumable)" if self.resumable else ""
+        return f"{began}  {self.state}{how}  {self.input}: {counts}\n    {self.folder.path}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line as plain JSON types."""
+        return {
+            "run_id": self.folder.run_id, "run_dir": str(self.folder.path), "input": self.input, "state": self.state,
+            "resumable": self.resumable, "rows": self.rows, "done": self.done, "open": self.open,
+            "not_done": self.not_done,
+        }  # fmt: skip
+
+
+def list_runs(place: Path) -> list[RunInfo]:
+    """The runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
+
+    Raises SettingsError when there is no such place.
+    """
+    newer: set[tuple[Path, str, str]] = set()
+    folders = sorted(run_folders(place), key=lambda folder: folder.run_id, reverse=True)
+    return [_info(folder, newer) for folder in folders]
+
+
+def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
+    """What there is to say of a run; the inputs of `newer` runs have left their older ones behind."""
+    owner = worker(folder)
+    if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
+        state = f"being planned, {owner}" if owner else "planning broke off; nothing was sent"
+        return RunInfo(folder, "", state, False, 0, 0, 0, 0)
+    try:
+        with Journal.peek(folder.journal_path) as journal:
+            facts, states = journal.meta(), journal.count("state")
+            results = journal.count("result", "state = 'ended'")
+            if facts["phase"] != "finished":
+                journal.check()
+    except (JournalError, KeyError):
+        return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
+    is_open = states.get("planned", 0) + states.get("queued", 0) + states.get("claimed", 0)
+    phase = facts["phase"]
+    unfinished = phase != "finished"
+    state = {"planned": "not started", "sending": "broken off"}.get(phase, phase)
+    key = folder.path.parent, facts["name"], facts["sha256"] if is_nameless(facts["name"]) else ""
+    if unfinished and owner:
+        state, unfinished = f"under way, {owner}", False
+    elif unfinished and key in newer:
+        state, unfinished = f"{state}, then left by a newer run", False
+    newer.add(key)
+    done = results.get("updated", 0) + results.get("unchanged", 0)
+    not_done = sum(results.values()) - done
+    return RunInfo(folder, facts["input"], state, unfinished, sum(states.values()), done, is_open, not_done)
