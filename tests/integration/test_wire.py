@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from attack_faults import Exchange, FaultServer, answer
+from fault_server import PUT, Exchange, Fault, FaultServer, answer
 
 from batch_updater.api.auth import Credentials, Secret, Tokens
 from batch_updater.api.client import OrderClient
@@ -103,19 +103,20 @@ async def test_an_answer_means_the_same_both_ways(name: str) -> None:
 
 
 async def answered_and_closed(exchange: Exchange) -> None:
+    await exchange.read()
     exchange.apply()
-    exchange.writer.write(answer())
-    exchange.writer.close()
+    await exchange.send(answer())
+    exchange.close()
 
 
 async def test_a_connection_closed_while_idle_is_not_used() -> None:
     """A server that closes a kept connection costs no update: the next goes over a new one."""
-    server = FaultServer({0: answered_and_closed}, {ORDER: STATUS})
+    server = FaultServer({(PUT, 0): Fault(answered_and_closed)}, {ORDER: STATUS})
     async with server, client_for(server.base_url) as client:
         for _ in range(2):
             assert (await client.update_status(UPDATE)).verdict is Verdict.DONE
             await asyncio.sleep(0.05)
-    assert len(server.ledger) == 2
+    assert len(server.puts) == 2
 
 
 async def test_connections_are_kept() -> None:
