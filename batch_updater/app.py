@@ -25,6 +25,7 @@ from batch_updater.metrics import Meter, metered
 from batch_updater.models import Counters, RowOutcome, RunSummary
 from batch_updater.plan import Judge
 from batch_updater.reconcile import SYMBOLS, UNDO_COLUMNS, judge_undo, write_undo_sheet, write_verification
+from batch_updater.remembered import forget, remember
 from batch_updater.reports.provenance import last_rate, note_rate, note_start
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
@@ -125,7 +126,10 @@ async def _execute(
     if refused := run.tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.journal.set_meta({"phase": "sending", **note_start(run.facts, settings)})
-    pacer, began = Pacer(settings.rate, adapt=settings.adapt), time.time()
+    if settings.forget_rate:
+        await asyncio.to_thread(forget, run.tenant.base_url, run.tenant.account)
+    guess = run.start_rate.rate if run.start_rate else None
+    pacer, began = Pacer(settings.rate, adapt=settings.adapt, guess=guess), time.time()
     async with _client(run, settings) as client:
         runner = Runner(
             run.journal, client, pacer, concurrency=settings.concurrency, retries=settings.retries,
@@ -139,6 +143,8 @@ async def _execute(
             run.facts |= note_rate(run.facts, began, time.time(), pacer.rate, pacer.history)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
                 run.journal.set_meta({"rates": run.facts["rates"]})
+            if rate := pacer.learned:
+                await asyncio.to_thread(remember, run.tenant.base_url, run.tenant.account, rate)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     if interrupted and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
         reason = "Interrupted while the results were being written; they are complete."
@@ -337,8 +343,8 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
     """
     async with _client(run, settings) as client:
         runner = Runner(
-            run.journal, client, Pacer(settings.rate), concurrency=settings.concurrency, retries=settings.retries,
-            outage_budget=settings.outage_budget, on_tick=on_tick,
+            run.journal, client, Pacer(settings.rate, adapt=settings.adapt), concurrency=settings.concurrency,
+            retries=settings.retries, outage_budget=settings.outage_budget, on_tick=on_tick,
         )  # fmt: skip
         with _signals(runner, enabled=True) as interrupted:
             code, reason = await _drive(runner.verify, interrupted)

@@ -20,6 +20,7 @@ from batch_updater.limits import check_memory, make_room
 from batch_updater.options import (
     ASKING,
     DECIDING,
+    PACING,
     PATH,
     READING,
     SENDING,
@@ -28,7 +29,6 @@ from batch_updater.options import (
     WATCHING,
     WRITING,
     CommandGroup,
-    Group,
     SheetCommand,
     with_options,
     without_option,
@@ -80,7 +80,7 @@ def plan(**options: Any) -> int:
 
 @commands.command()
 @click.argument("run", type=PATH)
-@with_options(Group(SENDING.title, SENDING.options[1:]), SERVICE, SHOWING)
+@with_options(PACING, SERVICE, SHOWING)
 def verify(run: Path, as_json: bool, **options: Any) -> int:
     """Read the orders of RUN back and compare.
 

@@ -147,7 +147,7 @@ def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> Non
         )
     text = describe(
         opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
-        settings=settings, notes=opened.source.notes,
+        settings=settings, notes=opened.source.notes, start=opened.start_rate,
     )  # fmt: skip
     click.echo(text, err=err)
 

@@ -49,8 +49,7 @@ DECIDING = Group("Deciding what to send", (
     click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
 ))  # fmt: skip
 
-SENDING = Group("Sending", (
-    click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
+PACING = Group("Sending", (
     click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
     click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
     click.option("--adapt/--no-adapt", default=None,
@@ -62,6 +61,13 @@ SENDING = Group("Sending", (
     click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
     click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
     click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
+))  # fmt: skip
+
+SENDING = Group(PACING.title, (
+    click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
+    *PACING.options,
+    click.option("--forget-rate", is_flag=True, default=None,
+                 help="Start without the rate that the last run on this service has learned."),
 ))  # fmt: skip
 
 WRITING = Group("Writing", (

@@ -9,6 +9,7 @@ from batch_updater.errors import InputError
 from batch_updater.inputs.columns import Columns
 from batch_updater.journal import Journal
 from batch_updater.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.remembered import LearnedRate
 from batch_updater.settings import Settings
 from batch_updater.tenant import Tenant
 from batch_updater.text import visible
@@ -83,16 +84,23 @@ def read_plan(journal: Journal) -> Plan:
 
 
 def describe(
-    plan: Plan, *, source: str, columns: Columns, tenant: Tenant, settings: Settings, notes: Sequence[str] = ()
+    plan: Plan,
+    *,
+    source: str,
+    columns: Columns,
+    tenant: Tenant,
+    settings: Settings,
+    notes: Sequence[str] = (),
+    start: LearnedRate | None = None,
 ) -> str:
-    """The plan as text that fits 80 columns."""
+    """The plan as text that fits 80 columns; `start` is the rate that it begins with, if an earlier run learned one."""
     expect = f", expected = {shown(columns.expect_header)!r}" if columns.expect_header else ""
     lines = [
         f"Plan for {source}",
         f"  SERVICE   {tenant.base_url}{'   ** PRODUCTION **' if settings.production else ''}",
         f"  columns   order = {shown(columns.order_header)!r}, status = {shown(columns.status_header)!r}{expect}",
         f"  rows      {plan.rows:,}",
-        f"  to send   {plan.to_send:,}{_duration(plan, tenant, settings)}",
+        f"  to send   {plan.to_send:,}{_duration(plan, tenant, settings, start)}",
     ]
     counts = {
         "in doubt": plan.in_doubt,
@@ -109,7 +117,7 @@ def describe(
         lines += _labelled("compare", f"orders are read first, {how}; one that is so already is left alone")
     if tenant.unchecked:
         lines += _labelled("note", tenant.unchecked)
-    for note in notes:
+    for note in (*notes, *([start.describe()] if start else ())):
         lines += _labelled("note", note)
     for row, result, detail in plan.problems:
         lines += wrap(f"row {row}: {result}: {detail}", 78, initial_indent="  ", subsequent_indent="      ")
@@ -133,9 +141,10 @@ def _describe_statuses(plan: Plan, tenant: Tenant) -> list[str]:
     return found if len(found) <= 12 else [*found[:11], f"  {'':<9} … and {len(found) - 11} more statuses"]
 
 
-def _duration(plan: Plan, tenant: Tenant, settings: Settings) -> str:
+def _duration(plan: Plan, tenant: Tenant, settings: Settings, start: LearnedRate | None) -> str:
     requests = (plan.to_send + plan.in_doubt) * (2 if settings.compares else 1)
-    paced = requests / settings.rate if settings.rate else 0.0
+    rate = start.rate if start else settings.rate
+    paced = requests / rate if rate else 0.0
     answered = requests * tenant.latency / settings.concurrency if tenant.latency else 0.0
     seconds = max(paced, answered)
     if seconds < 1:

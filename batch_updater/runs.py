@@ -31,6 +31,7 @@ from batch_updater.journal import Journal
 from batch_updater.lookup import OrderNames
 from batch_updater.models import SourceRow
 from batch_updater.plan import Judge, Plan, make_plan, read_plan
+from batch_updater.remembered import LearnedRate, start_rate
 from batch_updater.settings import Settings
 from batch_updater.tenant import Tenant, meet
 from batch_updater.validate import Rules
@@ -54,6 +55,7 @@ class Run:
     facts: dict[str, Any]
     tenant: Tenant
     resumed: bool = False
+    start_rate: LearnedRate | None = None  # where its pace begins, when an earlier run has learned it
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)  # the same moment by the clock that nobody puts forward
 
@@ -102,6 +104,7 @@ def open_run(
             discard(folder)
             raise
         run.started, run.began = started, began
+        run.start_rate = start_rate(settings, tenant.base_url, tenant.account)
         with run.journal:
             try:
                 yield run
@@ -135,6 +138,7 @@ def open_trial(
     try:
         folder = new_run(place)
         run = _plan_into(folder, file, freeze(file, folder), settings, tenant, judge=judge, on_rows=on_rows)
+        run.start_rate = start_rate(settings, tenant.base_url, tenant.account)
         with run.journal:
             yield run
     finally:

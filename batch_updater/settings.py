@@ -51,6 +51,7 @@ class Settings(BaseModel):
     concurrency: int = Field(20, ge=1, le=1000)
     rate: float | None = Field(None, gt=0, le=1_000_000)
     adapt: bool = True
+    forget_rate: bool = False
     wire: Literal["auto", "session", "prepared"] = "auto"
     timeout: float = Field(30.0, gt=0, le=3600)
     retries: int = Field(5, ge=0, le=100)

@@ -9,6 +9,7 @@ MARGIN = 0.97  # of a refused rate, what is used when the search is over
 WIDE = 1.4  # in a narrower gap the next try lies in its lower third: a refusal costs more than a low rate
 TEST = 0.85  # of the rate, when it is tested whether refusals depend on it
 FIRST_STEP = 0.01
+STEP_FROM_GUESS = 0.05  # an earlier run's rate was the limit then; whether it still is shows soon
 GROWTH = 1.5  # of the steps, while nothing is refused
 BARELY = 0.975  # of a rate that was refused only after long
 FALLS = (0.95, 0.8, 0.5, 0.25)  # of a rate thought good, when it is refused again and again
@@ -28,6 +29,21 @@ class LimitSearch:
         self._failures = 1
         self._tested: float | None = None  # the rate to go back to after a test at a lower one
         self.rate = self._between()
+
+    @classmethod
+    def from_guess(cls, guess: float) -> "LimitSearch":
+        """Go up from the rate that an earlier search has ended with."""
+        search = cls(guess, guess)
+        search.rate = search.refused
+        search.reopen(step=STEP_FROM_GUESS)
+        return search
+
+    @property
+    def found(self) -> float | None:
+        """The rate to trust: where the search has settled, or the last that passed on the way up; else None."""
+        if self.is_settled:
+            return self.rate
+        return self.passed if self.is_climbing else None
 
     @property
     def is_climbing(self) -> bool:

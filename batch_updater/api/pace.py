@@ -28,12 +28,13 @@ class Pace:
     """Requests per second, all kinds together; `cap` is the user's `--rate`, None for no cap.
 
     There is no limit but the cap until the service refuses something. Then everything is held for the time that the
-    service names, and a limit is searched. A probe that is refused costs such a pause, so once the limit is known
-    it is left alone for 60 times as long. `adapt=False`: there is never more than the cap and the pauses.
+    service names, and a limit is searched. `guess`, where an earlier search has ended, is a limit from the start: it
+    climbs from there, and falls when it is refused. A probe that is refused costs such a pause, so once the limit is
+    known it is left alone for 60 times as long. `adapt=False`: there is never more than the cap and the pauses.
     Tokens never exceed 0.03 s worth of the rate (at least one), so that after a delay nothing leaves in a large burst.
     """
 
-    def __init__(self, cap: float | None, now: float, *, adapt: bool = True) -> None:
+    def __init__(self, cap: float | None, now: float, *, adapt: bool = True, guess: float | None = None) -> None:
         self.paused_until = now
         self.history: list[tuple[float, float]] = []  # seconds since the start, limit from then on
         self.is_free = cap is None  # nothing at all limits the pace at present
@@ -50,6 +51,10 @@ class Pace:
         self._trial: tuple[float, int] | None = None  # when it began, answers by then
         self._trial_from = 0  # answers to requests that left at an earlier rate
         self._rest_until, self._rests = now, 0
+        self._has_learned = False
+        if adapt and guess is not None:
+            self._search, self.is_free = LimitSearch.from_guess(guess), False
+            self._rate_changed(now, self._search)
 
     @property
     def rate(self) -> float | None:
@@ -57,6 +62,12 @@ class Pace:
         if self._search is None:
             return self._cap
         return self._search.rate if self._cap is None else min(self._search.rate, self._cap)
+
+    @property
+    def learned(self) -> float | None:
+        """The rate that a next run may begin with, None when this one has found or confirmed none."""
+        found = self._search.found if self._search and self._has_learned else None
+        return found if found is None or self._cap is None else min(found, self._cap)
 
     def depart(self) -> None:
         """Count a request that leaves while `is_free`."""
@@ -145,6 +156,7 @@ class Pace:
             sure = [rate for when, rate in self._steps if when <= now - SPENT * self._pause and accepted >= ENOUGH]
             late = now > self._resumed + 3 * self._pause and accepted >= 5 * ENOUGH
             self._search.fails(used, self._complaints.accepted / span, sure[-1] if sure else None, barely=late)
+        self._has_learned = True
         self._complaints.start_again()
         if self._complaints.are_doubtful:
             self._search.test()
@@ -187,6 +199,7 @@ class Pace:
         elif search.step > 0.05:
             self._rests = 0
         search.passes()
+        self._has_learned = True
         self._rate_changed(now, search)
 
 
@@ -200,10 +213,11 @@ class Pacer:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         *,
         adapt: bool = True,
+        guess: float | None = None,
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._pace = Pace(cap, clock(), adapt=adapt)
+        self._pace = Pace(cap, clock(), adapt=adapt, guess=guess)
         self._outage = Outage()
         self._turn = asyncio.Lock()
 
@@ -252,6 +266,11 @@ class Pacer:
     def rate(self) -> float | None:
         """The present limit in requests per second, None when there is none."""
         return self._pace.rate
+
+    @property
+    def learned(self) -> float | None:
+        """The rate that a next run may begin with, None when there is none to rely on."""
+        return self._pace.learned
 
     @property
     def history(self) -> list[tuple[float, float]]:

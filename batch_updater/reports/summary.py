@@ -51,8 +51,10 @@ def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[
     yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
     if summary.report_file:
         yield [("Report   ", "dim"), (summary.report_file, "")]
-    if summary.rate["history"]:
-        yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, found by what was refused", "")]
+    if history := summary.rate["history"]:
+        seconds, first = history[0]
+        how = "found by what was refused" if seconds else f"begun with {first:,.3g} that an earlier run learned"
+        yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, {how}", "")]
     why, words = next_step(summary, command)
     yield []
     yield [(f"{why}:", "bold")]

@@ -325,6 +325,108 @@ def test_a_search_finds_a_sharp_limit(limit: float) -> None:
     assert refusals <= 12
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.floats(1, 5000), st.none() | st.floats(1, 5000))
+def test_with_a_guess_the_first_rate_is_the_guess_and_never_above_the_cap(guess: float, cap: float | None) -> None:
+    """A rate that an earlier run has learned is kept to from the first request on, evenly; --rate still caps."""
+    pace, rate = Pace(cap, 0.0, guess=guess), min(guess, cap or guess)
+    assert (pace.rate, pace.is_free, pace.learned) == (rate, False, None)
+    assert pace.history == [(0.0, rate)]
+    leaves = sum(pace.take(n / 100) == 0 for n in range(40) for _ in range(200))
+    assert leaves <= 0.4 * rate + max(15.0, rate * 0.005) + 1
+
+
+def test_without_adapting_there_is_no_guess() -> None:
+    """--no-adapt neither begins with an earlier run's rate nor hands one on."""
+    pace = Pace(None, 0.0, adapt=False, guess=480.0)
+    refuse_at(pace, 1.0)
+    assert (pace.rate, pace.learned, pace.history) == (None, None, [])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_rate_of_the_last_run_is_a_good_start(case: str) -> None:
+    """Where the limit is what it was, more of it is used at first than without a guess, and hardly anything refused."""
+    limiter, wait, told = CASES[case]
+    met = meet(Pace(None, 0.0, guess=485), limiter(), seconds=20, wait=wait, told=told)
+    unaware = meet(Pace(None, 0.0), limiter(), seconds=20, wait=wait, told=told)
+    assert met.share(500, 0, 20)[0] >= max(unaware.share(500, 0, 20)[0] - 0.02, 0.8)
+    assert met.share(500, 0, 10)[1] <= 0.01 < unaware.share(500, 0, 10)[1]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_limit_that_has_doubled_since_is_reached(case: str) -> None:
+    """From a guess of half the limit the pool goes up by itself."""
+    limiter, wait, told = CASES[case]
+    met = meet(Pace(None, 0.0, guess=250), limiter(), seconds=60, wait=wait, told=told)
+    assert met.share(500, 20, 60)[0] >= 0.9
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_limit_that_has_halved_since_is_found_without_a_storm(case: str) -> None:
+    """From a guess of twice the limit the pool comes down, and is refused hardly more than without any guess."""
+    limiter, wait, told = CASES[case]
+    met = meet(Pace(None, 0.0, guess=1000), limiter(), seconds=60, wait=wait, told=told)
+    unaware = meet(Pace(None, 0.0), limiter(), seconds=60, wait=wait, told=told)
+    assert met.share(500, 20, 60)[0] >= 0.9
+    assert met.share(500, 0, 60)[1] <= 0.03
+    assert met.share(500, 0, 10)[1] <= max(1.2 * unaware.share(500, 0, 10)[1], 0.02)
+
+
+def test_a_guess_climbs_no_higher_than_the_cap() -> None:
+    """A pool that begins below --rate reaches it and stays there, and hands on what it has reached."""
+    pace = Pace(400, 0.0, guess=250)
+    met = meet(pace, LeakyBucket(5000, 20), seconds=30)
+    busiest = max(
+        sum(start <= t < start + 1 for t in met.departed[n : n + 500]) for n, start in enumerate(met.departed)
+    )
+    assert 380 < busiest <= 420
+    assert pace.learned == 400
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_learned_is_handed_on_from_run_to_run(case: str) -> None:
+    """Run after run hands on a rate near the limit; only a long burst allowance lets it be above by a fifth."""
+    limiter, wait, told = CASES[case]
+    rates: list[float] = []
+    for _ in range(4):
+        pace = Pace(None, 0.0, guess=rates[-1] if rates else None)
+        meet(pace, limiter(), seconds=40, wait=wait, told=told)
+        assert pace.learned is not None
+        rates.append(pace.learned)
+    assert all(0.9 <= rate / 500 <= (1.25 if limiter is patient else 1.05) for rate in rates), rates
+
+
+def test_a_run_that_shows_nothing_hands_nothing_on() -> None:
+    """Without a refusal and without a guess there is no rate; a few requests below a guess do not confirm it."""
+    free = Pace(None, 0.0)
+    meet(free, LeakyBucket(1e6, 1000), seconds=5)
+    assert free.learned is None
+    short = Pace(None, 0.0, guess=480.0)
+    for n in range(50):
+        short.take(n / 10)
+        short.succeeded()
+    assert (short.rate, short.learned) == (480.0, None)
+
+
+def test_a_search_that_is_not_over_hands_nothing_on() -> None:
+    """The first refusal says little about the limit; only what has settled or passed on the way up is believed."""
+    pace = Pace(None, 0.0)
+    refuse_at(pace, 1.0)
+    assert pace.rate is not None
+    assert pace.learned is None
+
+
+def test_a_rate_on_its_way_up_hands_on_what_has_passed() -> None:
+    """The next step of a climb is a hope; the one before is known."""
+    search = LimitSearch.from_guess(100.0)
+    assert search.found == 100.0
+    search.passes()
+    assert search.found == 100.0
+    assert search.rate == pytest.approx(105.0)
+    search.passes()
+    assert search.found == pytest.approx(105.0)
+
+
 def test_an_outage_lets_single_probes_through() -> None:
     """After 20 failures in a row over a second one request may try, at intervals that double; a success ends it."""
     outage = Outage()
