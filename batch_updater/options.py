@@ -67,7 +67,7 @@ SENDING = Group(PACING.title, (
     click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
     *PACING.options,
     click.option("--forget-rate", is_flag=True, default=None,
-                 help="Start without the rate that the last run on this service has learned."),
+                 help="Forget the rate that the last run on this service learned, and start without it."),
 ))  # fmt: skip
 
 WRITING = Group("Writing", (

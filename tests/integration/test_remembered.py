@@ -8,6 +8,7 @@ import pytest
 from support import environment, good_rows, newest_run, program, served, write_sheet
 from watched import Watched
 
+from batch_updater.api.pace import Pacer
 from batch_updater.remembered import remember
 from batch_updater.sandbox import Sandbox
 
@@ -34,17 +35,17 @@ def plant(state_folder: Path, sandbox: Sandbox, rate: float) -> None:
 def test_the_second_run_starts_at_what_the_first_has_learned(tmp_path: Path, state_folder: Path) -> None:
     """As processes: the first keeps its rate, `plan` announces it, the second begins with it and says so."""
     second = write_sheet(tmp_path / "second.csv", good_rows(300, first=5000))
-    with served(rate_limit=150) as sandbox:
+    with served(rate_limit=100) as sandbox:
         env = environment(sandbox.base_url)
         for n in range(3):  # a search that is not over when the rows end hands nothing on
-            first = write_sheet(tmp_path / f"first{n}.csv", good_rows(3000))
-            assert program("run", first, "--yes", env=env).returncode == 0
+            first = write_sheet(tmp_path / f"first{n}.csv", good_rows(1200))
+            assert program("run", first, "--yes", "--rate", 110, env=env).returncode == 0
             if kept := remembered(state_folder):
                 break
         assert kept is not None
         assert rate_of(first)["history"][0][0] > 0.0
         assert kept["base_url"] == sandbox.base_url
-        assert 100 < kept["rate"] < 180
+        assert 80 < kept["rate"] <= 110
         planned = program("plan", second, env=env).stdout
         assert f"starts at {kept['rate']:,.0f} requests/s, learned on" in " ".join(planned.split())
         assert all(len(line) <= 80 for line in planned.splitlines() if "orders" not in line and "Plan" not in line)
@@ -121,3 +122,27 @@ def test_what_is_planned_to_take_long_is_said_by_the_learned_rate(
         plant(state_folder, sandbox, 10.0)
         planned = watched.call("plan", sheet, env=environment(sandbox.base_url)).stdout
     assert "400, about 40 s" in planned
+
+
+@pytest.mark.parametrize(("words", "adapts"), [([], True), (["--no-adapt"], False)])
+def test_verify_paces_as_it_is_told(
+    tmp_path: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch, words: list[str], adapts: bool
+) -> None:
+    """--no-adapt holds for reading back too, and what the run has learned is no start for reading."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(3))
+    asked: list[dict[str, Any]] = []
+
+    class Noted(Pacer):
+        """A pacer that keeps how it was asked for."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            asked.append(options)
+            super().__init__(*arguments, **options)
+
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        remember(sandbox.base_url, None, 480.0)
+        assert watched.call("run", sheet, "--yes", env=env).returncode == 0
+        monkeypatch.setattr("batch_updater.app.Pacer", Noted)
+        assert watched.call("verify", newest_run(sheet), *words, env=env).returncode == 0
+    assert asked == [{"adapt": adapts}]
