@@ -20,7 +20,7 @@ from batch_updater.settings import Settings
 TRUSTED = timedelta(days=7)
 SLOWEST, FASTEST = 0.5, 1e6  # requests per second; anything else is no rate
 LONGEST = 4096  # bytes of a file of ours, at most
-UNBELIEVABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+UNBELIEVABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RuntimeError)  # the last: too deep, or no home
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,11 +131,12 @@ def test_without_a_usable_folder_nothing_is_remembered(
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 
 
-def test_a_system_that_names_no_folder_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the platform can't say where state belongs, nothing is remembered."""
+@pytest.mark.parametrize("error", [ValueError("Unset: LOCALAPPDATA"), RuntimeError("no home"), OSError("no profile")])
+def test_a_system_that_names_no_folder_is_no_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Where the platform can't say where state belongs, as for a user without a home, nothing is remembered."""
 
     def nowhere(*_arguments: object, **_options: object) -> None:
-        raise ValueError("Unset environment variable: LOCALAPPDATA")
+        raise error
 
     monkeypatch.setattr(remembered, "PlatformDirs", nowhere)
     remember(URL, None, 480.0, NOW)
