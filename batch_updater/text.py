@@ -1,7 +1,10 @@
 """Text from strangers (sheets, services) made safe to show. Pure."""
 
+from typing import Final
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
 _FORMULA = frozenset(FORMULA)
+HALVES: Final = "backslashreplace"  # how a half of a UTF-16 pair is written, which no UTF-8 can hold: as JSON escapes it
 
 
 def harmless(text: str) -> str:
