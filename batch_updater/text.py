@@ -4,7 +4,7 @@ from typing import Final
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
 _FORMULA = frozenset(FORMULA)
-HALVES: Final = "backslashreplace"  # how a half of a UTF-16 pair is written, which no UTF-8 can hold: as JSON escapes it
+HALVES: Final = "backslashreplace"  # how half a UTF-16 pair, which UTF-8 cannot hold, is written: as in JSON
 
 
 def harmless(text: str) -> str:
