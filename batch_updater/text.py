@@ -17,6 +17,11 @@ def original(text: str) -> str:
     return text[1:] if text[:1] == "'" and text.lstrip("'")[:1] in _FORMULA else text
 
 
+def whole(text: str) -> str:
+    """The text as UTF-8 can hold it."""
+    return text.encode("utf-8", HALVES).decode()
+
+
 def visible(text: str) -> str:
     """The text with control, formatting and other invisible characters written as escapes.
 

@@ -146,10 +146,8 @@ def check_shown(text: str) -> None:
 
 def held(text: str, suffix: str) -> str:
     """The text as this kind of file can hold it."""
-    if suffix == ".jsonl":
-        return text
     text = text.encode("utf-8", "backslashreplace").decode()
-    if suffix == ".csv":
+    if suffix != ".xlsx":
         return text
     text = text.encode("utf-16-le")[: 2 * 32_767].decode("utf-16-le", "ignore")
     return text.replace("\ufffe", "_xFFFE_").replace("\uffff", "_xFFFF_")  # as Excel escapes; calamine leaves it so

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from batch_updater.inputs.options import EXCEL
-from batch_updater.text import HALVES
+from batch_updater.text import HALVES, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +68,5 @@ def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:
     try:
         texts = frame.astype(str)
     except UnicodeEncodeError:  # an object cell with half a character, which pyarrow's strings can't hold
-        texts = frame.map(_whole).astype(str)
+        texts = frame.map(lambda cell: whole(cell) if isinstance(cell, str) else cell).astype(str)
     texts.to_csv(path, index=False, encoding="utf-8", errors=HALVES, lineterminator="\r\n")  # quotes \r too
-
-
-def _whole(cell: object) -> object:
-    return cell.encode("utf-8", HALVES).decode() if isinstance(cell, str) else cell

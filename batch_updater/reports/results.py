@@ -9,7 +9,7 @@ from pathlib import Path
 from batch_updater.errors import SettingsError
 from batch_updater.models import ResultRow
 from batch_updater.reports.workbook import Look, Value, write_workbook
-from batch_updater.text import FORMULA, HALVES, harmless
+from batch_updater.text import FORMULA, HALVES, harmless, whole
 
 RESULT_COLUMNS = (
     "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
@@ -72,9 +72,28 @@ def _csv_line(row: ResultRow) -> list[Value]:
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
-    names = (*header, *RESULT_COLUMNS)
-    with path.open("w", encoding="utf-8", errors=HALVES) as stream:
+    names = _distinct([*map(whole, header), *RESULT_COLUMNS])
+    with path.open("w", encoding="utf-8") as stream:
         for row in rows:
             values = (*row.cells, *_values(row))
-            stream.write(json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n")
+            try:
+                stream.write(_json_line(names, values))
+            except UnicodeEncodeError:
+                stream.write(_json_line(names, [whole(value) if isinstance(value, str) else value for value in values]))
     return []
+
+
+def _json_line(names: Iterable[str], values: Iterable[Value]) -> str:
+    return json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n"
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, with a number after each that has been there already: an object has each key once."""
+    taken: dict[str, int] = {}
+    for name in names:
+        one = name
+        while one in taken:
+            taken[name] += 1
+            one = f"{name} ({taken[name]})"
+        taken[one] = 1
+    return list(taken)
