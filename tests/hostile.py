@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -40,7 +41,8 @@ INVISIBLE = [
 EXCEL = ["_x000D_", "_x0041_", "a_x005F_x000D_b", "__x000d___x0001_", "_xD800_", "x\x01", "\t", " lead and trail "]
 HOSTILE = [*FORMULAS, *MARKUP, *TERMINAL, *LINES, *INVISIBLE, *EXCEL, *LONG]
 HARMLESS = [f"word {number}" for number in range(len(HOSTILE))]
-NAME = os.fsdecode(f"=1\n{FORGED} \x1b[8m\a\r\u202e<img src=x>\"'&[bold]{{{{7*7}}}}".encode() + b"\xff")
+HALF = b"\xff" if sys.platform == "linux" else b""  # other file systems take UTF-8 alone
+NAME = os.fsdecode(f"=1\n{FORGED} \x1b[8m\a\r\u202e<img src=x>\"'&[bold]{{{{7*7}}}}".encode() + HALF)
 
 OWN = re.compile(r"\x1b\[(?:(?:[0-2]|3[1-6]|9[0-7]|;)*m|\?25[hl]|2K|1A)")  # colours and a bar's movements
 LOG_LINE = re.compile(r'[0-9T:.-]+Z (?:info|warning|error) +[a-z_]+(?: [a-z_]+=(?:[^\s"=\\]+|"(?:[^"\\]|\\.)*"))*')
