@@ -35,6 +35,7 @@ from batch_updater.secret import Secret
 from batch_updater.settings import Settings, load_settings
 from batch_updater.statuses import OrderStatus
 from batch_updater.tenant import Tenant, find_tenant, meet, reach, with_credentials
+from batch_updater.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,7 +234,7 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
 def write_outputs(run: Run) -> RunSummary:
     """Write the result file and `summary.json` of a run, finished or not, and give the summary."""
     rows = ResultRows(run.source, run.journal, run.folder.run_id)
-    path, trouble = _write_somewhere(run, rows)
+    path, trouble, about = _write_somewhere(run, rows)
     end, is_open = _end_of(run), _is_open(run)
     code = end["exit_code"]
     if code == ExitCode.DONE and (is_open or any(rows.results.get(word) for word in NOT_DONE)):
@@ -248,7 +249,7 @@ def write_outputs(run: Run) -> RunSummary:
         seconds=end["seconds"], rows_per_second=end["rows_per_second"],
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end["reason"], trouble) if part),
-        notes=(*run.source.notes, *run.facts.get("notes", ())), reasons=rows.reasons.top(),
+        notes=(*run.source.notes, *run.facts.get("notes", ()), *about), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end["started"]), frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
     summary = _report(run, summary, rows)
@@ -290,19 +291,23 @@ def _end_of(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str]:
-    """Write the result file, beside its place or in the run folder when that can't be written; what went wrong."""
+def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list[str]]:
+    """Write the result file, beside its place or in the run folder when that can't be written.
+
+    Gives where it is, what went wrong, and what to know of it.
+    """
     path = run.results_path
     tries = (path, path.with_stem(f"{path.stem}-{run.folder.run_id}"), run.folder.path / f"results{path.suffix}")
     trouble = ""
     for place in dict.fromkeys(tries):
         try:
-            write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
+            about = write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
         except OSError as error:
-            trouble = trouble or f"{path} can't be written ({error.strerror or error})"
+            trouble = trouble or visible(f"{path} can't be written ({error.strerror or error})")
             continue
-        return place, trouble and f"{trouble}; the results are in {place}."
-    return None, f"{trouble}.\n  hint: free some disk space, then: batch-updater results {run.folder.path}"
+        return place, trouble and f"{trouble}; the results are in {visible(str(place))}.", about
+    again = visible(f"batch-updater results {run.folder.path}")
+    return None, f"{trouble}.\n  hint: free some disk space, then: {again}", []
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +328,7 @@ class VerifySummary:
         """The summary for a person."""
         lines = [f"{sum(self.symbols.values()):,} orders read back"]
         lines += [f"  {symbol} {self.symbols.get(symbol, 0):>9,}  {words}" for symbol, words in SYMBOLS.items()]
-        return "\n".join([*lines, f"Listed in {self.verify_file}"])
+        return "\n".join([*lines, visible(f"Listed in {self.verify_file}")])
 
 
 @contextlib.contextmanager

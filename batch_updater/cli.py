@@ -160,7 +160,7 @@ def runs(place: Path, as_json: bool) -> int:
     if not infos:
         click.echo(f"There are no runs at {place}.", err=True)
     for info in infos:
-        click.echo(visible_lines(info.describe()))
+        click.echo(info.describe())
     return ExitCode.DONE
 
 

@@ -101,9 +101,9 @@ def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | N
 
 def show_summary(summary: RunSummary, manners: Manners) -> None:
     """Say what happened, and the next command to type."""
-    for line in (*summary.notes, summary.reason):
+    for line in (*map(visible, summary.notes), visible_lines(summary.reason)):
         if line:
-            click.echo(visible_lines(line), err=True)
+            click.echo(line, err=True)
     if manners.as_json:
         click.echo(json.dumps(summary.to_dict()))
     if manners.as_json and not manners.quiet:
@@ -177,7 +177,7 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
     if manners.as_json:
         click.echo(json.dumps(summary.to_dict()))
     elif not manners.quiet:
-        click.echo(visible_lines(summary.describe()))
+        click.echo(summary.describe())
     return summary.exit_code
 
 

@@ -1,6 +1,9 @@
 """Every exception the package raises, and the exit status each one means."""
 
+from collections.abc import Sequence
 from enum import IntEnum
+
+from batch_updater.text import visible
 
 
 class ExitCode(IntEnum):
@@ -19,20 +22,25 @@ class ExitCode(IntEnum):
 
 
 class BatchUpdaterError(Exception):
-    """Base of everything raised on purpose: a sentence for a person and the next thing to do.
+    """Base of everything raised on purpose: a sentence for a person and the next thing to do, or several lines of each.
 
+    A line stays one whatever the names of files and columns in it hold.
     `exit_code` is what the program ends with when nobody catches the error.
     """
 
     exit_code = ExitCode.BUG
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str | Sequence[str], hint: str | Sequence[str] = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _lines(message, "\n  ")
+        self.hint = _lines(hint, "\n        ")
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+def _lines(text: str | Sequence[str], between: str) -> str:
+    return between.join(map(visible, [text] if isinstance(text, str) else text))
 
 
 class SettingsError(BatchUpdaterError):

@@ -291,8 +291,9 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
             if facts["name"] == name and sha256 in {None, facts["sha256"]}:
                 return folder, facts
         except (JournalError, KeyError) as error:
+            said = error.message if isinstance(error, JournalError) else f"Its journal lacks {error}."
             raise ResumeError(
-                f"The newest run here, {folder.run_id}, can't be picked up. {error}",
+                f"The newest run here, {folder.run_id}, can't be picked up. {said}",
                 "restore its files, or start anew with --restart (rows may then be sent a second time)",
             ) from None
     return None

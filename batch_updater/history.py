@@ -9,6 +9,7 @@ from batch_updater.damage import read_number
 from batch_updater.errors import JournalError
 from batch_updater.folder import CLAIMS, RunFolder, is_nameless, run_folders, worker
 from batch_updater.journal import Journal
+from batch_updater.text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class RunInfo:
         counts += f", {self.not_done:,} not done" if self.not_done else ""
         began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
         how = "  (resumable)" if self.resumable else ""
-        return f"{began}  {self.state}{how}  {self.input}: {counts}\n    {self.folder.path}"
+        said = f"{began}  {self.state}{how}  {self.input}: {counts}"
+        return f"{visible(said)}\n    {visible(str(self.folder.path))}"
 
     def to_dict(self) -> dict[str, Any]:
         """The line as plain JSON types."""

@@ -15,6 +15,7 @@ from batch_updater.tenant import Tenant
 from batch_updater.validate import RejectedOrder, shown
 
 KEPT = 100_000
+LONGEST_NAME = 2000  # bytes, which percent-encoding makes 6,000: servers refuse addresses of 8,190 and more
 _NO_NAME = RejectedOrder("missing_value", "the order name is empty")
 
 
@@ -36,8 +37,9 @@ class OrderNames:
             self.known.clear()
             self.known[""] = _NO_NAME
         missing = dict.fromkeys(name for name in names if name not in self.known)
-        if missing:
-            asyncio.run(self._look_up(list(missing)))
+        self.known |= {name: RejectedOrder("order_not_found", why) for name in missing if (why := _unaskable(name))}
+        if wanted := [name for name in missing if name not in self.known]:
+            asyncio.run(self._look_up(wanted))
 
     async def _look_up(self, names: list[str]) -> None:
         settings, pacer = self._settings, Pacer(self._settings.rate)
@@ -81,6 +83,15 @@ class OrderNames:
         if answer.verdict is not Verdict.DONE:
             raise _failure(name, answer)
         return found
+
+
+def _unaskable(name: str) -> str:
+    """Why no address can hold this name; empty when one can."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return f"no order is called '{shown(name)}': it holds half a character"
+    return f"no order is called '{shown(name)}': it is too long to be asked for" if size > LONGEST_NAME else ""
 
 
 def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:

@@ -277,9 +277,11 @@ def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: T
     folder, facts = found
     if differ := differences(facts, {"sha256": sha256, **_choices(settings, tenant)}):
         raise ResumeError(
-            f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:\n  " + "\n  ".join(differ),
-            f"to finish that run{_with_its_bytes(facts, sha256)}: {_earlier_command(file, facts)}\n"
-            "        to give it up and start anew: the present command with --restart",
+            [f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:", *differ],
+            [
+                f"to finish that run{_with_its_bytes(facts, sha256)}: {_earlier_command(file, facts)}",
+                "to give it up and start anew: the present command with --restart",
+            ],
         )
     return _reopen(folder, file, settings, tenant)
 

@@ -1,7 +1,10 @@
 """Text from strangers (sheets, services) made safe to show. Pure."""
 
+from typing import Final
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
 _FORMULA = frozenset(FORMULA)
+HALVES: Final = "backslashreplace"  # how half a UTF-16 pair, which UTF-8 cannot hold, is written: as in JSON
 
 
 def harmless(text: str) -> str:
@@ -12,6 +15,11 @@ def harmless(text: str) -> str:
 def original(text: str) -> str:
     """What `harmless` was given."""
     return text[1:] if text[:1] == "'" and text.lstrip("'")[:1] in _FORMULA else text
+
+
+def whole(text: str) -> str:
+    """The text as UTF-8 can hold it."""
+    return text.encode("utf-8", HALVES).decode()
 
 
 def visible(text: str) -> str:

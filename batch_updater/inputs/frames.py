@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from batch_updater.inputs.options import EXCEL
+from batch_updater.text import HALVES, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,4 +65,8 @@ def read_results(path: Path) -> "pd.DataFrame":
 
 def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:
     """Keep a DataFrame as a CSV file of text cells."""
-    frame.astype(str).to_csv(path, index=False, encoding="utf-8")
+    try:
+        texts = frame.astype(str)
+    except UnicodeEncodeError:  # an object cell with half a character, which pyarrow's strings can't hold
+        texts = frame.map(lambda cell: whole(cell) if isinstance(cell, str) else cell).astype(str)
+    texts.to_csv(path, index=False, encoding="utf-8", errors=HALVES, lineterminator="\r\n")  # quotes \r too

@@ -9,7 +9,7 @@ from pathlib import Path
 from batch_updater.errors import SettingsError
 from batch_updater.models import ResultRow
 from batch_updater.reports.workbook import Look, Value, write_workbook
-from batch_updater.text import FORMULA, harmless
+from batch_updater.text import FORMULA, HALVES, harmless, whole
 
 RESULT_COLUMNS = (
     "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
@@ -25,15 +25,16 @@ def write_results(
     rows: Iterable[ResultRow],
     widths: Sequence[float | None] = (),
     notes: Sequence[str] = (),
-) -> None:
+) -> list[str]:
     """Write the result file in the form its ending says; the file is whole or not there.
 
     In Excel, the sheet's own columns get `widths` (characters; 0 hides, None leaves it open), and `notes` stand in
-    the summary. Raises SettingsError for an unknown ending.
+    the summary. Gives what a person should know of the file. Raises SettingsError for an unknown ending.
     """
 
-    def _write_excel(part: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
-        write_workbook(part, header, RESULT_COLUMNS, ((row, _values(row)) for row in rows), Look(tuple(widths), notes))
+    def _write_excel(part: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
+        look = Look(tuple(widths), notes)
+        return write_workbook(part, header, RESULT_COLUMNS, ((row, _values(row)) for row in rows), look)
 
     writers = {".csv": _write_csv, ".xlsx": _write_excel, ".jsonl": _write_jsonl}
     writer = writers.get(path.suffix.lower())
@@ -41,12 +42,13 @@ def write_results(
         raise SettingsError(f"{path} has no known ending.", "use .csv, .xlsx or .jsonl")
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        writer(part, header, rows)
+        found = writer(part, header, rows)
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+    return found
 
 
 def _values(row: ResultRow, words: Callable[[str], str] = str) -> list[Value]:
@@ -56,11 +58,12 @@ def _values(row: ResultRow, words: Callable[[str], str] = str) -> list[Value]:
     ]  # fmt: skip
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
-    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
+    with path.open("w", encoding="utf-8-sig", errors=HALVES, newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([harmless(name) for name in (*header, *RESULT_COLUMNS)])
         writer.writerows(map(_csv_line, rows))
+    return []
 
 
 def _csv_line(row: ResultRow) -> list[Value]:
@@ -68,9 +71,29 @@ def _csv_line(row: ResultRow) -> list[Value]:
     return cells + _values(row, harmless)  # of our own columns only the words of the API can be taken for a formula
 
 
-def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
-    names = (*header, *RESULT_COLUMNS)
+def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
+    names = _distinct([*map(whole, header), *RESULT_COLUMNS])
     with path.open("w", encoding="utf-8") as stream:
         for row in rows:
             values = (*row.cells, *_values(row))
-            stream.write(json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n")
+            try:
+                stream.write(_json_line(names, values))
+            except UnicodeEncodeError:
+                stream.write(_json_line(names, [whole(value) if isinstance(value, str) else value for value in values]))
+    return []
+
+
+def _json_line(names: Iterable[str], values: Iterable[Value]) -> str:
+    return json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n"
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, with a number after each that has been there already: an object has each key once."""
+    taken: dict[str, int] = {}
+    for name in names:
+        one = name
+        while one in taken:
+            taken[name] += 1
+            one = f"{name} ({taken[name]})"
+        taken[one] = 1
+    return list(taken)

@@ -1,5 +1,6 @@
 """The result file as an Excel workbook that looks like its sheet, with the counts on a sheet of their own."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,19 +9,22 @@ from typing import Any
 
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
+from xlsxwriter.worksheet import Worksheet
 
 from batch_updater.inputs.frames import SUMMARY_SHEET
 from batch_updater.models import ResultRow
-from batch_updater.text import FORMULA
+from batch_updater.text import FORMULA, HALVES
 
 EXCEL_ROWS = 1_048_575  # under the header
-LONGEST_TEXT = 32_767  # characters that a cell can hold
+LONGEST_TEXT = 32_767  # UTF-16 units that a cell can hold
 _GREEN, _RED, _YELLOW, _GREY = "#C6EFCE", "#FFC7CE", "#FFEB9C", "#E7E6E6"
 _COLOURS = {
     "updated": _GREEN, "unchanged": _GREEN, "duplicate": _GREY, "failed": _RED, "unknown": _RED, "invalid": _YELLOW,
     "conflict": _YELLOW, "not_sent": _GREY,
 }  # fmt: skip
 Value = str | int | None
+# What XML can't hold, and what readers would take for the escape of it (ECMA-376, part 1, 22.9.2.19).
+_ODD = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]|_(?=x[0-9a-fA-F]{4}_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +41,23 @@ def write_workbook(
     result_header: Sequence[str],
     rows: Iterable[tuple[ResultRow, Sequence[Value]]],
     look: Look,
-) -> None:
+) -> list[str]:
     """Write rows as sheets `results`, `results 2` … of at most 1,048,575 rows each, and a summary.
 
     Every text is a text cell: nothing is calculated, linked or turned into a number. Memory does not grow.
-    Raises OSError.
+    Gives a note when texts were too long for a cell, which also stands in the summary. Raises OSError.
     """
     book = xlsxwriter.Workbook(
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     try:
-        _fill(book, (header, result_header), rows, look)
+        notes = _fill(book, (header, result_header), rows, look)
         book.close()
     except FileCreateError as error:
         raise error.args[0] if isinstance(error.args[0], OSError) else OSError(str(error)) from None
     finally:
         book.fileclosed = True  # what failed is not tried again when the object goes
+    return notes
 
 
 def _fill(
@@ -60,9 +65,9 @@ def _fill(
     headers: tuple[Sequence[str], Sequence[str]],
     rows: Iterable[tuple[ResultRow, Sequence[Value]]],
     look: Look,
-) -> None:
+) -> list[str]:
     header, result_header = headers
-    formats = _Formats(book)
+    formats, cuts = _Formats(book), _Cuts()
     names = (*header, *result_header)
     sheet, line, number = None, EXCEL_ROWS, 0
     results: Counter[str] = Counter()
@@ -70,13 +75,62 @@ def _fill(
     for row, values in rows:
         if sheet is None or line >= EXCEL_ROWS:
             number += 1
-            sheet, line = _new_sheet(book, number, names, look, formats), 0
+            sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], look, formats), 0
         line += 1
         for place, value in enumerate((*row.cells, *values)):
-            _write(sheet, line, place, value, formats, coloured=place == len(header))
+            fitting = cuts.fit(value, row.row) if isinstance(value, str) else value
+            _write(sheet, line, place, fitting, formats, coloured=place == len(header))
         results[row.result.value] += 1
         codes[row.code] += 1
-    _write_summary(book.add_worksheet(SUMMARY_SHEET), results, codes, look.notes, formats)
+    notes = cuts.notes()
+    _write_summary(book.add_worksheet(SUMMARY_SHEET), results, codes, [*look.notes, *notes], formats)
+    return notes
+
+
+class _Texts(Worksheet):  # type: ignore[misc]  # xlsxwriter has no types
+    """A worksheet of plain texts, none of which is taken for XML or for an escaped character."""
+
+    @staticmethod
+    def _escape_control_characters(data: str) -> str:
+        """Escape as Excel does; xlsxwriter's own misses an escape that begins in another, and half a character."""
+        return _ODD.sub(_escape, data)
+
+    def _xml_rich_inline_string(self, string: str, attributes: Any) -> None:
+        """Write a text that looks like rich text, `<r>…</r>`, as the text it is."""
+        self._xml_inline_string(string, True, attributes)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if 0xD800 <= code <= 0xDFFF else f"_x{code:04X}_"
+
+
+class _Cuts:
+    """Cuts what is too long for a cell, and remembers where."""
+
+    def __init__(self) -> None:
+        self._count, self._first = 0, 0
+
+    def fit(self, text: str, row: int) -> str:
+        """As much of the text as a cell can hold."""
+        if len(text) <= LONGEST_TEXT // 2:
+            return text
+        units = text.encode("utf-16-le", HALVES)
+        if len(units) <= 2 * LONGEST_TEXT:
+            return text
+        self._count, self._first = self._count + 1, self._first or row
+        return units[: 2 * LONGEST_TEXT].decode("utf-16-le", "ignore")
+
+    def notes(self) -> list[str]:
+        """One sentence for a person, when something was cut."""
+        if not self._count:
+            return []
+        what = "1 text is" if self._count == 1 else f"{self._count:,} texts are"
+        where = "in" if self._count == 1 else "the first in"
+        return [
+            f"{what} cut in the Excel result file, {where} row {self._first}: a cell holds {LONGEST_TEXT:,} characters."
+            " The sheet itself has it all, and so has a result file in CSV (-o x.csv)"
+        ]
 
 
 class _Formats:
@@ -90,7 +144,7 @@ class _Formats:
 
 
 def _new_sheet(book: Any, number: int, names: Sequence[str], look: Look, formats: _Formats) -> Any:
-    sheet = book.add_worksheet("results" if number == 1 else f"results {number}")
+    sheet = book.add_worksheet("results" if number == 1 else f"results {number}", _Texts)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, EXCEL_ROWS, len(names) - 1)
     sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
@@ -99,7 +153,7 @@ def _new_sheet(book: Any, number: int, names: Sequence[str], look: Look, formats
         if width is None:
             width = 38 if name.lower().endswith("id") else max(12, min(len(name) + 4, 40))
         sheet.set_column(place, place, width, None, {"hidden": width == 0})
-        sheet.write_string(0, place, name[:LONGEST_TEXT], formats.bold)
+        sheet.write_string(0, place, name, formats.bold)
     return sheet
 
 
@@ -110,7 +164,7 @@ def _write(sheet: Any, line: int, place: int, value: Value, formats: _Formats, *
         sheet.write_string(line, place, value, formats.colours.get(value, formats.text))
     elif value:
         look = formats.quoted if value.startswith(FORMULA) else formats.text
-        sheet.write_string(line, place, value[:LONGEST_TEXT], look)
+        sheet.write_string(line, place, value, look)
 
 
 def _write_summary(

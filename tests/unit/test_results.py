@@ -51,6 +51,31 @@ def test_an_excel_cell_is_text(tmp_path: Path) -> None:
     assert len(notes[2]) == 32_767
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".jsonl"])
+def test_half_a_character_is_written_as_its_escape(tmp_path: Path, suffix: str) -> None:
+    """As header and as cell, in words that every reader takes; the other rows are as they were."""
+    path = tmp_path / f"r{suffix}"
+    write_results(path, ("Order", "a\ud800"), [row(2, note="\udfff z"), row(3, note="\\n")])
+    frame = read_results(path)
+    assert (frame.columns[1], frame.iloc[:, 1].tolist()) == ("a\\ud800", ["\\udfff z", "\\n"])
+
+
+def test_jsonl_keeps_columns_of_one_name(tmp_path: Path) -> None:
+    """Each gets a key of its own; other columns keep theirs."""
+    header = ("a", "a", "", "", "a (2)", "a")
+    rows = [row(2)._replace(cells=("1", "2", "3", "4", "5", "6"))]
+    write_results(tmp_path / "r.jsonl", header, rows)
+    found = json.loads((tmp_path / "r.jsonl").read_text())
+    assert list(found.items())[:6] == [
+        ("a", "1"),
+        ("a (2)", "2"),
+        ("", "3"),
+        (" (2)", "4"),
+        ("a (2) (2)", "5"),
+        ("a (3)", "6"),
+    ]
+
+
 def test_more_rows_than_a_sheet_holds_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each sheet has the header; the rows follow each other, and are read back as one table."""
     monkeypatch.setattr("batch_updater.reports.workbook.EXCEL_ROWS", 10)

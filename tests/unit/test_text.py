@@ -5,9 +5,10 @@ import json
 import pytest
 
 from batch_updater.api.protocol import detail_text
+from batch_updater.errors import InputError
 from batch_updater.statuses import OrderStatus, StatusBook, UnknownStatusError
 from batch_updater.terminal import Look, render
-from batch_updater.text import FORMULA, harmless, original, visible_lines
+from batch_updater.text import FORMULA, harmless, original, visible, visible_lines
 
 HOSTILE = ("\x1b]0;title\x07", "\x1b[2J", "\u202etxt.exe", "\x9b31m", "a\rb", "\x00", "\ud800", "a\u200bb", "\x08")
 
@@ -38,3 +39,14 @@ def test_foreign_text_can_do_nothing_to_a_terminal(text: str, color: bool) -> No
     ]
     assert [one for one in seen if not one.isprintable()] == []
     assert text not in render([[(text, "bold" if color else "")]], Look(color=color))
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "a\nb"])
+def test_the_lines_of_an_error_are_those_of_the_program(text: str) -> None:
+    """One for a sentence, more only where more are given, whatever names are in them."""
+    assert str(InputError(f"x {text}", f"do {text}")).split("\n") == [
+        f"x {visible(text)}",
+        f"  hint: do {visible(text)}",
+    ]
+    lines = str(InputError([text, text], [text, "or"])).split("\n")
+    assert [line.strip() for line in lines] == [visible(text), visible(text), f"hint: {visible(text)}", "or"]
