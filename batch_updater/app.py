@@ -2,24 +2,22 @@
 
 import asyncio
 import contextlib
-import logging
 import os
-import signal
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch_updater.api.auth import Credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
-from batch_updater.errors import BatchUpdaterError, ExitCode, InputError, JournalError, SettingsError, StoppedError
+from batch_updater.errors import ExitCode, InputError, JournalError, SettingsError, StoppedError
 from batch_updater.folder import FRAME, find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
+from batch_updater.interrupts import drive, handled_signals
 from batch_updater.log import LOG, LOGGER, event, log_to_file
 from batch_updater.metrics import Meter, metered
 from batch_updater.models import Counters, RowOutcome, RunSummary
@@ -138,8 +136,8 @@ async def _execute(
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             names=run.tenant.names, on_tick=_both(on_tick, meter), on_record=meter.record if meter else ignore_record,
         )  # fmt: skip
-        with _signals(runner, enabled=catch_signals) as interrupted:
-            code, reason = await _drive(runner.run, interrupted)
+        with handled_signals(runner.stop, enabled=catch_signals) as interrupted:
+            code, reason = await drive(runner.run, interrupted)
             run.facts["notes"] = [*run.facts.get("notes", ()), *runner.notes]
             run.facts |= note_rate(run.facts, began, time.time(), pacer.rate, pacer.history)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
@@ -153,16 +151,6 @@ async def _execute(
     return summary
 
 
-async def _drive(work: Callable[[], Awaitable[None]], interrupted: list[int]) -> tuple[int, str]:
-    try:
-        await work()
-    except BatchUpdaterError as error:
-        return error.exit_code, str(error)
-    if interrupted:
-        return 128 + interrupted[0], "Interrupted; requests under way were let finish."
-    return ExitCode.DONE, ""
-
-
 def _client(run: Run, settings: Settings) -> OrderClient:
     if run.tenant.tokens is None:
         raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
@@ -172,40 +160,6 @@ def _client(run: Run, settings: Settings) -> OrderClient:
         prepared=many if settings.wire == "auto" else settings.wire == "prepared",
         route=run.tenant.route,
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _signals(runner: Runner, *, enabled: bool) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM stops the runner gently, a second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    interrupted: list[int] = []
-
-    def handle(number: int) -> None:
-        if interrupted:
-            _leave(128 + number)
-        interrupted.append(number)
-        event("signal", logging.WARNING, reason=signal.Signals(number).name)
-        runner.stop()
-
-    handled = {}
-    for number in (signal.SIGINT, signal.SIGTERM) if enabled else ():
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-            before = signal.getsignal(number)
-            loop.add_signal_handler(number, handle, number)
-            handled[number] = before
-    try:
-        yield interrupted
-    finally:
-        for number, before in handled.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, before)
-
-
-def _leave(code: int) -> NoReturn:
-    """End at once, with the cursor that a progress bar may have hidden."""
-    if sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h\n")
-    os._exit(code)
 
 
 def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str = "") -> RunSummary:
@@ -351,8 +305,8 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
             run.journal, client, Pacer(settings.rate, adapt=settings.adapt), concurrency=settings.concurrency,
             retries=settings.retries, outage_budget=settings.outage_budget, on_tick=on_tick,
         )  # fmt: skip
-        with _signals(runner, enabled=True) as interrupted:
-            code, reason = await _drive(runner.verify, interrupted)
+        with handled_signals(runner.stop, enabled=True) as interrupted:
+            code, reason = await drive(runner.verify, interrupted)
     path = run.folder.path / "verify.csv"
     try:
         counts = write_verification(run.journal, path)

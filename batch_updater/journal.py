@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +18,19 @@ from batch_updater.damage import find_damage, find_loss, read_number
 from batch_updater.errors import JournalError
 from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.repeats import REPEATS
-from batch_updater.schema import CLAIM, COUNT, INDEXES, NOTE, OUTCOME, RELEASE, SCHEMA, UNCLAIM, UNCLAIM_UNREAD
+from batch_updater.schema import (
+    CLAIM,
+    COUNT,
+    INDEXES,
+    NOTE,
+    OUTCOME,
+    RELEASE,
+    SCHEMA,
+    UNCLAIM,
+    UNCLAIM_UNREAD,
+    checksum,
+    update_of,
+)
 
 SCHEMA_VERSION = 4
 PLANNING = "planning.sqlite"  # what a journal is called until it is whole
@@ -183,7 +194,7 @@ class Journal:
                 "INSERT INTO rows (row, order_id, status_id, state, normalised, expected_id, checksum)"
                 " VALUES (?, ?, ?, 'planned', ?, ?, ?)",
                 (
-                    (i.row, i.order_id, i.status_id, i.normalised, i.expected_id, _checksum(*_sent(i)))
+                    (i.row, i.order_id, i.status_id, i.normalised, i.expected_id, checksum(i))
                     for i in items
                     if isinstance(i, StatusUpdate)
                 ),
@@ -222,7 +233,7 @@ class Journal:
         return self._claim(query, (count,))
 
     def _claim(self, query: str, values: tuple[int, ...]) -> list[StatusUpdate]:
-        found = [_update(row) for row in list(self._select(query, values))]
+        found = [update_of(row) for row in list(self._select(query, values))]
         if not found:
             return []
         number = self.claims + 1
@@ -321,7 +332,7 @@ class Journal:
     def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
         """Planned rows that ask for the very status which their order has."""
         query = f"SELECT {_UPDATE} FROM rows WHERE order_id = ? AND status_id = ? AND state = 'planned'"  # noqa: S608 - a constant
-        return [_update(row) for order in orders for row in self._db.execute(query, (order.id, order.status_id))]
+        return [update_of(row) for order in orders for row in self._db.execute(query, (order.id, order.status_id))]
 
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
         """Claimed rows without an outcome, in order, from beyond row `after`."""
@@ -343,7 +354,7 @@ class Journal:
 
     def _page(self, condition: str, after: int, count: int) -> list[StatusUpdate]:
         query = f"SELECT {_UPDATE} FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - the conditions stand above
-        return [_update(found) for found in list(self._select(query, (after, count)))]
+        return [update_of(found) for found in list(self._select(query, (after, count)))]
 
     def count(self, column: str, where: str = "1") -> dict[str, int]:
         """How many rows have each value of a column; rows without one are left out. For code, not for input."""
@@ -387,21 +398,6 @@ class Journal:
             " FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row",
             named=True,
         )
-
-
-def _sent(update: StatusUpdate) -> tuple[int, str, str, str]:
-    return update.row, update.order_id, update.status_id, update.expected_id
-
-
-def _checksum(row: int, order_id: str, status_id: str, expected_id: str) -> int:
-    return zlib.crc32(f"{row} {order_id} {status_id} {expected_id}".encode())
-
-
-def _update(values: tuple[int, str, str, str, int]) -> StatusUpdate:
-    row, order_id, status_id, expected_id, checksum = values
-    if _checksum(row, order_id, status_id, expected_id) != checksum:
-        raise JournalError(f"The journal is damaged: row {row} is not what was planned.")
-    return StatusUpdate(row, order_id, status_id, expected_id=expected_id)
 
 
 def sync(path: Path) -> None:

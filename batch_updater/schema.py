@@ -1,4 +1,9 @@
-"""The tables of a journal, and how a row in them changes."""
+"""The tables of a journal, how a row in them changes, and how it is told from a damaged one."""
+
+import zlib
+
+from batch_updater.errors import JournalError
+from batch_updater.models import StatusUpdate
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,3 +47,17 @@ UNCLAIM_UNREAD = (
 )
 RELEASE = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'queued' AND leader = ?"
 COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_changes() - ?"
+
+
+def checksum(update: StatusUpdate) -> int:
+    """Of what is sent; SQLite does not notice a flipped bit in a value."""
+    return zlib.crc32(f"{update.row} {update.order_id} {update.status_id} {update.expected_id}".encode())
+
+
+def update_of(values: tuple[int, str, str, str, int]) -> StatusUpdate:
+    """The update in a row: its number, order, status, expected status, checksum. Raises JournalError for another."""
+    row, order_id, status_id, expected_id, kept = values
+    update = StatusUpdate(row, order_id, status_id, expected_id=expected_id)
+    if checksum(update) != kept:
+        raise JournalError(f"The journal is damaged: row {row} is not what was planned.")
+    return update
