@@ -180,5 +180,5 @@ async def test_the_services_strangest_words_can_be_kept(tmp_path: Path) -> None:
 
     journal = journal_of(tmp_path, 5)
     await asyncio.wait_for(Runner(journal, Odd(), Pacer(None), concurrency=4, retries=0).run(), 20)
-    assert {entry["detail"] for entry in journal.entries()} == {"? no"}
+    assert {entry["detail"] for entry in journal.entries()} == {"\\ud800 no"}
     journal.close()
