@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from batch_updater.errors import BatchUpdaterError, ExitCode
-from batch_updater.limits import check_memory, make_room
 from batch_updater.options import (
     ASKING,
     DECIDING,
@@ -34,6 +33,7 @@ from batch_updater.options import (
     without_option,
 )
 from batch_updater.outlet import guard_streams, what_was_lost
+from batch_updater.rlimits import check_memory, make_room
 from batch_updater.secret import Secret, masked
 from batch_updater.text import visible, visible_lines
 
