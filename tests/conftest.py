@@ -1,4 +1,5 @@
 import inspect
+import signal
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep count of the kills, and what is to be said at the end."""
     config.stash[KILLS] = []
     config.stash[SAID] = []
+    # A shell's job in the background ignores Ctrl-C, and so would the programs that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
