@@ -125,7 +125,12 @@ def clients(place: Path, url: str) -> list[Client]:
     found = [
         Client("batch-updater run, the whole command *", [*program, str(CONCURRENCY)], 1, whole=True),
         Client("batch-updater, sending alone", [python, kinds, "sending", "{sheet}", url], 1),
-        Client("the same by --wire session *", [*program, str(CONCURRENCY), "--wire", "session"], 1, whole=True),
+        Client(
+            "batch-updater run --wire session, the whole command *",
+            [*program, str(CONCURRENCY), "--wire", "session"],
+            1,
+            whole=True,
+        ),
         Client("bare aiohttp loop (no results, no retry)", [python, kinds, "bare", "{sheet}", url], 1),
         Client("the script people write", [python, kinds, "script", "{sheet}", url], 0.5),
         Client("requests, 64 threads", [python, kinds, "threads", "{sheet}", url], 0.05),

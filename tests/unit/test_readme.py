@@ -41,6 +41,8 @@ def test_the_readme_names_no_option_that_does_not_exist() -> None:
         "--extra",
         "--attack-full",
         "--attack-seed",
+        "--faults",
+        "--parallel",
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known - foreign == set()
 
