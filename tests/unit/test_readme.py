@@ -41,6 +41,7 @@ def test_the_readme_names_no_option_that_does_not_exist() -> None:
         "--extra",
         "--attack-full",
         "--attack-seed",
+        "--help",
         "--faults",
         "--parallel",
     }
