@@ -14,23 +14,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from batch_updater import schema
 from batch_updater.damage import find_damage, find_loss, read_number
 from batch_updater.errors import JournalError
 from batch_updater.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.repeats import REPEATS
-from batch_updater.schema import (
-    CLAIM,
-    COUNT,
-    INDEXES,
-    NOTE,
-    OUTCOME,
-    RELEASE,
-    SCHEMA,
-    UNCLAIM,
-    UNCLAIM_UNREAD,
-    checksum,
-    update_of,
-)
 
 SCHEMA_VERSION = 4
 PLANNING = "planning.sqlite"  # what a journal is called until it is whole
@@ -60,7 +48,7 @@ class Journal:
             raise JournalError(f"The journal {path} exists already.")
         try:
             db = sqlite3.connect(path.with_name(PLANNING), check_same_thread=False, isolation_level=None)
-            db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + SCHEMA)
+            db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + schema.SCHEMA)
         except sqlite3.Error as error:
             raise JournalError(f"The journal {path} can't be written: {error}") from None
         return cls(path, db)
@@ -165,7 +153,7 @@ class Journal:
 
     def _change(self, *changes: tuple[str, Iterable[tuple[Any, ...]]], claims: int = 0) -> None:
         """Change rows in one commit, and count that."""
-        self._write(*changes, (COUNT, [(claims, self._db.total_changes)]))
+        self._write(*changes, (schema.COUNT, [(claims, self._db.total_changes)]))
 
     def _select(self, query: str, values: tuple[Any, ...] = (), *, named: bool = False) -> Iterator[Any]:
         """What a query gives, as tuples or as rows that know the columns' names. Raises JournalError."""
@@ -194,7 +182,7 @@ class Journal:
                 "INSERT INTO rows (row, order_id, status_id, state, normalised, expected_id, checksum)"
                 " VALUES (?, ?, ?, 'planned', ?, ?, ?)",
                 (
-                    (i.row, i.order_id, i.status_id, i.normalised, i.expected_id, checksum(i))
+                    (i.row, i.order_id, i.status_id, i.normalised, i.expected_id, schema.checksum(i))
                     for i in items
                     if isinstance(i, StatusUpdate)
                 ),
@@ -208,7 +196,7 @@ class Journal:
     def settle_repeats(self, on_conflict: str) -> None:
         """Decide what several rows of one order mean, by `hold`, `first`, `last` or `sequence`."""
         try:
-            self._db.executescript(INDEXES)
+            self._db.executescript(schema.INDEXES)
             for statement in REPEATS[on_conflict]:
                 self._db.execute(statement)
         except sqlite3.Error as error:
@@ -233,11 +221,11 @@ class Journal:
         return self._claim(query, (count,))
 
     def _claim(self, query: str, values: tuple[int, ...]) -> list[StatusUpdate]:
-        found = [update_of(row) for row in list(self._select(query, values))]
+        found = [schema.update_of(row) for row in list(self._select(query, values))]
         if not found:
             return []
         number = self.claims + 1
-        self._change((CLAIM, [(number, update.row) for update in found]), claims=1)
+        self._change((schema.CLAIM, [(number, update.row) for update in found]), claims=1)
         self._note_claim(number)
         if len(values) == 2:
             self._cursor = found[-1].row
@@ -256,16 +244,16 @@ class Journal:
 
     def unclaim(self, rows: Iterable[int]) -> None:
         """Take back the claim of rows that certainly never left."""
-        self._change((UNCLAIM, [(row,) for row in rows]))
+        self._change((schema.UNCLAIM, [(row,) for row in rows]))
         self._cursor = 0
 
     def unclaim_unread(self, *, compares: bool) -> None:
         """Take back claims of orders that are read first and were not: the reading is noted before anything is sent."""
-        self._change((UNCLAIM_UNREAD, [(compares,)]))
+        self._change((schema.UNCLAIM_UNREAD, [(compares,)]))
 
     def note(self, notes: Iterable[Note]) -> None:
         """Keep what must be durable before the next request of a row leaves."""
-        self._change((NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
+        self._change((schema.NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
 
     def record_readings(self, readings: Iterable[Reading]) -> None:
         """Keep what `verify` has read."""
@@ -315,7 +303,7 @@ class Journal:
             )
             for o in items
         ]  # fmt: skip
-        self._change((OUTCOME, values), (RELEASE, ended))
+        self._change((schema.OUTCOME, values), (schema.RELEASE, ended))
         if ended or any(o.state is State.PLANNED for o in items):
             self._cursor = 0
 
@@ -332,7 +320,9 @@ class Journal:
     def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
         """Planned rows that ask for the very status which their order has."""
         query = f"SELECT {_UPDATE} FROM rows WHERE order_id = ? AND status_id = ? AND state = 'planned'"  # noqa: S608 - a constant
-        return [update_of(row) for order in orders for row in self._db.execute(query, (order.id, order.status_id))]
+        return [
+            schema.update_of(row) for order in orders for row in self._db.execute(query, (order.id, order.status_id))
+        ]
 
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
         """Claimed rows without an outcome, in order, from beyond row `after`."""
@@ -354,7 +344,7 @@ class Journal:
 
     def _page(self, condition: str, after: int, count: int) -> list[StatusUpdate]:
         query = f"SELECT {_UPDATE} FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - the conditions stand above
-        return [update_of(found) for found in list(self._select(query, (after, count)))]
+        return [schema.update_of(found) for found in list(self._select(query, (after, count)))]
 
     def count(self, column: str, where: str = "1") -> dict[str, int]:
         """How many rows have each value of a column; rows without one are left out. For code, not for input."""

@@ -42,7 +42,7 @@ class OrderNames:
             asyncio.run(self._look_up(wanted))
 
     async def _look_up(self, names: list[str]) -> None:
-        settings, pacer = self._settings, Pacer(self._settings.rate)
+        settings, pacer = self._settings, Pacer(self._settings.rate, adapt=self._settings.adapt)
         left = iter(names)
         async with OrderClient(
             self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency,
