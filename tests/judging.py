@@ -42,9 +42,11 @@ def judge_rows(
     asked = {row["result_order_id"]: row for row in rows if row["result_order_id"]}
     assert {one.order for one in sent} <= set(asked), "nothing was sent that was not asked for"
     attempts: Counter[tuple[str, str]] = Counter()
+    applied = {(one.order, one.status) for one in sent if one.applied}
     for row in rows:
-        attempts[row["result_order_id"], row["result_status_id"]] += int(row["result_attempts"])
-        _judge_row(row, sent)
+        key = row["result_order_id"], row["result_status_id"]
+        attempts[key] += int(row["result_attempts"])
+        _judge_row(row, applied=key in applied)
     _judge_attempts(attempts, sent, unnoted, unseen)
     last = {row["result_order_id"]: row for row in rows if row["result"] not in NEVER_SENT}
     for order, row in last.items():
@@ -52,14 +54,13 @@ def judge_rows(
             assert orders[order] == row["result_status_id"], f"row {row['result_row']} does not have its status"
 
 
-def _judge_row(row: dict[str, str], sent: Sequence[Sent]) -> None:
+def _judge_row(row: dict[str, str], *, applied: bool) -> None:
     name, result = f"row {row['result_row']}", row["result"]
-    mine = [one for one in sent if (one.order, one.status) == (row["result_order_id"], row["result_status_id"])]
     assert result in {*DONE, *NEVER_SENT, "failed", "unknown", "not_sent"}, f"{name} has no result"
     assert row["result_code"], f"{name} has no reason"
     assert row["result_code"] == "ok" or row["result_detail"], f"{name} has no sentence"
     if result == "updated":
-        assert any(one.applied for one in mine), f"{name} was never applied"
+        assert applied, f"{name} was never applied"
     if result in NEVER_SENT:
         assert row["result_attempts"] == "0", f"{name} was sent"
 
