@@ -112,6 +112,7 @@ class Journal:
             self._claims.write_bytes(b"%020d" % 0)
             self._write(("INSERT INTO counts SELECT 0, 0, count(*) FROM rows", [()]))
             self.set_meta({**facts, "schema": SCHEMA_VERSION})
+            self._db.execute("PRAGMA journal_mode = WAL")  # later, a kill could leave a rollback journal in the way
             self._db.close()
             planning = self.path.with_name(PLANNING)
             for path in (planning, self._claims):

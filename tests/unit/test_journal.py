@@ -94,3 +94,18 @@ def test_a_journal_that_lost_its_newest_commits_is_refused(tmp_path: Path) -> No
     journal.close()
     with pytest.raises(JournalError, match="-wal"):
         Journal.open(tmp_path / "copy-j.sqlite")
+
+
+def test_a_journal_changes_its_mode_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill during the change to WAL leaves a rollback journal, which nobody may apply who only wants to read."""
+    seen: list[bytes] = []
+    rename = Path.rename
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(self.read_bytes()[18:20])
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    plan(tmp_path, [(2, A, S)]).close()
+    assert seen == [b"\x02\x02"], "the file format's versions of a journal in WAL mode"
+    assert {file.name for file in tmp_path.iterdir()} == {"j.sqlite", "j.claims"}
