@@ -2,6 +2,7 @@
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,11 @@ def test_a_signal_lets_requests_finish_and_the_same_command_goes_on(
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     """A service that does not answer can't hold the program after the second Ctrl-C."""
     sheet = write_sheet(tmp_path / "o.csv", good_rows(50))
-    with served(latency=20) as sandbox:
-        process = start("run", sheet, "--yes", "--timeout", "4", env=environment(sandbox.base_url))
+    with served(latency=0.5) as sandbox:
+        process = start("run", sheet, "--yes", "--concurrency", "32", env=environment(sandbox.base_url))
+        while not sandbox.ledger:
+            time.sleep(0.005)
+        sandbox.options = replace(sandbox.options, latency=20)  # from the updates on
         while len(puts(sandbox)) < 20:
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)

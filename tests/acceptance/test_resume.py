@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,7 @@ def test_two_runs_of_one_sheet_are_never_under_way(tmp_path: Path, how: str) -> 
         assert not listed["resumable"]
         first.kill()
         first.communicate()
+        sandbox.options = replace(sandbox.options, latency=0.0)
         after = program("run", sheet, "--yes", "--restart", env=environment(sandbox.base_url))
         assert after.returncode == 0, "the lock of a dead process is no obstacle"
     assert list(tmp_path.glob(".*.owner")) == []

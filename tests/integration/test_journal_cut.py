@@ -129,11 +129,12 @@ def is_right(path: Path, said: list[Rows]) -> bool:
     return True
 
 
-def lengths(size: int, suffix: str) -> list[int]:
-    """Every byte of the last two pages; then the ends of all frames of a -wal file, of all pages of a journal."""
+def lengths(size: int, suffix: str, every: int) -> list[int]:
+    """Of the last two pages every byte, or every so many; the ends of all frames of a -wal file, of all pages else."""
     step = PAGE + 24 if suffix else PAGE
     ends = [length + more for length in range(32 if suffix else 0, size, step) for more in (-1, 0, 1, 30)]
-    return sorted({*range(max(size - 2 * step, 0), size + 1), *(end for end in ends if 0 <= end < size)}, reverse=True)
+    last = range(size, max(size - 2 * step, 0) - 1, -every)
+    return sorted({*last, *(end for end in ends if 0 <= end < size)}, reverse=True)
 
 
 CASES = [(make, suffix) for make in (open_wal, restarted_wal, grown) for suffix in ("", "-wal")]
@@ -141,16 +142,16 @@ CASES = [(make, suffix) for make in (open_wal, restarted_wal, grown) for suffix 
 
 @pytest.mark.parametrize(("make", "suffix"), [*CASES, (closed, "")])
 def test_a_journal_cut_at_any_byte_is_never_believed_wrongly(
-    folder: Path, make: Callable[[Path], Watched], suffix: str
+    folder: Path, make: Callable[[Path], Watched], suffix: str, full: bool
 ) -> None:
-    """Cut at every byte of its last two pages (or -wal frames), it opens as it once was or is refused."""
+    """Cut in its last two pages (or -wal frames), at every byte with --full, it opens as it once was or is refused."""
     whole = folder / "whole"
     whole.mkdir()
     journal = make(whole)
     path = copy(whole, folder / "cut")
     cut = path.with_name(path.name + suffix)
     right = refused = 0
-    for length in lengths(cut.stat().st_size, suffix):
+    for length in lengths(cut.stat().st_size, suffix, every=1 if full else 17):
         os.truncate(cut, length)
         if is_right(path, journal.said):
             right += 1
