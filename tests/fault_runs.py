@@ -134,7 +134,7 @@ class Scene:
     async def bring_to_its_end(self, starts: int) -> Outcome:
         """Start the run until nothing is left to do; judged after each start. A fault that lasts ends after two."""
         summaries: list[RunSummary] = []
-        async with asyncio.timeout(LONGEST + len(self.attack.rows)):
+        async with asyncio.timeout(LONGEST + 4 * len(self.attack.rows)):
             while not summaries or (summaries[-1].resumable and len(summaries) < starts):
                 if len(summaries) == 2 and self.attack.any("lasting"):
                     self.server.end_lasting()
