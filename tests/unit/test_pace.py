@@ -5,16 +5,21 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from limiters import FixedWindow, LeakyBucket, Limiter, Meeting, meet
 
-from batch_updater.api.limit import FASTEST, SLOWEST, Complaints, LimitSearch
+from batch_updater.api.limit import FASTEST
 from batch_updater.api.outage import Outage
 from batch_updater.api.pace import Pace, Pacer
 from batch_updater.models import Answer, Verdict
 
 DONE = Answer(Verdict.DONE, "ok", "", 200)
+
+
 REFUSED = Answer(Verdict.THROTTLED, "rate_limited", "", 429, 2.0)
+
+
 DOWN = Answer(Verdict.UNKNOWN, "timeout")
+
+
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from(["take", "take", "take", "good", "told", "bare", "failed"]),
@@ -127,21 +132,6 @@ def test_a_learned_limit_is_never_met_with_a_large_burst() -> None:
     assert sum(pace.take(9.0) == 0 for _ in range(100)) == 15
 
 
-def test_a_rate_that_the_workers_cannot_use_does_not_climb() -> None:
-    """Four workers of ten requests a second each prove nothing about a hundred; the limit stays where it was."""
-    pace, service = Pace(None, 0.0), LeakyBucket(100, 5)
-    met = meet(pace, service, seconds=30, wait=None)
-    learned = pace.rate
-    assert learned is not None
-    assert met.refused
-    for n in range(4000):
-        now = 31.0 + n / 40
-        assert pace.take(now) == 0
-        pace.succeeded()
-    assert pace.rate is not None
-    assert pace.rate <= learned * 1.1
-
-
 def test_refusals_of_one_burst_slow_down_once() -> None:
     """Twenty requests that were under way together and refused together cost one fall, not twenty."""
     pace = Pace(None, 0.0)
@@ -191,140 +181,6 @@ def test_single_503s_do_not_slow_the_pool() -> None:
     assert pace.rate is not None
 
 
-def leaky() -> Limiter:
-    return LeakyBucket(500, 20)
-
-
-def patient() -> Limiter:
-    return LeakyBucket(500, 500)
-
-
-def window() -> Limiter:
-    return FixedWindow(500)
-
-
-CASES = {
-    "a leaky bucket": (leaky, 1.0, True),
-    "b long burst": (patient, 1.0, True),
-    "c fixed window": (window, 1.0, True),
-    "d bare 429": (leaky, None, True),
-    "d bare 503": (leaky, None, False),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("workers", "latency"), [(64, 0.02), (40, 0.025)])
-def test_a_hidden_limit_is_found_and_used(case: str, workers: int, latency: float) -> None:
-    """After ten seconds at least 95 % of an undocumented limit is used and at most 2 % of requests are refused."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0), limiter(), seconds=70, wait=wait, told=told, workers=workers, latency=latency)
-    accepted, refused = met.share(500, 10, 70)
-    assert accepted >= 0.95
-    assert refused <= 0.02
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_limit_that_halves_is_found_again(case: str) -> None:
-    """Half a minute after the limit has halved nine tenths of the new one are used."""
-    limiter, wait, told = CASES[case]
-    service = limiter()
-    met = meet(
-        Pace(None, 0.0), service, seconds=90, wait=wait, told=told, at={30.0: lambda: setattr(service, "limit", 250)}
-    )
-    accepted, refused = met.share(250, 60, 90)
-    assert accepted >= 0.9
-    assert refused <= 0.02
-
-
-def test_a_limit_that_is_lifted_is_left_behind() -> None:
-    """When a bare limit goes up, the pool goes up too, in steps that grow."""
-    service = LeakyBucket(500, 20)
-    met = meet(Pace(None, 0.0), service, seconds=90, wait=None, at={10.0: lambda: setattr(service, "limit", 2000)})
-    assert met.share(2000, 60, 90)[0] >= 0.9
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_noise_does_not_hide_a_limit(told: bool) -> None:
-    """With one answer in twenty being 503 at any rate, the limit is still found and used."""
-    met = meet(Pace(None, 0.0), leaky(), seconds=70, wait=1.0 if told else None, told=told, noise=0.05)
-    assert met.share(500, 10, 70)[0] >= 0.9
-
-
-def test_a_named_time_is_kept_by_the_whole_pool() -> None:
-    """From the arrival of a refusal until the time that it names nothing leaves."""
-    met = meet(Pace(None, 0.0), leaky(), seconds=20)
-    refusals = [when + 0.01 for when in met.refused]
-    assert refusals
-    assert not [t for t in met.departed if any(seen + 1e-9 < t < seen + 1.0 - 1e-9 for seen in refusals)]
-
-
-def test_the_rate_never_exceeds_the_cap_on_the_way() -> None:
-    """A learned limit stays below --rate even when the service would take more."""
-    met: Meeting = meet(Pace(300, 0.0), leaky(), seconds=20)
-    busiest = max(
-        sum(start <= t < start + 1 for t in met.departed[n : n + 400]) for n, start in enumerate(met.departed)
-    )
-    assert 280 < busiest <= 330
-    assert met.refused == []
-
-
-@pytest.mark.parametrize(("share", "is_noise"), [(10, True), (1000, False)])
-def test_a_test_at_a_lower_rate_tells_noise_from_refusals(share: int, is_noise: bool) -> None:
-    """As many bad answers at a lower rate as before are noise; hardly any mean that it had been too fast."""
-    complaints = Complaints()
-    for n in range(200):
-        complaints.add_bad(told=False) if n % 10 == 0 else complaints.add_good()
-    complaints.start_again()
-    assert complaints.are_doubtful
-    verdict = None
-    for n in range(1, 100):
-        complaints.add_bad(told=False) if n % share == 0 else complaints.add_good()
-        verdict = complaints.judge_test() if verdict is None else verdict
-    assert verdict is is_noise
-
-
-@given(st.lists(st.tuples(st.sampled_from(["pass", "fail", "reopen", "test"]), st.floats(0, 1e6)), max_size=60))
-def test_a_search_stays_within_bounds(moves: list[tuple[str, float]]) -> None:
-    """No sequence of passes and refusals drives the search out of its bounds, or its trials out of 0.4 to 3 s."""
-    search = LimitSearch(1.0, 1000.0)
-    for move, value in moves:
-        if move == "pass":
-            search.passes()
-        elif move == "fail":
-            search.fails(value, value / 2, value if value > 5 else None, barely=value > 100)
-        elif move == "reopen":
-            search.reopen()
-        else:
-            search.test()
-            search.end_test(noise=value > 500)
-        assert SLOWEST <= search.rate <= FASTEST
-        assert 0.4 <= search.trial <= 3.0
-
-
-def test_the_speed_of_a_first_burst_is_no_bound() -> None:
-    """When only the first burst was refused, the search goes on beyond its speed instead of settling below it."""
-    search = LimitSearch(20, 1000)
-    for _ in range(30):
-        search.passes()
-    assert search.is_climbing
-    assert search.rate > 2000
-
-
-@settings(max_examples=30)
-@given(st.floats(10, 5000))
-def test_a_search_finds_a_sharp_limit(limit: float) -> None:
-    """Against a limit that shows at once the search settles within 6 % of it, in a few refusals."""
-    search, refusals = LimitSearch(limit / 30, limit * 20), 0
-    while not search.is_settled:
-        if search.rate > limit:
-            search.fails(search.rate, 0.0, search.passed, barely=False)
-            refusals += 1
-        else:
-            search.passes()
-    assert limit * 0.94 <= search.rate <= limit
-    assert refusals <= 12
-
-
 @settings(deadline=None, max_examples=50)
 @given(st.floats(1, 5000), st.none() | st.floats(1, 5000))
 def test_with_a_guess_the_first_rate_is_the_guess_and_never_above_the_cap(guess: float, cap: float | None) -> None:
@@ -343,88 +199,12 @@ def test_without_adapting_there_is_no_guess() -> None:
     assert (pace.rate, pace.learned, pace.history) == (None, None, [])
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_rate_of_the_last_run_is_a_good_start(case: str) -> None:
-    """Where the limit is what it was, more of it is used at first than without a guess, and hardly anything refused."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0, guess=485), limiter(), seconds=20, wait=wait, told=told)
-    unaware = meet(Pace(None, 0.0), limiter(), seconds=20, wait=wait, told=told)
-    assert met.share(500, 0, 20)[0] >= max(unaware.share(500, 0, 20)[0] - 0.02, 0.8)
-    assert met.share(500, 0, 10)[1] <= 0.01 < unaware.share(500, 0, 10)[1]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_limit_that_has_doubled_since_is_reached(case: str) -> None:
-    """From a guess of half the limit the pool goes up by itself."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0, guess=250), limiter(), seconds=60, wait=wait, told=told)
-    assert met.share(500, 20, 60)[0] >= 0.9
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_limit_that_has_halved_since_is_found_without_a_storm(case: str) -> None:
-    """From a guess of twice the limit the pool comes down, and is refused hardly more than without any guess."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0, guess=1000), limiter(), seconds=60, wait=wait, told=told)
-    unaware = meet(Pace(None, 0.0), limiter(), seconds=60, wait=wait, told=told)
-    assert met.share(500, 20, 60)[0] >= 0.9
-    assert met.share(500, 0, 60)[1] <= 0.03
-    assert met.share(500, 0, 10)[1] <= max(1.2 * unaware.share(500, 0, 10)[1], 0.02)
-
-
-def test_a_guess_climbs_no_higher_than_the_cap() -> None:
-    """A pool that begins below --rate reaches it and stays there, and hands on what it has reached."""
-    pace = Pace(400, 0.0, guess=250)
-    met = meet(pace, LeakyBucket(5000, 20), seconds=30)
-    busiest = max(
-        sum(start <= t < start + 1 for t in met.departed[n : n + 500]) for n, start in enumerate(met.departed)
-    )
-    assert 380 < busiest <= 420
-    assert pace.learned == 400
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_what_was_learned_is_handed_on_from_run_to_run(case: str) -> None:
-    """Run after run hands on a rate near the limit; only a long burst allowance lets it be above by a fifth."""
-    limiter, wait, told = CASES[case]
-    rates: list[float] = []
-    for _ in range(4):
-        pace = Pace(None, 0.0, guess=rates[-1] if rates else None)
-        meet(pace, limiter(), seconds=40, wait=wait, told=told)
-        assert pace.learned is not None
-        rates.append(pace.learned)
-    assert all(0.9 <= rate / 500 <= (1.25 if limiter is patient else 1.05) for rate in rates), rates
-
-
-def test_a_run_that_shows_nothing_hands_nothing_on() -> None:
-    """Without a refusal and without a guess there is no rate; a few requests below a guess do not confirm it."""
-    free = Pace(None, 0.0)
-    meet(free, LeakyBucket(1e6, 1000), seconds=5)
-    assert free.learned is None
-    short = Pace(None, 0.0, guess=480.0)
-    for n in range(50):
-        short.take(n / 10)
-        short.succeeded()
-    assert (short.rate, short.learned) == (480.0, None)
-
-
 def test_a_search_that_is_not_over_hands_nothing_on() -> None:
     """The first refusal says little about the limit; only what has settled or passed on the way up is believed."""
     pace = Pace(None, 0.0)
     refuse_at(pace, 1.0)
     assert pace.rate is not None
     assert pace.learned is None
-
-
-def test_a_rate_on_its_way_up_hands_on_what_has_passed() -> None:
-    """The next step of a climb is a hope; the one before is known."""
-    search = LimitSearch.from_guess(100.0)
-    assert search.found == 100.0
-    search.passes()
-    assert search.found == 100.0
-    assert search.rate == pytest.approx(105.0)
-    search.passes()
-    assert search.found == pytest.approx(105.0)
 
 
 def test_an_outage_lets_single_probes_through() -> None:
@@ -496,11 +276,3 @@ async def test_an_outage_holds_a_free_pool() -> None:
     assert clock.now - before >= 1.0
     pacer.answered(DONE)
     assert pacer.outage_for == 0
-
-
-def test_a_tiny_limit_is_found_too() -> None:
-    """Two requests a second are respected although a single refusal says little about them."""
-    met = meet(Pace(None, 0.0), LeakyBucket(2, 2), seconds=130, workers=20, latency=0.1, wait=None)
-    accepted, refused = met.share(2, 30, 130)
-    assert accepted >= 0.9
-    assert refused <= 0.05
