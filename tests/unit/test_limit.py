@@ -90,7 +90,7 @@ def test_a_passed_rate_raises_the_lower_bound() -> None:
     assert (search.passed, search.refused, search.rate) == near((31.62, 100.0, 56.23))
 
 
-@pytest.mark.parametrize(("times", "is_climbing"), [(1.95, True), (1.97, False)])
+@pytest.mark.parametrize(("times", "is_climbing"), [(1.95, True), (1.96, True), (1.97, False)])
 def test_near_the_speed_of_a_first_burst_that_speed_is_forgotten(times: float, is_climbing: bool) -> None:
     """When the rate that passed is within 1.4 of it, the search goes up openly, by a fifth of the rate at first."""
     search = LimitSearch(100.0, 100.0 * times)
@@ -184,12 +184,37 @@ def test_the_third_refusal_in_a_row_doubts_the_lower_bound() -> None:
 
 
 def test_a_pass_between_refusals_begins_the_count_anew() -> None:
-    """Refusals in a row are counted from the last rate that passed."""
+    """Refusals in a row are counted from the last rate that passed; two of them leave it where it was."""
     search = LimitSearch(100.0, 1000.0)
-    for _ in range(4):
+    search.passes()
+    for _ in range(2):
         search.fails(search.rate, 0.0, None, barely=False)
-        search.passes()
-    assert search.passed > 100
+    assert search.passed == 100.0
+    search.fails(search.rate, 0.0, None, barely=False)
+    assert search.passed < 100.0
+
+
+def test_a_rate_that_lasted_without_passing_is_not_thought_good() -> None:
+    """It may have lasted because the workers did not use it; what has passed before is the bound."""
+    search = LimitSearch(100.0, 1000.0)
+    rate = search.rate
+    search.fails(rate, 0.0, rate, barely=False)
+    assert (search.passed, search.refused) == (100.0, rate)
+
+
+@pytest.mark.parametrize(("used", "passed"), [(1000.9, 950.855), (1001.1, 1000.0)])
+def test_a_refusal_within_a_thousandth_doubts_the_rate_that_passed(used: float, passed: float) -> None:
+    """Such a rate is the same for all that can be told, so that the bound below falls with it."""
+    search = LimitSearch(1000.0, 2000.0)
+    search.fails(used, 0.0, 1000.0, barely=False)
+    assert search.passed == near(passed)
+
+
+def test_before_any_refusal_nothing_is_doubtful() -> None:
+    """There is no share to compare a test with."""
+    complaints = told_of(10, 10)
+    assert not complaints.are_doubtful
+    assert complaints.judge_test() is None
 
 
 @pytest.mark.parametrize(("used", "refused"), [(60.0, 60.0), (100.0, 97.0), (0.0, SLOWEST)])
