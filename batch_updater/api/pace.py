@@ -244,13 +244,13 @@ class Pacer:
         if answer.verdict is Verdict.THROTTLED:
             now = self._clock()
             self._pace.throttled(now, answer.wait, told=answer.told)
-            self._outage.answered(now, failed=not answer.told)
+            self._outage.succeeded() if answer.told else self._outage.failed(now, silent=False)
         elif status is None or status >= 500:
             self._pace.failed()
-            self._outage.answered(self._clock(), failed=True, silent=status is None)
+            self._outage.failed(self._clock(), silent=status is None)
         else:
             self._pace.succeeded()
-            self._outage.answered(0.0, failed=False)
+            self._outage.succeeded()
 
     @property
     def paused_for(self) -> float:

@@ -185,7 +185,7 @@ def test_the_third_refusal_in_a_row_doubts_the_lower_bound() -> None:
 
 def test_a_pass_between_refusals_begins_the_count_anew() -> None:
     """Refusals in a row are counted from the last rate that passed; two of them leave it where it was."""
-    search = LimitSearch(100.0, 1000.0)
+    search = LimitSearch(100.0, 225.0)
     search.passes()
     for _ in range(2):
         search.fails(search.rate, 0.0, None, barely=False)

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_updater.api.limit import FASTEST
-from batch_updater.api.outage import Outage
 from batch_updater.api.pace import Pace, Pacer
 from batch_updater.models import Answer, Verdict
 
@@ -57,12 +56,12 @@ def refuse(pace: Pace, now: float, wait: float | None = 1.0) -> float:
     return now
 
 
-def settled() -> Pace:
-    """A pace of 97 a second that has settled below a refused 100, from 2.01 s on."""
+def settled(wait: float = 1.0) -> Pace:
+    """A pace of 97 a second that has settled below a refused 100, from the end of the pause on."""
     pace = Pace(None, 0.0, guess=100.0)
     serve(pace, 0.0, 1.0)
-    refuse(pace, 1.01)
-    assert rounded(pace.history) == [(0.0, 100.0), (2.01, 97.0)]
+    refuse(pace, 1.01, wait)
+    assert rounded(pace.history) == [(0.0, 100.0), (1.01 + wait, 97.0)]
     return pace
 
 
@@ -239,18 +238,6 @@ def test_a_search_that_is_not_over_hands_nothing_on() -> None:
     refuse_at(pace, 1.0)
     assert pace.rate is not None
     assert pace.learned is None
-
-
-def test_an_outage_lets_single_probes_through() -> None:
-    """After 20 failures in a row over a second one request may try, at intervals that double; a success ends it."""
-    outage = Outage()
-    for n in range(21):
-        outage.answered(n / 20, failed=True)
-    assert outage.wait(1.0) == 0.5
-    outage.departed(1.5)
-    assert (outage.wait(1.5), outage.lasted(1.5)) == (1.0, 0.5)
-    outage.answered(2.0, failed=False)
-    assert (outage.wait(2.0), outage.is_on) == (0.0, False)
 
 
 @pytest.mark.parametrize(("rate", "waits"), [(4.0, [0.0, 0.25, 0.15, 0.0]), (100.0, [0.0, 0.01, 0.0, 0.0])])
@@ -469,14 +456,15 @@ def test_answers_to_requests_of_an_earlier_rate_do_not_raise_the_next() -> None:
     assert times[1] == pytest.approx(1.34 + 50 / 105, abs=0.011)
 
 
-def test_after_a_pause_a_rate_is_tried_for_twice_as_long() -> None:
-    """What a limiter saved up in a pause is spent first; ten seconds are enough in any case."""
-    for wait, step in ((1.0, 4.0), (3.0, 10.0), (20.0, 31.0)):
-        pace = Pace(None, 0.0)
-        refuse_at(pace, 1.0, wait)
-        serve(pace, 1.0 + wait, 35.0)
-        assert pace.history[1][0] == pytest.approx(step, abs=0.011)
-        assert pace.history[2][0] - step < 2.0
+@pytest.mark.parametrize(("wait", "seconds"), [(1.0, 2.0), (3.0, 6.0), (20.0, 10.0)])
+def test_after_a_pause_a_rate_is_tried_for_twice_as_long(wait: float, seconds: float) -> None:
+    """What a limiter saved up in a pause is spent first; ten seconds are enough, and for the next rate few."""
+    pace = Pace(None, 0.0)
+    refuse_at(pace, 1.0, wait)
+    serve(pace, 1.0 + wait, 1.0 + wait + seconds + 0.9)
+    start, first, second = (when for when, _ in pace.history[:3])
+    assert first - start == pytest.approx(seconds, abs=0.02)
+    assert second - first < 0.9
 
 
 def test_a_pause_that_was_too_short_counts_as_a_whole() -> None:
@@ -531,23 +519,35 @@ def test_a_rate_that_has_not_lasted_is_not_sure(at: float, sure: float) -> None:
     assert pace.rate == pytest.approx(math.sqrt(sure * refused), rel=1e-4)
 
 
-def rest_after(pace: Pace, resumed: float) -> float:
-    """Seconds from the end of a pause to the first step up, without the trial of three seconds."""
+def rest_after(pace: Pace, since: float, pause: float = 1.0) -> float:
+    """Seconds from then to the first step up, without the trial of three seconds before it."""
     known = len(pace.history)
-    for rest in (6, 60, 120, 240, 480):
-        serve(pace, resumed + rest - 1.0, resumed + rest + 3.2)
+    for rest in (6.0, 60 * pause, 120 * pause, 240 * pause, 480 * pause):
+        serve(pace, since + rest - 1.0, since + rest + max(3.2, 2 * pause + 0.2))
         if len(pace.history) > known:
-            return pace.history[known][0] - resumed - 3.0
+            return pace.history[known][0] - since - max(3.0, 2 * pause)
     return math.inf
 
 
-def test_a_settled_limit_rests_for_60_then_120_then_240_times_the_pause() -> None:
+@pytest.mark.parametrize("wait", [1.0, 2.0])
+def test_a_settled_limit_rests_for_60_then_120_then_240_times_the_pause(wait: float) -> None:
     """A refusal costs its pause, so that risking it again has to wait; one that keeps coming waits longer."""
-    pace, resumed, rests = settled(), 2.01, []
+    pace, rests = settled(wait), []
     for _ in range(4):
-        rests.append(rest_after(pace, resumed))
-        resumed = refuse(pace, 1.0 + resumed + rests[-1] + 3.2) + 1.0
-    assert rests == pytest.approx([60, 120, 240, 240], abs=0.02)
+        resumed = pace.paused_until
+        rests.append(rest_after(pace, resumed, wait))
+        refuse(pace, pace.history[-1][0] + 0.1, wait)
+    assert rests == pytest.approx([60 * wait, 120 * wait, 240 * wait, 240 * wait], abs=0.05)
+
+
+def test_a_refusal_while_the_search_goes_on_does_not_end_the_long_rests() -> None:
+    """Steps that narrow a gap are no climb: the second time that the search settles it rests for 120 times."""
+    pace = settled()
+    serve(pace, 2.01, 3.5)
+    refuse(pace, 3.5)
+    serve(pace, 4.5, 25.0)
+    assert pace.learned is not None
+    assert rest_after(pace, pace.history[-1][0]) == pytest.approx(120, abs=0.02)
 
 
 @pytest.mark.parametrize(("climbing_until", "rest"), [(74.5, 120), (76.2, 60)])
@@ -620,16 +620,18 @@ def test_no_change_is_before_the_start() -> None:
 
 
 class Clock:
-    """A clock that sleepers put forward."""
+    """A clock that sleepers put forward; knows how long each slept."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.sleeps: list[float] = []
 
     def __call__(self) -> float:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
+        self.sleeps.append(seconds)
         await asyncio.sleep(0)
 
 
@@ -646,6 +648,7 @@ async def test_the_pool_waits_for_the_named_time_and_stops_when_told() -> None:
     assert pacer.paused_for == 2.0
     assert await pacer.acquire(never)
     assert clock.now >= 2.0
+    assert max(clock.sleeps) == 0.25  # so that a stop is noticed soon
     assert not await pacer.acquire(lambda: True)
     assert pacer.rate is not None
     assert pacer.history[0][1] == pacer.rate
@@ -676,3 +679,66 @@ async def test_an_outage_holds_a_free_pool() -> None:
     assert clock.now - before >= 1.0
     pacer.answered(DONE)
     assert pacer.outage_for == 0
+
+
+async def test_a_capped_pool_sends_no_faster_from_the_first_request_on() -> None:
+    """Eleven requests at ten a second take a second."""
+    clock = Clock()
+    pacer = Pacer(10.0, clock, clock.sleep)
+    for _ in range(11):
+        assert await pacer.acquire(never)
+    assert clock.now == pytest.approx(1.0, abs=0.01)
+    assert pacer.rate == 10.0
+
+
+@pytest.mark.parametrize(("adapt", "rate"), [(True, 5.0), (False, None)])
+async def test_a_pool_begins_at_the_rate_of_an_earlier_run_unless_it_must_not_adapt(
+    adapt: bool, rate: float | None
+) -> None:
+    """The guess and --no-adapt reach the pace; without a rate to rely on nothing is handed on."""
+    clock = Clock()
+    pacer = Pacer(None, clock, clock.sleep, adapt=adapt, guess=5.0)
+    assert (pacer.rate, pacer.learned) == (rate, None)
+    assert await pacer.acquire(never)
+    pacer.answered(REFUSED)
+    assert (pacer.rate is None) is not adapt
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds_apart", "is_outage"),
+    [
+        (Answer(Verdict.RETRY, "server_error", "", 500), 0.06, True),
+        (Answer(Verdict.RETRY, "server_error", "", 599), 0.06, True),
+        (Answer(Verdict.THROTTLED, "unavailable", "", 503), 0.06, True),
+        (DOWN, 0.0, True),  # silence needs no second
+        (Answer(Verdict.RETRY, "server_error", "", 500), 0.0, False),
+        (Answer(Verdict.THROTTLED, "unavailable", "", 503), 0.0, False),
+        (Answer(Verdict.REFUSED, "not_found", "", 404), 0.06, False),
+        (Answer(Verdict.REFUSED, "odd", "", 499), 0.06, False),
+        (Answer(Verdict.THROTTLED, "rate_limited", "", 429), 0.06, False),  # a service that says so is there
+        (REFUSED, 0.06, False),
+        (Answer(Verdict.THROTTLED, "unavailable", "", 503, 2.0), 0.06, False),
+    ],
+)
+def test_what_counts_as_an_outage(answer: Answer, seconds_apart: float, is_outage: bool) -> None:
+    """Twenty errors of the service's own within a second or more, or twenty silences; an answer ends it."""
+    clock = Clock()
+    pacer = Pacer(None, clock, clock.sleep)
+    for _ in range(20):
+        clock.now += seconds_apart
+        pacer.answered(answer)
+    clock.now += 3.0
+    assert pacer.outage_for == pytest.approx(3.0 if is_outage else 0.0)
+    pacer.answered(REFUSED)
+    assert pacer.outage_for == 0.0
+
+
+def test_answers_reach_the_pace() -> None:
+    """Whatever ends a request is counted, so that the next refusal after those under way is a new one."""
+    for answer in (DONE, DOWN, Answer(Verdict.RETRY, "server_error", "", 500)):
+        pacer = Pacer(None, Clock())
+        pacer.answered(REFUSED)
+        pacer.answered(answer)
+        pacer.answered(DONE)
+        pacer.answered(REFUSED)
+        assert len(pacer.history) == 2
