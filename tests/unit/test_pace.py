@@ -356,6 +356,7 @@ def test_a_first_request_that_is_refused_at_once_says_little() -> None:
 def test_requests_that_leave_freely_are_counted() -> None:
     """`depart` says that one has left, as `take` does."""
     pace = Pace(None, 0.0)
+    assert pace.is_free
     for _ in range(201):
         pace.depart()
     for _ in range(200):
