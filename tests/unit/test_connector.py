@@ -33,16 +33,16 @@ def key(host: str, port: int) -> Any:
 
 
 def certificate(code: int | None, host: str = HOST, port: int = 443) -> Exception:
-    error = ssl.SSLCertVerificationError()
-    error.verify_message = "says OpenSSL" if code else ""
+    error: Any = ssl.SSLCertVerificationError() if code else OSError()
     if code:
-        error.verify_code = code
+        error.verify_code, error.verify_message = code, "says OpenSSL"
     return aiohttp.ClientConnectorCertificateError(key(host, port), error)
 
 
 def no_tls(reason: str | None, host: str = HOST, port: int = 443) -> Exception:
     error: Any = ssl.SSLError() if reason else OSError()
-    error.reason = reason
+    if reason:
+        error.reason = reason
     return aiohttp.ClientConnectorSSLError(key(host, port), error)
 
 
@@ -57,7 +57,8 @@ def request() -> aiohttp.ClientRequest:
 async def outcome(route: Route, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Answer:
     """What Connector says when aiohttp can't connect because of this."""
 
-    async def fail(*_: Any) -> None:
+    async def fail(_: Any, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> None:
+        assert (req.host, traces, timeout) == (HOST, [], aiohttp.ClientTimeout())
         raise error
 
     monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", fail)
@@ -224,6 +225,12 @@ async def test_a_quiet_connection_is_used_again(kept: list[Kept], connector: Any
 
 def speak(one: Kept) -> None:
     one.peer.send(b"HTTP/1.1 200 OK")
+
+
+async def test_a_new_connection_may_speak_first(kept: list[Kept], connector: Any) -> None:
+    """What a service says before it is asked, such as that it is full, is the answer to the first request."""
+    speak(kept[0])
+    assert await connector.connect(request(), [], aiohttp.ClientTimeout()) is kept[0]
 
 
 def hang_up(one: Kept) -> None:

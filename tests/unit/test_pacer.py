@@ -6,11 +6,7 @@ from batch_updater.api.pace import Pacer
 from batch_updater.models import Answer, Verdict
 
 DONE = Answer(Verdict.DONE, "ok", "", 200)
-
-
 REFUSED = Answer(Verdict.THROTTLED, "rate_limited", "", 429, 2.0)
-
-
 DOWN = Answer(Verdict.UNKNOWN, "timeout")
 
 

@@ -83,7 +83,11 @@ def wire_over(connection: Connection, base_url: str = BASE) -> PreparedWire:
 
 @pytest.mark.parametrize(
     ("base", "host", "path"),
-    [(BASE, b"api.test:8443", b"/v1"), ("https://api.test", b"api.test", b"")],
+    [
+        (BASE, b"api.test:8443", b"/v1"),
+        ("https://api.test", b"api.test", b""),
+        ("https://api.test/%7EX", b"api.test", b"/%7EX"),
+    ],
 )
 async def test_a_request_is_written_as_http_has_it(base: str, host: bytes, path: bytes) -> None:
     """Request line with the base URL's path, its host, the headers, a length only where there is a body, the body."""
