@@ -86,7 +86,7 @@ class LimitSearch:
         """
         self.rate, self._tested = min(self.rate, max(used, SLOWEST)), None
         self._failures = 1 if lasted else self._failures + 1
-        known = min(self.passed, self.rate, lasted or self._sure)
+        known = min(self.passed, lasted or self._sure)
         if self.is_climbing and self.rate <= self._base * 1.2:
             known = min(self.passed, math.sqrt(self._base * self.rate) * 0.985)
         if self.rate <= known * 1.001 or self._failures >= 3:
@@ -116,7 +116,7 @@ class LimitSearch:
         if self.refused <= self.passed * NEAR:
             return max(min(self.passed, self.refused * MARGIN), SLOWEST)
         share = 0.5 if self.refused > self.passed * WIDE else 0.3
-        return max(self.passed * math.pow(self.refused / self.passed, share), SLOWEST)
+        return self.passed * math.pow(self.refused / self.passed, share)
 
 
 class Complaints:

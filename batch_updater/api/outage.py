@@ -18,11 +18,12 @@ class Outage:
         self._next = 0.0
         self._interval = PROBE_FIRST
 
-    def answered(self, now: float, *, failed: bool, silent: bool = False) -> None:
-        """One request ended. `failed`: without an answer (`silent`), or with the service's own error."""
-        if not failed:
-            self._failures, self._silent, self._since = 0, 0, None
-            return
+    def succeeded(self) -> None:
+        """One request was answered in order."""
+        self._failures, self._silent, self._since = 0, 0, None
+
+    def failed(self, now: float, *, silent: bool) -> None:
+        """One request ended without an answer (`silent`), or with the service's own error."""
         self._failures += 1
         self._silent = self._silent + 1 if silent else 0
         if self._failures == 1:

@@ -18,7 +18,6 @@ DEPTH = 0.03  # seconds' worth of requests that may leave at once after a delay 
 LEARNED_DEPTH = 15.0  # requests at most, where a limit was learned: its burst allowance may be no larger
 LEAST_DEPTH = 0.005  # seconds' worth in any case: a loop can't wake up for every request of a high rate
 REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, later 120 s and 240 s
-SHORTEST_REST = 5.0
 SPENT = 2.0  # pauses' worth of sending after which what a limiter saved up in a pause is spent
 ENOUGH = 20  # accepted requests that say something about a rate
 HISTORY = 256
@@ -118,6 +117,8 @@ class Pace:
         Refusals of requests that were under way together count once.
         """
         self._answered += 1
+        if self._complaints.accepted:
+            self._bare_pause = BARE_PAUSE
         pause = self._bare_pause if wait is None else min(max(wait, 0.0), LONGEST_PAUSE)
         if told:
             self._hold(now, pause)
@@ -137,12 +138,11 @@ class Pace:
             self._steps = [(self._resumed, self._search.rate)]
             self._event_ends = self._departed
         else:
-            self._bare_pause = BARE_PAUSE
             self._slow_down(now, max(pause, BARE_PAUSE))
 
     def _hold(self, now: float, pause: float) -> None:
         self.paused_until = max(self.paused_until, now + pause)
-        self._tokens, self.is_free = 0.0, False
+        self._tokens, self._trial, self.is_free = 0.0, None, False
 
     def _slow_down(self, now: float, pause: float) -> None:
         self._hold(now, pause)
@@ -169,7 +169,7 @@ class Pace:
         self._trial, self._trial_from = None, self._departed
         self._steps = [*self._steps[-20:], (when, search.rate)]
         if search.is_settled:
-            self._rest_until = when + max(REST * self._pause, SHORTEST_REST) * 2 ** min(self._rests, 2)
+            self._rest_until = when + REST * self._pause * 2 ** min(self._rests, 2)
             self._rests += 1
         self.history.append((max(when - self._began, 0.0), self.rate or search.rate))
         if len(self.history) > HISTORY:
@@ -244,13 +244,13 @@ class Pacer:
         if answer.verdict is Verdict.THROTTLED:
             now = self._clock()
             self._pace.throttled(now, answer.wait, told=answer.told)
-            self._outage.answered(now, failed=not answer.told)
+            self._outage.succeeded() if answer.told else self._outage.failed(now, silent=False)
         elif status is None or status >= 500:
             self._pace.failed()
-            self._outage.answered(self._clock(), failed=True, silent=status is None)
+            self._outage.failed(self._clock(), silent=status is None)
         else:
             self._pace.succeeded()
-            self._outage.answered(0.0, failed=False)
+            self._outage.succeeded()
 
     @property
     def paused_for(self) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from batch_updater.api.auth import Credentials, Secret, Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pace import Outage, Pacer
+from batch_updater.api.pace import Pacer
 from batch_updater.errors import BatchUpdaterError, ExitCode, StoppedError
 from batch_updater.journal import Journal
 from batch_updater.models import Answer, RowOutcome, StatusUpdate, Verdict
@@ -76,20 +76,6 @@ async def test_a_silent_service_is_given_up_after_the_budget(
             await runner_for(journal, client, retries=retries).run()
     assert journal.count("result")["updated"] == 3000 - failed
     journal.close()
-
-
-def test_silence_counts_at_once_and_errors_over_a_second() -> None:
-    """Twenty silent failures in a row are an outage; twenty errors only when they last; one answer ends it."""
-    silent, errors = Outage(), Outage()
-    for n in range(20):
-        assert not silent.lasted(5.0 + n / 1000)
-        silent.answered(n / 1000, failed=True, silent=True)
-        errors.answered(n / 1000, failed=True)
-    assert (silent.lasted(1.0) > 0, errors.lasted(1.0) > 0) == (True, False)
-    errors.answered(1.1, failed=True)
-    assert errors.lasted(2.0) > 0
-    silent.answered(1.2, failed=False)
-    assert silent.lasted(2.0) == 0
 
 
 class Stub:

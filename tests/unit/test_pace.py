@@ -1,20 +1,14 @@
-import asyncio
 import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from limiters import FixedWindow, LeakyBucket, Limiter, Meeting, meet
+from paced import refuse, refuse_at, serve
 
-from batch_updater.api.limit import FASTEST, SLOWEST, Complaints, LimitSearch
-from batch_updater.api.outage import Outage
-from batch_updater.api.pace import Pace, Pacer
-from batch_updater.models import Answer, Verdict
+from batch_updater.api.limit import FASTEST
+from batch_updater.api.pace import Pace
 
-DONE = Answer(Verdict.DONE, "ok", "", 200)
-REFUSED = Answer(Verdict.THROTTLED, "rate_limited", "", 429, 2.0)
-DOWN = Answer(Verdict.UNKNOWN, "timeout")
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from(["take", "take", "take", "good", "told", "bare", "failed"]),
@@ -23,15 +17,6 @@ EVENTS = st.lists(
     ),
     max_size=200,
 )
-
-
-def refuse_at(pace: Pace, now: float, wait: float | None = 1.0) -> None:
-    """Two hundred answers in a second, then a refusal."""
-    for n in range(200):
-        pace.take(now - 1 + n / 200)
-        pace.succeeded()
-    pace.take(now)
-    pace.throttled(now, wait, told=True)
 
 
 @given(st.floats(1, 500), st.lists(st.floats(0, 0.2), max_size=300), st.booleans())
@@ -127,21 +112,6 @@ def test_a_learned_limit_is_never_met_with_a_large_burst() -> None:
     assert sum(pace.take(9.0) == 0 for _ in range(100)) == 15
 
 
-def test_a_rate_that_the_workers_cannot_use_does_not_climb() -> None:
-    """Four workers of ten requests a second each prove nothing about a hundred; the limit stays where it was."""
-    pace, service = Pace(None, 0.0), LeakyBucket(100, 5)
-    met = meet(pace, service, seconds=30, wait=None)
-    learned = pace.rate
-    assert learned is not None
-    assert met.refused
-    for n in range(4000):
-        now = 31.0 + n / 40
-        assert pace.take(now) == 0
-        pace.succeeded()
-    assert pace.rate is not None
-    assert pace.rate <= learned * 1.1
-
-
 def test_refusals_of_one_burst_slow_down_once() -> None:
     """Twenty requests that were under way together and refused together cost one fall, not twenty."""
     pace = Pace(None, 0.0)
@@ -191,316 +161,125 @@ def test_single_503s_do_not_slow_the_pool() -> None:
     assert pace.rate is not None
 
 
-def leaky() -> Limiter:
-    return LeakyBucket(500, 20)
+@pytest.mark.parametrize(("rate", "waits"), [(4.0, [0.0, 0.25, 0.15, 0.0]), (100.0, [0.0, 0.01, 0.0, 0.0])])
+def test_a_request_leaves_when_its_share_of_a_second_is_over(rate: float, waits: list[float]) -> None:
+    """The first leaves at once; who comes too early is told how long to wait, and loses nothing by asking."""
+    pace = Pace(rate, 50.0, adapt=False)
+    assert [pace.take(50.0 + at) for at in (0.0, 0.0, 0.1, 0.3)] == pytest.approx(waits)
 
 
-def patient() -> Limiter:
-    return LeakyBucket(500, 500)
+def test_nobody_has_to_wake_up_for_every_request_of_a_high_rate() -> None:
+    """The shortest wait is half a millisecond."""
+    pace = Pace(1e6, 0.0, adapt=False)
+    assert [pace.take(0.0), pace.take(0.0)] == [0.0, 0.0005]
 
 
-def window() -> Limiter:
-    return FixedWindow(500)
+@pytest.mark.parametrize(
+    ("cap", "guess", "burst"),
+    [
+        (10.0, None, 1),  # never less than one
+        (100.0, None, 3),  # 0.03 s worth
+        (1000.0, None, 30),
+        (None, 1000.0, 15),  # a burst allowance may be no larger than 15
+        (None, 100.0, 3),
+        (None, 10000.0, 50),  # but 0.005 s worth leave in any case
+        (1000.0, 5000.0, 15),
+    ],
+)
+def test_what_leaves_at_once_after_a_delay_is_little(cap: float | None, guess: float | None, burst: int) -> None:
+    """However late we come, the requests that have not left meanwhile do not all leave now."""
+    pace = Pace(cap, 0.0, guess=guess)
+    pace.take(0.0)
+    assert sum(pace.take(1.5) == 0 for _ in range(100)) == burst
 
 
-CASES = {
-    "a leaky bucket": (leaky, 1.0, True),
-    "b long burst": (patient, 1.0, True),
-    "c fixed window": (window, 1.0, True),
-    "d bare 429": (leaky, None, True),
-    "d bare 503": (leaky, None, False),
-}
+def test_a_clock_put_back_costs_no_request_its_turn() -> None:
+    """After a jump into the past the next request waits for its share of a second, not for the jump's length."""
+    pace = Pace(10.0, 0.0, adapt=False)
+    pace.take(1000.0)
+    assert pace.take(500.0) == pytest.approx(0.1)
+    assert pace.take(500.1) == 0.0
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("workers", "latency"), [(64, 0.02), (40, 0.025)])
-def test_a_hidden_limit_is_found_and_used(case: str, workers: int, latency: float) -> None:
-    """After ten seconds at least 95 % of an undocumented limit is used and at most 2 % of requests are refused."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0), limiter(), seconds=70, wait=wait, told=told, workers=workers, latency=latency)
-    accepted, refused = met.share(500, 10, 70)
-    assert accepted >= 0.95
-    assert refused <= 0.02
+@pytest.mark.parametrize(
+    ("wait", "adapt", "until"),
+    [
+        (2.0, False, 7.0),
+        (2.0, True, 7.0),
+        (400.0, True, 305.0),  # five minutes are the longest pause
+        (400.0, False, 305.0),
+        (None, True, 5.1),
+        (None, False, 5.1),
+        (-3.0, False, 5.0),  # a Retry-After in the past
+        (0.0, True, 5.1),  # a refusal that counts costs at least a tenth of a second
+    ],
+)
+def test_a_refusal_holds_the_pool_for_its_time(wait: float | None, adapt: bool, until: float) -> None:
+    """The pause is what the service names, within bounds; a tenth of a second when it names nothing."""
+    pace = Pace(None, 0.0, adapt=adapt)
+    pace.take(5.0)
+    pace.throttled(5.0, wait, told=True)
+    assert (pace.paused_until, pace.is_free) == (until, False)
+    assert pace.take(until - 0.001) > 0
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_limit_that_halves_is_found_again(case: str) -> None:
-    """Half a minute after the limit has halved nine tenths of the new one are used."""
-    limiter, wait, told = CASES[case]
-    service = limiter()
-    met = meet(
-        Pace(None, 0.0), service, seconds=90, wait=wait, told=told, at={30.0: lambda: setattr(service, "limit", 250)}
-    )
-    accepted, refused = met.share(250, 60, 90)
-    assert accepted >= 0.9
-    assert refused <= 0.02
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    """Of two refusals the later end counts."""
+    pace = Pace(None, 0.0, adapt=False)
+    pace.throttled(0.0, 5.0, told=True)
+    pace.throttled(0.1, 1.0, told=True)
+    assert pace.paused_until == 5.0
 
 
-def test_a_limit_that_is_lifted_is_left_behind() -> None:
-    """When a bare limit goes up, the pool goes up too, in steps that grow."""
-    service = LeakyBucket(500, 20)
-    met = meet(Pace(None, 0.0), service, seconds=90, wait=None, at={10.0: lambda: setattr(service, "limit", 2000)})
-    assert met.share(2000, 60, 90)[0] >= 0.9
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_noise_does_not_hide_a_limit(told: bool) -> None:
-    """With one answer in twenty being 503 at any rate, the limit is still found and used."""
-    met = meet(Pace(None, 0.0), leaky(), seconds=70, wait=1.0 if told else None, told=told, noise=0.05)
-    assert met.share(500, 10, 70)[0] >= 0.9
-
-
-def test_a_named_time_is_kept_by_the_whole_pool() -> None:
-    """From the arrival of a refusal until the time that it names nothing leaves."""
-    met = meet(Pace(None, 0.0), leaky(), seconds=20)
-    refusals = [when + 0.01 for when in met.refused]
-    assert refusals
-    assert not [t for t in met.departed if any(seen + 1e-9 < t < seen + 1.0 - 1e-9 for seen in refusals)]
-
-
-def test_the_rate_never_exceeds_the_cap_on_the_way() -> None:
-    """A learned limit stays below --rate even when the service would take more."""
-    met: Meeting = meet(Pace(300, 0.0), leaky(), seconds=20)
-    busiest = max(
-        sum(start <= t < start + 1 for t in met.departed[n : n + 400]) for n, start in enumerate(met.departed)
-    )
-    assert 280 < busiest <= 330
-    assert met.refused == []
-
-
-@pytest.mark.parametrize(("share", "is_noise"), [(10, True), (1000, False)])
-def test_a_test_at_a_lower_rate_tells_noise_from_refusals(share: int, is_noise: bool) -> None:
-    """As many bad answers at a lower rate as before are noise; hardly any mean that it had been too fast."""
-    complaints = Complaints()
-    for n in range(200):
-        complaints.add_bad(told=False) if n % 10 == 0 else complaints.add_good()
-    complaints.start_again()
-    assert complaints.are_doubtful
-    verdict = None
-    for n in range(1, 100):
-        complaints.add_bad(told=False) if n % share == 0 else complaints.add_good()
-        verdict = complaints.judge_test() if verdict is None else verdict
-    assert verdict is is_noise
-
-
-@given(st.lists(st.tuples(st.sampled_from(["pass", "fail", "reopen", "test"]), st.floats(0, 1e6)), max_size=60))
-def test_a_search_stays_within_bounds(moves: list[tuple[str, float]]) -> None:
-    """No sequence of passes and refusals drives the search out of its bounds, or its trials out of 0.4 to 3 s."""
-    search = LimitSearch(1.0, 1000.0)
-    for move, value in moves:
-        if move == "pass":
-            search.passes()
-        elif move == "fail":
-            search.fails(value, value / 2, value if value > 5 else None, barely=value > 100)
-        elif move == "reopen":
-            search.reopen()
-        else:
-            search.test()
-            search.end_test(noise=value > 500)
-        assert SLOWEST <= search.rate <= FASTEST
-        assert 0.4 <= search.trial <= 3.0
-
-
-def test_the_speed_of_a_first_burst_is_no_bound() -> None:
-    """When only the first burst was refused, the search goes on beyond its speed instead of settling below it."""
-    search = LimitSearch(20, 1000)
-    for _ in range(30):
-        search.passes()
-    assert search.is_climbing
-    assert search.rate > 2000
-
-
-@settings(max_examples=30)
-@given(st.floats(10, 5000))
-def test_a_search_finds_a_sharp_limit(limit: float) -> None:
-    """Against a limit that shows at once the search settles within 6 % of it, in a few refusals."""
-    search, refusals = LimitSearch(limit / 30, limit * 20), 0
-    while not search.is_settled:
-        if search.rate > limit:
-            search.fails(search.rate, 0.0, search.passed, barely=False)
-            refusals += 1
-        else:
-            search.passes()
-    assert limit * 0.94 <= search.rate <= limit
-    assert refusals <= 12
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.floats(1, 5000), st.none() | st.floats(1, 5000))
-def test_with_a_guess_the_first_rate_is_the_guess_and_never_above_the_cap(guess: float, cap: float | None) -> None:
-    """A rate that an earlier run has learned is kept to from the first request on, evenly; --rate still caps."""
-    pace, rate = Pace(cap, 0.0, guess=guess), min(guess, cap or guess)
-    assert (pace.rate, pace.is_free, pace.learned) == (rate, False, None)
-    assert pace.history == [(0.0, rate)]
-    leaves = sum(pace.take(n / 100) == 0 for n in range(40) for _ in range(200))
-    assert leaves <= 0.4 * rate + max(15.0, rate * 0.005) + 1
-
-
-def test_without_adapting_there_is_no_guess() -> None:
-    """--no-adapt neither begins with an earlier run's rate nor hands one on."""
-    pace = Pace(None, 0.0, adapt=False, guess=480.0)
-    refuse_at(pace, 1.0)
-    assert (pace.rate, pace.learned, pace.history) == (None, None, [])
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_rate_of_the_last_run_is_a_good_start(case: str) -> None:
-    """Where the limit is what it was, more of it is used at first than without a guess, and hardly anything refused."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0, guess=485), limiter(), seconds=20, wait=wait, told=told)
-    unaware = meet(Pace(None, 0.0), limiter(), seconds=20, wait=wait, told=told)
-    assert met.share(500, 0, 20)[0] >= max(unaware.share(500, 0, 20)[0] - 0.02, 0.8)
-    assert met.share(500, 0, 10)[1] <= 0.01 < unaware.share(500, 0, 10)[1]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_limit_that_has_doubled_since_is_reached(case: str) -> None:
-    """From a guess of half the limit the pool goes up by itself."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0, guess=250), limiter(), seconds=60, wait=wait, told=told)
-    assert met.share(500, 20, 60)[0] >= 0.9
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_limit_that_has_halved_since_is_found_without_a_storm(case: str) -> None:
-    """From a guess of twice the limit the pool comes down, and is refused hardly more than without any guess."""
-    limiter, wait, told = CASES[case]
-    met = meet(Pace(None, 0.0, guess=1000), limiter(), seconds=60, wait=wait, told=told)
-    unaware = meet(Pace(None, 0.0), limiter(), seconds=60, wait=wait, told=told)
-    assert met.share(500, 20, 60)[0] >= 0.9
-    assert met.share(500, 0, 60)[1] <= 0.03
-    assert met.share(500, 0, 10)[1] <= max(1.2 * unaware.share(500, 0, 10)[1], 0.02)
-
-
-def test_a_guess_climbs_no_higher_than_the_cap() -> None:
-    """A pool that begins below --rate reaches it and stays there, and hands on what it has reached."""
-    pace = Pace(400, 0.0, guess=250)
-    met = meet(pace, LeakyBucket(5000, 20), seconds=30)
-    busiest = max(
-        sum(start <= t < start + 1 for t in met.departed[n : n + 500]) for n, start in enumerate(met.departed)
-    )
-    assert 380 < busiest <= 420
-    assert pace.learned == 400
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_what_was_learned_is_handed_on_from_run_to_run(case: str) -> None:
-    """Run after run hands on a rate near the limit; only a long burst allowance lets it be above by a fifth."""
-    limiter, wait, told = CASES[case]
-    rates: list[float] = []
-    for _ in range(4):
-        pace = Pace(None, 0.0, guess=rates[-1] if rates else None)
-        meet(pace, limiter(), seconds=40, wait=wait, told=told)
-        assert pace.learned is not None
-        rates.append(pace.learned)
-    assert all(0.9 <= rate / 500 <= (1.25 if limiter is patient else 1.05) for rate in rates), rates
-
-
-def test_a_run_that_shows_nothing_hands_nothing_on() -> None:
-    """Without a refusal and without a guess there is no rate; a few requests below a guess do not confirm it."""
-    free = Pace(None, 0.0)
-    meet(free, LeakyBucket(1e6, 1000), seconds=5)
-    assert free.learned is None
-    short = Pace(None, 0.0, guess=480.0)
-    for n in range(50):
-        short.take(n / 10)
-        short.succeeded()
-    assert (short.rate, short.learned) == (480.0, None)
-
-
-def test_a_search_that_is_not_over_hands_nothing_on() -> None:
-    """The first refusal says little about the limit; only what has settled or passed on the way up is believed."""
+def test_a_single_503_is_no_pause() -> None:
+    """What is not told holds nothing while it is rare, whatever time it might have named."""
     pace = Pace(None, 0.0)
-    refuse_at(pace, 1.0)
-    assert pace.rate is not None
-    assert pace.learned is None
+    pace.throttled(1.0, 5.0, told=False)
+    assert (pace.take(1.0), pace.is_free) == (0.0, True)
 
 
-def test_a_rate_on_its_way_up_hands_on_what_has_passed() -> None:
-    """The next step of a climb is a hope; the one before is known."""
-    search = LimitSearch.from_guess(100.0)
-    assert search.found == 100.0
-    search.passes()
-    assert search.found == 100.0
-    assert search.rate == pytest.approx(105.0)
-    search.passes()
-    assert search.found == pytest.approx(105.0)
+def test_without_a_limit_the_pool_is_free_as_soon_as_the_pause_ends() -> None:
+    """With `adapt` off only the pause holds it, up to the very moment that was named."""
+    pace = Pace(None, 0.0, adapt=False)
+    pace.throttled(0.0, 1.0, told=True)
+    assert not pace.is_free
+    assert (pace.take(1.0), pace.is_free) == (0.0, True)
 
 
-def test_an_outage_lets_single_probes_through() -> None:
-    """After 20 failures in a row over a second one request may try, at intervals that double; a success ends it."""
-    outage = Outage()
-    for n in range(21):
-        outage.answered(n / 20, failed=True)
-    assert outage.wait(1.0) == 0.5
-    outage.departed(1.5)
-    assert (outage.wait(1.5), outage.lasted(1.5)) == (1.0, 0.5)
-    outage.answered(2.0, failed=False)
-    assert (outage.wait(2.0), outage.is_on) == (0.0, False)
+def test_refusals_of_requests_under_way_do_not_lengthen_the_next_pause() -> None:
+    """Only what left after a refusal says that its pause was too short, up to the last that was under way."""
+    pace = Pace(None, 0.0)
+    for _ in range(4):
+        pace.take(1.0)
+    pace.throttled(1.0, None, told=True)
+    pace.throttled(1.0, None, told=True)
+    pace.failed()
+    pace.throttled(1.0, None, told=True)  # the last of the four
+    now = refuse(pace, 1.1, None)
+    assert pace.paused_until - now == pytest.approx(0.1)
+    now = refuse(pace, now, None)
+    assert pace.paused_until - now == pytest.approx(0.2)
 
 
-class Clock:
-    """A clock that sleepers put forward."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
+def test_a_success_of_a_request_under_way_is_counted_too() -> None:
+    """However the requests end that were under way, the next one's refusal is a new one."""
+    pace = Pace(None, 0.0)
+    for _ in range(3):
+        pace.take(1.0)
+    pace.throttled(1.0, 1.0, told=True)
+    pace.succeeded()
+    pace.succeeded()
+    refuse(pace, 2.0)
+    assert len(pace.history) == 2
 
 
-def never() -> bool:
-    return False
-
-
-async def test_the_pool_waits_for_the_named_time_and_stops_when_told() -> None:
-    """`acquire` returns after the pause; when the run stops meanwhile it says False."""
-    clock = Clock()
-    pacer = Pacer(None, clock, clock.sleep)
-    assert await pacer.acquire(never)
-    pacer.answered(REFUSED)
-    assert pacer.paused_for == 2.0
-    assert await pacer.acquire(never)
-    assert clock.now >= 2.0
-    assert not await pacer.acquire(lambda: True)
-    assert pacer.rate is not None
-    assert pacer.history[0][1] == pacer.rate
-
-
-async def test_a_free_pool_does_not_sleep() -> None:
-    """While nothing is refused `acquire` returns at once, and says False only when the run stops."""
-    clock = Clock()
-    pacer = Pacer(None, clock, clock.sleep)
-    for _ in range(1000):
-        assert await pacer.acquire(never)
-        pacer.answered(DONE)
-    assert (clock.now, pacer.rate) == (0.0, None)
-    assert not await pacer.acquire(lambda: True)
-
-
-async def test_an_outage_holds_a_free_pool() -> None:
-    """Without any limit a service that is down is asked only now and then; its first answer frees the pool."""
-    clock = Clock()
-    pacer = Pacer(None, clock, clock.sleep)
-    for _ in range(25):
-        clock.now += 0.1
-        pacer.answered(DOWN)
-    assert pacer.outage_for > 0
-    before = clock.now
-    assert await pacer.acquire(never)
-    assert await pacer.acquire(never)
-    assert clock.now - before >= 1.0
-    pacer.answered(DONE)
-    assert pacer.outage_for == 0
-
-
-def test_a_tiny_limit_is_found_too() -> None:
-    """Two requests a second are respected although a single refusal says little about them."""
-    met = meet(Pace(None, 0.0), LeakyBucket(2, 2), seconds=130, workers=20, latency=0.1, wait=None)
-    accepted, refused = met.share(2, 30, 130)
-    assert accepted >= 0.9
-    assert refused <= 0.05
+def test_pauses_double_up_to_five_seconds_while_nothing_is_accepted() -> None:
+    """A service that names no time is asked at growing intervals; once something was accepted they are short again."""
+    pace, now, pauses = Pace(None, 0.0), 0.0, []
+    for _ in range(9):
+        now = refuse(pace, now, None)
+        pauses.append(round(pace.paused_until - now, 3))
+    assert pauses == [0.1, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    serve(pace, now + 5.0, now + 9.0)
+    now = refuse(pace, now + 9.0, None)
+    assert pace.paused_until - now == pytest.approx(0.1)
