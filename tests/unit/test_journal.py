@@ -2,21 +2,11 @@ import uuid
 from pathlib import Path
 
 import pytest
+from journals import A, B, S, T, plan
 
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
 from batch_updater.models import RejectedRow, Result, RowOutcome, State, StatusUpdate
-
-A, B, S, T = (str(uuid.UUID(int=n)) for n in range(1, 5))
-
-
-def plan(path: Path, updates: list[tuple[int, str, str]], on_conflict: str = "hold") -> Journal:
-    journal = Journal.create(path / "j.sqlite")
-    journal.add([StatusUpdate(*update) for update in updates])
-    journal.settle_repeats(on_conflict)
-    journal.seal({"on_conflict": on_conflict})
-    return journal
-
 
 @pytest.mark.parametrize(("on_conflict", "sent"), [("hold", []), ("first", [(2, A, S)]), ("last", [(3, A, T)])])
 def test_conflicting_rows_are_decided_by_choice(tmp_path: Path, on_conflict: str, sent: list[object]) -> None:
