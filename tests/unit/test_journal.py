@@ -219,9 +219,10 @@ def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
         ]  # fmt: skip
         journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "busy", "a", 503, 1, 3.5, 8, U, "twice")])
         journal.claim(1)
+        journal.record([RowOutcome(2, State.CLAIMED, Result.UNKNOWN, "bad_gateway", "a", 502, 1, 4.5, 9)])
         journal.record([RowOutcome(2, State.ENDED, Result.UNKNOWN, "timeout", "b")])
         assert kept(journal, *SAYS, "previous_status_id", "remark")[0] == (
-            "ended", "unknown", "timeout", "b", 503, 3, 1.5, 8, S, "twice",
+            "ended", "unknown", "timeout", "b", 502, 4, 1.5, 9, S, "twice",
         )  # fmt: skip
         journal.note([Note(2, remark="thrice")])
         assert kept(journal, "remark")[0] == ("thrice",)
