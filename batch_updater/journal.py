@@ -47,7 +47,7 @@ class Journal:
         if path.exists():
             raise JournalError(f"The journal {path} exists already.")
         try:
-            db = sqlite3.connect(path.with_name(PLANNING), check_same_thread=False, isolation_level=None)
+            db = _connect(path.with_name(PLANNING))
             db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + schema.SCHEMA)
         except sqlite3.Error as error:
             raise JournalError(f"The journal {path} can't be written: {error}") from None
@@ -60,7 +60,7 @@ class Journal:
             raise JournalError(f"There is no journal {path}.")
         with cls.peek(path) as found:
             found.check()  # before it is opened to be written: SQLite fills what is missing with zeros
-        db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        db = _connect(path)
         try:
             journal = cls(path, db)
             journal._start()
@@ -119,7 +119,7 @@ class Journal:
                 sync(path)
             planning.rename(self.path)
             sync(self.path.parent)
-            self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+            self._db = _connect(self.path)
             self._start()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"The journal {self.path} can't be written: {error}") from None
@@ -389,6 +389,11 @@ class Journal:
             " FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row",
             named=True,
         )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """For one thread after the other; nothing is begun or committed unasked."""
+    return sqlite3.connect(path, check_same_thread=False, isolation_level=None)
 
 
 def sync(path: Path) -> None:

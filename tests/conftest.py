@@ -1,6 +1,7 @@
 import inspect
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -9,6 +10,7 @@ import aiohttp
 import aioresponses.core
 import pytest
 from secrecy import pytest_runtest_makereport, watched_for_secrets
+from support import quick_folder
 from watched import Watched
 
 from batch_updater.api.client import OrderClient
@@ -57,6 +59,13 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "state"))
     return tmp_path / "state"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: journals mean thousands of fsyncs."""
+    with quick_folder(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

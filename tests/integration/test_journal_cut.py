@@ -40,13 +40,6 @@ class Watched(Journal):
         self.said.append(list(self.entries()))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: a cut at every byte means thousands of fsyncs."""
-    with quick_folder(tmp_path) as found:
-        yield found
-
-
 def uid(number: int) -> str:
     return str(uuid.UUID(int=number))
 
