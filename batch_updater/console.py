@@ -24,7 +24,7 @@ from batch_updater.models import Counters, RunSummary
 from batch_updater.notice import Notices, of_error, of_summary
 from batch_updater.plan import Judge, describe
 from batch_updater.progress import Progress
-from batch_updater.reports.summary import describe_summary, next_step
+from batch_updater.reports.summary import describe_summary, in_short, next_step
 from batch_updater.runs import Run, give_up, open_run, open_trial
 from batch_updater.secret import Secret
 from batch_updater.settings import Settings
@@ -112,6 +112,8 @@ def show_summary(summary: RunSummary, manners: Manners) -> None:
     elif not manners.quiet:
         shown = look(sys.stdout, no_color=manners.no_color)
         click.echo(describe_summary(summary, manners.command[1:], shown))
+    elif not manners.as_json and summary.exit_code:
+        click.echo(visible_lines(in_short(summary, manners.command[1:])), err=True)
 
 
 def _confirm(opened: Run, settings: Settings) -> None:
@@ -176,8 +178,8 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
         click.echo(visible_lines(summary.reason), err=True)
     if manners.as_json:
         click.echo(json.dumps(summary.to_dict()))
-    elif not manners.quiet:
-        click.echo(summary.describe())
+    elif not manners.quiet or summary.exit_code:
+        click.echo(summary.describe(), err=manners.quiet)
     return summary.exit_code
 
 

@@ -90,7 +90,8 @@ SHOWING = Group("Showing", (
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
     click.option("-v", "--verbose", count=True, help="Show retries, pauses and changes of the rate; -vv every answer."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
-    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),
+    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET",
+                 help="No plan, no progress; at the end only what went wrong."),
     click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
 ))  # fmt: skip
 
