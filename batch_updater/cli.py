@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from batch_updater.console import Manners
     from batch_updater.settings import Settings
 
+_INTERRUPTED = "Interrupted; nothing is under way."
+_NO_MEMORY = "There is no memory left."
+
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="batch-updater")
@@ -278,15 +281,28 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
 
 
 def _telling(work: Callable[[], int], *, as_json: bool, subject: Path) -> int:
-    """Do the work; with --json an error is an object on stdout too."""
+    """Do the work; with --json whatever ends it early is an object on stdout too."""
     try:
         check_memory()
         return work()
-    except BatchUpdaterError as error:
+    except BaseException as error:
         if as_json:
-            failed = {"schema": 1, "input": str(subject), "exit_code": int(error.exit_code), "reason": error.message}
-            click.echo(json.dumps({**failed, "resumable": False, "rows": 0, "results": {}, "codes": {}}))
+            code, reason = _ending(error)
+            resumable = not isinstance(error, BatchUpdaterError)  # the same command begins anew or goes on
+            failed = {"schema": 1, "input": str(subject), "exit_code": int(code), "reason": reason}
+            click.echo(json.dumps({**failed, "resumable": resumable, "rows": 0, "results": {}, "codes": {}}))
         raise
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """The exit status that `main` will give for this, and a sentence."""
+    if isinstance(error, BatchUpdaterError):
+        return error.exit_code, error.message
+    if isinstance(error, MemoryError):
+        return ExitCode.STOPPED, _NO_MEMORY
+    if isinstance(error, click.Abort | KeyboardInterrupt | SystemExit):
+        return ExitCode.TERMINATED if isinstance(error, SystemExit) else ExitCode.INTERRUPTED, _INTERRUPTED
+    return ExitCode.BUG, f"Unexpected {type(error).__name__}; stderr has the traceback."
 
 
 def _run(*, file: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
@@ -306,7 +322,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _say_interrupted() -> None:
-    click.echo("Interrupted; nothing is under way.", err=True)
+    click.echo(_INTERRUPTED, err=True)
     words = without_option(sys.argv[1:], "--notify")
     if words[:1] == ["run"]:
         click.echo(visible(f"To go on: {shlex.join(['batch-updater', *words])}"), err=True)
@@ -334,7 +350,7 @@ def main() -> None:
         click.echo(visible_lines(f"error: {error}"), err=True)
         code = error.exit_code
     except MemoryError:
-        click.echo("error: There is no memory left.\n  hint: free some, then run again to go on", err=True)
+        click.echo(f"error: {_NO_MEMORY}\n  hint: free some, then run again to go on", err=True)
         code = ExitCode.STOPPED
     except Exception:
         click.echo(visible_lines(masked(traceback.format_exc())), err=True)
