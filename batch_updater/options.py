@@ -92,7 +92,7 @@ SHOWING = Group("Showing", (
     click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
     click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET",
                  help="No plan, no progress; at the end only what went wrong."),
-    click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
+    click.option("--no-color", is_flag=True, envvar="BATCH_UPDATER_NO_COLOR", help="No colours."),
 ))  # fmt: skip
 
 WATCHING = Group("Watching from elsewhere", (
