@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from batch_updater.config_file import ABOUT_THE_CALL, read_config
 from batch_updater.errors import SettingsError
+from batch_updater.models import Result
 
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
@@ -53,7 +54,7 @@ class Settings(BaseModel):
     wire: Literal["auto", "session", "prepared"] = "auto"
     timeout: float = Field(30.0, gt=0, le=3600)
     retries: int = Field(5, ge=0, le=100)
-    max_failures: str | None = Field(None, pattern=r"^[0-9]+%?$")
+    max_failures: str | None = None
     outage_budget: float = Field(300.0, ge=0, le=86_400)
     output: Path | None = None
     overwrite: bool = False
@@ -67,6 +68,13 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("only")
+    @classmethod
+    def _results(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if set(value) - set(Result):
+            raise ValueError(f"the results are {', '.join(Result)}")
+        return value
 
     @field_validator("where", mode="before")
     @classmethod
@@ -92,7 +100,10 @@ class Settings(BaseModel):
     @field_validator("max_failures", mode="before")
     @classmethod
     def _number_or_share(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        value = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(value, str) and not re.fullmatch(r"[0-9]+|(100|[0-9]{1,2})%", value.strip(), re.ASCII):
+            raise ValueError("use a number of rows, or a share of at most 100%")
+        return value
 
     @field_validator("compare", mode="before")
     @classmethod
@@ -159,4 +170,6 @@ def _as_settings_error(error: ValidationError) -> SettingsError:
             f"The config file knows no setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
         )
     message = problem["msg"].removeprefix("Value error, ")
-    return SettingsError(f"{option} can't be {problem['input']!r}: {message}.", "see --help")
+    given = problem["input"]
+    words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
+    return SettingsError(f"{option} can't be {', '.join(map(repr, words))}: {message}.", "see --help")

@@ -27,8 +27,11 @@ def test_options_go_before_environment_before_file(tmp_path: Path) -> None:
         ({"concurrency": 0}, "--concurrency"),
         ({"rate": -1}, "--rate"),
         ({"on_conflict": "x"}, "--on-conflict"),
-        ({"output": "r.pdf"}, "--output"),
-        ({"max_failures": "some"}, "--max-failures"),
+        ({"output": Path("r.pdf")}, "--output can't be 'r.pdf'"),
+        ({"max_failures": "some"}, "--max-failures can't be 'some': use a number"),
+        ({"max_failures": "200%"}, "--max-failures can't be '200%'"),
+        ({"where": ("a=1", "x")}, "--where can't be 'a=1', 'x': use 'Column=value'"),
+        ({"only": "failed,faild"}, "--only can't be 'failed,faild': the results are updated,"),
         ({"delimiter": "x"}, "--delimiter"),
     ],
 )
