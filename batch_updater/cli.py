@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.options import (
     ASKING,
     DECIDING,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = "Interrupted; nothing is under way."
 _NO_MEMORY = "There is no memory left."
+_SHARE, _POSITIVE = click.FloatRange(0, 1), click.FloatRange(0)
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -205,14 +206,20 @@ def logout(**options: Any) -> int:
 
 
 @commands.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
-@click.option("--port", type=int, default=8360, show_default=True, help="0 takes a free one.")
-@click.option("--latency", type=float, default=0.0, help="Seconds before each answer.")
-@click.option("--error-rate", type=float, default=0.0, help="Share of updates answered 503, 0 to 1.")
-@click.option("--lose-answers", type=float, default=0.0, help="Share of updates applied but never answered.")
-@click.option("--rate-limit", type=float, default=0.0, help="Accepted requests per second; 429 above it.")
-@click.option("--token-ttl", type=float, default=0.0, help="Seconds that an issued token lives; 0 for ever.")
-@click.option("--orders", type=int, default=10_000, show_default=True, help="Orders that exist.")
+@click.option(
+    "--host",
+    type=click.Choice(["127.0.0.1", "localhost", "::1"]),
+    default="127.0.0.1",
+    show_default=True,
+    help="A loopback address.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8360, show_default=True, help="0 takes a free one.")
+@click.option("--latency", type=_POSITIVE, default=0.0, help="Seconds before each answer.")
+@click.option("--error-rate", type=_SHARE, default=0.0, help="Share of updates answered 503, 0 to 1.")
+@click.option("--lose-answers", type=_SHARE, default=0.0, help="Share of updates applied but never answered.")
+@click.option("--rate-limit", type=_POSITIVE, default=0.0, help="Accepted requests per second; 429 above it.")
+@click.option("--token-ttl", type=_POSITIVE, default=0.0, help="Seconds that an issued token lives; 0 for ever.")
+@click.option("--orders", type=click.IntRange(0), default=10_000, show_default=True, help="Orders that exist.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the faults repeatable.")
 def sandbox(**options: Any) -> int:
     """Serve a local API with switchable faults.
@@ -228,8 +235,12 @@ def sandbox(**options: Any) -> int:
         click.echo(f"  export EVREKA360_BASE_URL={url} EVREKA360_ACCESS_TOKEN=sandbox-token", err=True)
         click.echo("  batch-updater statuses", err=True)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(SandboxOptions(**options), announce))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve(SandboxOptions(**options), announce))
+    except OSError as error:
+        place = f"{options['host']}:{options['port']}"
+        raise SettingsError(f"{place} can't be served: {os.strerror(error.errno or 0)}.", "try --port 0") from None
     return ExitCode.DONE
 
 
@@ -246,7 +257,7 @@ def demo(rows: int, folder: Path | None) -> int:
     return run_demo(rows, folder, click.echo)
 
 
-@commands.command(name="help")
+@commands.command(name="help", short_help="Explain a topic, or list the topics.")
 @click.argument("topic", required=False, metavar="[TOPIC]")
 def help_(topic: str | None) -> int:
     """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
