@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -122,6 +123,7 @@ def _confirm(opened: Run, settings: Settings) -> None:
     try:
         agreed = not opened.open_rows or _ask(opened, settings)
     except click.Abort:
+        click.echo(err=True)  # the cursor is behind the question
         give_up(opened)
         raise
     if not agreed:
@@ -140,16 +142,14 @@ def _ask(opened: Run, settings: Settings) -> bool:
 
 
 def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> None:
+    width = min(look(sys.stderr if err else sys.stdout).width, 80)
     if opened.resumed:
         plan = opened.plan
-        click.echo(
-            f"Picking up the unfinished run {opened.folder.run_id}: {plan.done:,} done,"
-            f" {plan.in_doubt:,} to settle, {plan.to_send:,} left.\n",
-            err=err,
-        )
+        picked = f"{plan.done:,} done, {plan.in_doubt:,} to settle, {plan.to_send:,} left"
+        click.echo(fill(f"Picking up the unfinished run {opened.folder.run_id}: {picked}.", width) + "\n", err=err)
     text = describe(
         opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
-        settings=settings, notes=opened.source.notes, start=opened.start_rate,
+        settings=settings, notes=opened.source.notes, start=opened.start_rate, width=width,
     )  # fmt: skip
     click.echo(text, err=err)
 
