@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.options import (
     ASKING,
     DECIDING,
@@ -40,6 +40,10 @@ from batch_updater.text import visible, visible_lines
 if TYPE_CHECKING:
     from batch_updater.console import Manners
     from batch_updater.settings import Settings
+
+_INTERRUPTED = "Interrupted; nothing is under way."
+_NO_MEMORY = "There is no memory left."
+_SHARE, _POSITIVE = click.FloatRange(0, 1), click.FloatRange(0)
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -202,14 +206,20 @@ def logout(**options: Any) -> int:
 
 
 @commands.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
-@click.option("--port", type=int, default=8360, show_default=True, help="0 takes a free one.")
-@click.option("--latency", type=float, default=0.0, help="Seconds before each answer.")
-@click.option("--error-rate", type=float, default=0.0, help="Share of updates answered 503, 0 to 1.")
-@click.option("--lose-answers", type=float, default=0.0, help="Share of updates applied but never answered.")
-@click.option("--rate-limit", type=float, default=0.0, help="Accepted requests per second; 429 above it.")
-@click.option("--token-ttl", type=float, default=0.0, help="Seconds that an issued token lives; 0 for ever.")
-@click.option("--orders", type=int, default=10_000, show_default=True, help="Orders that exist.")
+@click.option(
+    "--host",
+    type=click.Choice(["127.0.0.1", "localhost", "::1"]),
+    default="127.0.0.1",
+    show_default=True,
+    help="A loopback address.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8360, show_default=True, help="0 takes a free one.")
+@click.option("--latency", type=_POSITIVE, default=0.0, help="Seconds before each answer.")
+@click.option("--error-rate", type=_SHARE, default=0.0, help="Share of updates answered 503, 0 to 1.")
+@click.option("--lose-answers", type=_SHARE, default=0.0, help="Share of updates applied but never answered.")
+@click.option("--rate-limit", type=_POSITIVE, default=0.0, help="Accepted requests per second; 429 above it.")
+@click.option("--token-ttl", type=_POSITIVE, default=0.0, help="Seconds that an issued token lives; 0 for ever.")
+@click.option("--orders", type=click.IntRange(0), default=10_000, show_default=True, help="Orders that exist.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the faults repeatable.")
 def sandbox(**options: Any) -> int:
     """Serve a local API with switchable faults.
@@ -225,8 +235,12 @@ def sandbox(**options: Any) -> int:
         click.echo(f"  export EVREKA360_BASE_URL={url} EVREKA360_ACCESS_TOKEN=sandbox-token", err=True)
         click.echo("  batch-updater statuses", err=True)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(SandboxOptions(**options), announce))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve(SandboxOptions(**options), announce))
+    except OSError as error:
+        place = f"{options['host']}:{options['port']}"
+        raise SettingsError(f"{place} can't be served: {os.strerror(error.errno or 0)}.", "try --port 0") from None
     return ExitCode.DONE
 
 
@@ -243,7 +257,7 @@ def demo(rows: int, folder: Path | None) -> int:
     return run_demo(rows, folder, click.echo)
 
 
-@commands.command(name="help")
+@commands.command(name="help", short_help="Explain a topic, or list the topics.")
 @click.argument("topic", required=False, metavar="[TOPIC]")
 def help_(topic: str | None) -> int:
     """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
@@ -278,15 +292,28 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
 
 
 def _telling(work: Callable[[], int], *, as_json: bool, subject: Path) -> int:
-    """Do the work; with --json an error is an object on stdout too."""
+    """Do the work; with --json whatever ends it early is an object on stdout too."""
     try:
         check_memory()
         return work()
-    except BatchUpdaterError as error:
+    except BaseException as error:
         if as_json:
-            failed = {"schema": 1, "input": str(subject), "exit_code": int(error.exit_code), "reason": error.message}
-            click.echo(json.dumps({**failed, "resumable": False, "rows": 0, "results": {}, "codes": {}}))
+            code, reason = _ending(error)
+            resumable = not isinstance(error, BatchUpdaterError)  # the same command begins anew or goes on
+            failed = {"schema": 1, "input": str(subject), "exit_code": int(code), "reason": reason}
+            click.echo(json.dumps({**failed, "resumable": resumable, "rows": 0, "results": {}, "codes": {}}))
         raise
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """The exit status that `main` will give for this, and a sentence."""
+    if isinstance(error, BatchUpdaterError):
+        return error.exit_code, error.message
+    if isinstance(error, MemoryError):
+        return ExitCode.STOPPED, _NO_MEMORY
+    if isinstance(error, click.Abort | KeyboardInterrupt | SystemExit):
+        return ExitCode.TERMINATED if isinstance(error, SystemExit) else ExitCode.INTERRUPTED, _INTERRUPTED
+    return ExitCode.BUG, f"Unexpected {type(error).__name__}; stderr has the traceback."
 
 
 def _run(*, file: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
@@ -306,7 +333,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _say_interrupted() -> None:
-    click.echo("Interrupted; nothing is under way.", err=True)
+    click.echo(_INTERRUPTED, err=True)
     words = without_option(sys.argv[1:], "--notify")
     if words[:1] == ["run"]:
         click.echo(visible(f"To go on: {shlex.join(['batch-updater', *words])}"), err=True)
@@ -334,7 +361,7 @@ def main() -> None:
         click.echo(visible_lines(f"error: {error}"), err=True)
         code = error.exit_code
     except MemoryError:
-        click.echo("error: There is no memory left.\n  hint: free some, then run again to go on", err=True)
+        click.echo(f"error: {_NO_MEMORY}\n  hint: free some, then run again to go on", err=True)
         code = ExitCode.STOPPED
     except Exception:
         click.echo(visible_lines(masked(traceback.format_exc())), err=True)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -24,7 +25,7 @@ from batch_updater.models import Counters, RunSummary
 from batch_updater.notice import Notices, of_error, of_summary
 from batch_updater.plan import Judge, describe
 from batch_updater.progress import Progress
-from batch_updater.reports.summary import describe_summary, next_step
+from batch_updater.reports.summary import describe_summary, in_short, next_step
 from batch_updater.runs import Run, give_up, open_run, open_trial
 from batch_updater.secret import Secret
 from batch_updater.settings import Settings
@@ -112,6 +113,8 @@ def show_summary(summary: RunSummary, manners: Manners) -> None:
     elif not manners.quiet:
         shown = look(sys.stdout, no_color=manners.no_color)
         click.echo(describe_summary(summary, manners.command[1:], shown))
+    elif not manners.as_json and summary.exit_code:
+        click.echo(visible_lines(in_short(summary, manners.command[1:])), err=True)
 
 
 def _confirm(opened: Run, settings: Settings) -> None:
@@ -120,6 +123,7 @@ def _confirm(opened: Run, settings: Settings) -> None:
     try:
         agreed = not opened.open_rows or _ask(opened, settings)
     except click.Abort:
+        click.echo(err=True)  # the cursor is behind the question
         give_up(opened)
         raise
     if not agreed:
@@ -138,16 +142,14 @@ def _ask(opened: Run, settings: Settings) -> bool:
 
 
 def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> None:
+    width = min(look(sys.stderr if err else sys.stdout).width, 80)
     if opened.resumed:
         plan = opened.plan
-        click.echo(
-            f"Picking up the unfinished run {opened.folder.run_id}: {plan.done:,} done,"
-            f" {plan.in_doubt:,} to settle, {plan.to_send:,} left.\n",
-            err=err,
-        )
+        picked = f"{plan.done:,} done, {plan.in_doubt:,} to settle, {plan.to_send:,} left"
+        click.echo(fill(f"Picking up the unfinished run {opened.folder.run_id}: {picked}.", width) + "\n", err=err)
     text = describe(
         opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
-        settings=settings, notes=opened.source.notes, start=opened.start_rate,
+        settings=settings, notes=opened.source.notes, start=opened.start_rate, width=width,
     )  # fmt: skip
     click.echo(text, err=err)
 
@@ -176,8 +178,8 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
         click.echo(visible_lines(summary.reason), err=True)
     if manners.as_json:
         click.echo(json.dumps(summary.to_dict()))
-    elif not manners.quiet:
-        click.echo(summary.describe())
+    elif not manners.quiet or summary.exit_code:
+        click.echo(summary.describe(), err=manners.quiet)
     return summary.exit_code
 
 

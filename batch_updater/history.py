@@ -1,5 +1,6 @@
 """The runs that there have been, as `batch-updater runs` lists them."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,12 @@ from batch_updater.folder import CLAIMS, RunFolder, is_nameless, run_folders, wo
 from batch_updater.journal import Journal
 from batch_updater.text import visible
 
+_LEADER = "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')"
+
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows."""
+    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows, and add up to all of them."""
 
     folder: RunFolder
     input: str
@@ -63,12 +66,13 @@ def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
     try:
         with Journal.peek(folder.journal_path) as journal:
             facts, states = journal.meta(), journal.count("state")
-            results = journal.count("result", "state = 'ended'")
+            results = Counter(journal.count("result", "state = 'ended'"))
+            results += Counter(journal.count(_LEADER, "state = 'waiting'"))  # a duplicate counts as the row before it
             if facts["phase"] != "finished":
                 journal.check()
     except (JournalError, KeyError):
         return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
-    is_open = states.get("planned", 0) + states.get("queued", 0) + states.get("claimed", 0)
+    is_open = sum(states.values()) - sum(results.values())
     phase = facts["phase"]
     unfinished = phase != "finished"
     state = {"planned": "not started", "sending": "broken off"}.get(phase, phase)
@@ -78,6 +82,6 @@ def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
     elif unfinished and key in newer:
         state, unfinished = f"{state}, then left by a newer run", False
     newer.add(key)
-    done = results.get("updated", 0) + results.get("unchanged", 0)
+    done = results["updated"] + results["unchanged"]
     not_done = sum(results.values()) - done
     return RunInfo(folder, facts["input"], state, unfinished, sum(states.values()), done, is_open, not_done)

@@ -10,6 +10,7 @@ from batch_updater.api.auth import (
     TOKEN_NAMES,
     Credentials,
     Grant,
+    check_keyring,
     check_token,
     forget_in_keyring,
     keep_in_keyring,
@@ -24,6 +25,7 @@ _QUESTIONS = ("Client id", "Client secret", "User", "Password")
 def log_in(settings: Settings, *, only_token: bool) -> str:
     """Ask, try, keep; a sentence that says so. Raises SettingsError or CredentialsError; then nothing is kept."""
     tenant = reach(settings, os.environ)
+    check_keyring(tenant.base_url)
     if only_token:
         secrets = {TOKEN_NAMES[0]: _ask("Access token")}
         check_token(secrets[TOKEN_NAMES[0]])

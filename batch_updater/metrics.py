@@ -129,7 +129,7 @@ class _Families:
 def metered(settings: Settings) -> Iterator[Meter | None]:
     """A meter while the block runs, None when no metrics are asked for.
 
-    Raises SettingsError when the extra is missing or the port can't be had.
+    Raises SettingsError when the extra is missing, the port can't be had or the file has no folder.
     """
     if settings.metrics_file is None and settings.metrics_port is None:
         yield None
@@ -138,7 +138,9 @@ def metered(settings: Settings) -> Iterator[Meter | None]:
         from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - an extra
     except ImportError:
         raise SettingsError("Metrics need prometheus-client.", "pip install 'batch-updater[metrics]'") from None
-    meter = Meter(CollectorRegistry(), settings.metrics_file)
+    if (path := settings.metrics_file) and not path.parent.is_dir():
+        raise SettingsError(f"--metrics-file {path}: there is no folder {path.parent}.", "make it, or choose another")
+    meter = Meter(CollectorRegistry(), path)
     with ExitStack() as stack:
         if settings.metrics_port is not None:
             host, port = address(settings.metrics_port)

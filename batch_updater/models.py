@@ -180,6 +180,13 @@ class Reading:
     detail: str
 
 
+RESULT_COLUMNS = (
+    "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
+    "result_status_id", "result_status_name", "result_previous_status_id", "result_row", "result_sent_at",
+    "result_duration_ms", "result_run_id",
+)  # fmt: skip
+
+
 class ResultRow(NamedTuple):
     """One line of the result file: the input's cells and everything that is said about them."""
 

@@ -1,11 +1,16 @@
-"""The options of the commands, in groups. Click and the standard library only, so that --help is quick."""
+"""The options of the commands, in groups. Nothing heavy is imported, so that --help is quick."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from batch_updater.config_file import ABOUT_THE_CALL, read_config
+from batch_updater.errors import SettingsError
 
 PATH = click.Path(path_type=Path)
 COMPARE = ("each", "list")
@@ -88,10 +93,12 @@ SERVICE = Group("The service", (
 
 SHOWING = Group("Showing", (
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
-    click.option("-v", "--verbose", count=True, help="Show retries, pauses and changes of the rate; -vv every answer."),
+    click.option("-v", "--verbose", count=True, envvar="BATCH_UPDATER_VERBOSE",
+                 help="Show retries, pauses and changes of the rate; -vv every answer."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
-    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET", help="No plan, no progress."),
-    click.option("--no-color", is_flag=True, envvar=["NO_COLOR", "BATCH_UPDATER_NO_COLOR"], help="No colours."),
+    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET",
+                 help="No plan, no progress; at the end only what went wrong."),
+    click.option("--no-color", is_flag=True, envvar="BATCH_UPDATER_NO_COLOR", help="No colours."),
 ))  # fmt: skip
 
 WATCHING = Group("Watching from elsewhere", (
@@ -137,6 +144,21 @@ def without_option(words: list[str], name: str) -> list[str]:
 
 class GroupedCommand(click.Command):
     """A command whose --help shows its options under the titles of their groups."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Take from the config file what it says about the call and neither option nor environment says."""
+        with contextlib.suppress(SettingsError):  # whoever loads the settings meets it again, and tells it
+            self._fill_in(ctx)
+        return super().invoke(ctx)
+
+    def _fill_in(self, ctx: click.Context) -> None:
+        if "quiet" not in ctx.params:
+            return
+        given = read_config(ctx.params["config"], ctx.params["profile"])
+        params = {param.name: param for param in self.params}
+        for word, name in ABOUT_THE_CALL.items():
+            if word in given and name in params and ctx.get_parameter_source(name) is ParameterSource.DEFAULT:
+                ctx.params[name] = params[name].process_value(ctx, given[word])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, group by group."""

@@ -92,8 +92,9 @@ def describe(
     settings: Settings,
     notes: Sequence[str] = (),
     start: LearnedRate | None = None,
+    width: int = 80,
 ) -> str:
-    """The plan as text that fits 80 columns; `start` is the rate that it begins with, if an earlier run learned one."""
+    """The plan as text whose sentences fit `width` columns; `start` is the rate that an earlier run learned, if any."""
     expect = f", expected = {shown(columns.expect_header)!r}" if columns.expect_header else ""
     lines = [
         f"Plan for {source}",
@@ -114,22 +115,20 @@ def describe(
     lines += _describe_statuses(plan, tenant)
     if settings.compares:
         how = "by the order list where that is fewer requests" if settings.compare == "list" else "one by one"
-        lines += _labelled("compare", f"orders are read first, {how}; one that is so already is left alone")
-    if tenant.unchecked:
-        lines += _labelled("note", tenant.unchecked)
-    for note in (*notes, *([start.describe()] if start else ())):
-        lines += _labelled("note", note)
+        lines += _labelled("compare", f"orders are read first, {how}; one that is so already is left alone", width)
+    for note in (tenant.unchecked, *notes, start.describe() if start else ""):
+        lines += _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:
-        lines += wrap(f"row {row}: {result}: {detail}", 78, initial_indent="  ", subsequent_indent="      ")
+        lines += wrap(f"row {row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")
     hidden = plan.invalid + plan.conflicts - len(plan.problems)
     if hidden > 0:
         lines.append(f"  … and {hidden:,} more; the result file names each")
     return "\n".join(map(visible, lines))
 
 
-def _labelled(label: str, text: str) -> list[str]:
-    """A sentence beside its label, in 80 columns."""
-    return wrap(text, 78, initial_indent=f"  {label:<10}", subsequent_indent=" " * 12)
+def _labelled(label: str, text: str, width: int) -> list[str]:
+    """A sentence beside its label."""
+    return wrap(text, width - 2, initial_indent=f"  {label:<10}", subsequent_indent=" " * 12)
 
 
 def _describe_statuses(plan: Plan, tenant: Tenant) -> list[str]:

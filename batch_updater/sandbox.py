@@ -101,7 +101,8 @@ class Sandbox:
         site = web.TCPSite(self._runner, self.options.host, self.options.port)
         await site.start()
         port = self._runner.addresses[0][1]
-        self.base_url = f"http://{self.options.host}:{port}"
+        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
+        self.base_url = f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from batch_updater.config_file import ABOUT_THE_CALL, read_config
 from batch_updater.errors import SettingsError
+from batch_updater.models import Result
 
-CONFIG_NAME = "batch-updater.toml"
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
-_SECRET_WORDS = ("token", "secret", "pass", "password", "client_id")
 
 
 class Settings(BaseModel):
@@ -29,7 +28,7 @@ class Settings(BaseModel):
     proxy: str | None = Field(None, repr=False)  # it may hold a password until it has been looked at and refused
     order_column: str | None = None
     status_column: str | None = None
-    sheet: str | None = None
+    sheet: str | None = Field(None, coerce_numbers_to_str=True)
     encoding: str | None = None
     delimiter: str | None = None
     header_row: int | None = Field(None, ge=1, le=1_048_576)
@@ -55,7 +54,7 @@ class Settings(BaseModel):
     wire: Literal["auto", "session", "prepared"] = "auto"
     timeout: float = Field(30.0, gt=0, le=3600)
     retries: int = Field(5, ge=0, le=100)
-    max_failures: str | None = Field(None, pattern=r"^[0-9]+%?$")
+    max_failures: str | None = None
     outage_budget: float = Field(300.0, ge=0, le=86_400)
     output: Path | None = None
     overwrite: bool = False
@@ -69,6 +68,13 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("only")
+    @classmethod
+    def _results(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if set(value) - set(Result):
+            raise ValueError(f"the results are {', '.join(Result)}")
+        return value
 
     @field_validator("where", mode="before")
     @classmethod
@@ -94,7 +100,10 @@ class Settings(BaseModel):
     @field_validator("max_failures", mode="before")
     @classmethod
     def _number_or_share(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        value = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(value, str) and not re.fullmatch(r"[0-9]+|(100|[0-9]{1,2})%", value.strip(), re.ASCII):
+            raise ValueError("use a number of rows, or a share of at most 100%")
+        return value
 
     @field_validator("compare", mode="before")
     @classmethod
@@ -138,7 +147,7 @@ def load_settings(
     profile: str | None = None,
 ) -> Settings:
     """Merge options (None means not given), `BATCH_UPDATER_*` and the config file. Raises SettingsError."""
-    merged: dict[str, Any] = _from_file(config, profile)
+    merged = {name: value for name, value in read_config(config, profile).items() if name not in ABOUT_THE_CALL}
     for name in Settings.model_fields:
         if (value := environment.get(PREFIX + name.upper())) not in {None, ""}:
             merged[name] = value
@@ -161,26 +170,6 @@ def _as_settings_error(error: ValidationError) -> SettingsError:
             f"The config file knows no setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
         )
     message = problem["msg"].removeprefix("Value error, ")
-    return SettingsError(f"{option} can't be {problem['input']!r}: {message}.", "see --help")
-
-
-def _from_file(config: Path | None, profile: str | None) -> dict[str, Any]:
-    path = config or Path(CONFIG_NAME)
-    if config is None and not path.is_file():
-        if profile:
-            raise SettingsError(f"There is no {CONFIG_NAME} here for --profile {profile}.", "name it with --config")
-        return {}
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path} can't be read: {error.strerror}.", "check --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}.") from None
-    profiles = content.pop("profiles", {})
-    if profile and profile not in profiles:
-        raise SettingsError(f"{path} has no profile {profile!r}.", f"it has {', '.join(profiles) or 'none'}")
-    merged = {**content, **(profiles[profile] if profile else {})}
-    for name in merged:
-        if any(word in name.lower() for word in _SECRET_WORDS) and not name.endswith("file"):
-            raise SettingsError(f"{path} holds {name!r}.", "secrets belong in the environment or a _FILE, not here")
-    return {name.replace("-", "_"): value for name, value in merged.items()}
+    given = problem["input"]
+    words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
+    return SettingsError(f"{option} can't be {', '.join(map(repr, words))}: {message}.", "see --help")

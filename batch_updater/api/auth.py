@@ -4,11 +4,13 @@ The vendor's sign-in is OAuth 2 (RFC 6749): password grant and refresh at `POST 
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from batch_updater.api.retry import attempt_again
 from batch_updater.errors import BlockedError, CredentialsError, SettingsError, StoppedError
@@ -142,19 +144,31 @@ def forget_in_keyring(base_url: str) -> None:
     _change_keyring(base_url, {})
 
 
+def check_keyring(base_url: str) -> None:
+    """Raise SettingsError where nothing could be kept, before anybody is asked for a secret."""
+    with _opened_keyring() as keyring:
+        keyring.get_password(_keyring_service(base_url), TOKEN_NAMES[0])
+
+
 def _change_keyring(base_url: str, secrets: Mapping[str, Secret]) -> None:
-    try:
-        import keyring  # noqa: PLC0415 - an optional extra
-        import keyring.errors  # noqa: PLC0415 - as above
-    except ImportError:
-        raise SettingsError("Keyring support is not installed.", "pip install 'batch-updater[keyring]'") from None
     service = _keyring_service(base_url)
-    try:
+    with _opened_keyring() as keyring:
         for name in (*TOKEN_NAMES, *GRANT_NAMES):
             if keyring.get_password(service, name) is not None:
                 keyring.delete_password(service, name)
         for name, secret in secrets.items():
             keyring.set_password(service, name, secret.reveal())
+
+
+@contextlib.contextmanager
+def _opened_keyring() -> Iterator[Any]:
+    try:
+        import keyring  # noqa: PLC0415 - an optional extra
+        import keyring.errors  # noqa: PLC0415 - as above
+    except ImportError:
+        raise SettingsError("Keyring support is not installed.", "pip install 'batch-updater[keyring]'") from None
+    try:
+        yield keyring
     except keyring.errors.KeyringError as error:
         raise SettingsError(
             f"The keyring can't be used ({type(error).__name__}).", "use the environment or <NAME>_FILE instead"

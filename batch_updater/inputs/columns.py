@@ -5,15 +5,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from batch_updater.errors import InputError
+from batch_updater.models import RESULT_COLUMNS
 from batch_updater.validate import shown
 
 _ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
 _STATUS = ("statusid", "newstatusid", "targetstatusid", "statusuuid", "newstatus", "targetstatus", "status")
 _EXPECT = ("expectedstatus", "expectedstatusid", "currentstatus", "currentstatusid", "from", "fromstatus")
-_RESULT = (
-    "result", "resulthttpstatus", "resultcode", "resultdetail", "resultattempts", "resultorderid", "resultstatusid",
-    "resultstatusname", "resultpreviousstatusid", "resultrow", "resultsentat", "resultdurationms", "resultrunid",
-)  # fmt: skip
 _MADE_BY_US = {"result", "result_row", "result_run_id"}
 
 _ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -79,7 +76,8 @@ def is_result(header: Sequence[str]) -> bool:
 
 def result_free(header: Sequence[str]) -> list[int]:
     """Positions of the columns that are not an earlier run's result columns."""
-    return [place for place, name in enumerate(header) if plain(name) not in _RESULT]
+    ours = {plain(name) for name in RESULT_COLUMNS}
+    return [place for place, name in enumerate(header) if plain(name) not in ours]
 
 
 def result_column(header: Sequence[str]) -> int:

@@ -97,19 +97,20 @@ class Choice:
             self.words.append(f"at most {options.limit:,}")
 
     def _add_where(self, conditions: Sequence[str], header: Sequence[str], name: Path) -> None:
-        wanted: dict[str, set[str]] = {}
+        wanted: dict[int, set[str]] = {}
+        names = [plain(title) for title in header]
         for condition in conditions:
             column, _sign, value = condition.partition("=")
-            wanted.setdefault(plain(column), set()).add(value.strip())
-            self.words.append(condition)
-        names = [plain(title) for title in header]
-        for column, values in wanted.items():
-            if names.count(column) != 1:
-                how = "no column" if column not in names else "several columns"
+            if names.count(plain(column)) != 1:
+                how = "no column" if plain(column) not in names else "several columns"
                 raise InputError(
-                    f"{name} has {how} {column!r} for --where; the headers are {listed(header)}.", "correct --where"
+                    f"{name} has {how} {column.strip()!r} for --where; the headers are {listed(header)}.",
+                    "correct --where",
                 )
-            self._add_values(names.index(column), frozenset(values))
+            wanted.setdefault(names.index(plain(column)), set()).add(value.strip())
+            self.words.append(condition)
+        for place, values in wanted.items():
+            self._add_values(place, frozenset(values))
 
     def _add_values(self, place: int, values: frozenset[str], words: str = "") -> None:
         self._tests.append(lambda _number, cells: cells[place].strip() in values)

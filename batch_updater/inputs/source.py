@@ -61,7 +61,8 @@ class Source:
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
         self.left_out = 0  # rows that were not chosen, known when all have been streamed
-        self._check_some(name)
+        if not options.only or len(self._choice.words) > 1:  # a result file without a result needs nothing done
+            self._check_some(name)
 
     @property
     def selection(self) -> str:

@@ -97,7 +97,10 @@ MEANINGS: Mapping[str, Meaning] = {
         "The service answered something that is not in its description.",
         "Check that the base URL is the API's, and not that of a proxy or a sign-in page; then retry.",
     ),
-    "redirect": Meaning("The service sent us elsewhere.", "Correct the base URL, then run the same command again."),
+    "redirect": Meaning(
+        "The service sent us elsewhere.",
+        "Check the base URL. If it was wrong, correct it and add --restart; else run the same command again.",
+    ),
     "not_applied": Meaning(
         "The update did not show when the order was read back.", "Look at these orders in Evreka360, then retry."
     ),

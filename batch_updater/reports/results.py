@@ -7,15 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from batch_updater.errors import SettingsError
-from batch_updater.models import ResultRow
+from batch_updater.models import RESULT_COLUMNS, ResultRow
 from batch_updater.reports.workbook import Look, Value, write_workbook
 from batch_updater.text import FORMULA, HALVES, harmless, whole
 
-RESULT_COLUMNS = (
-    "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
-    "result_status_id", "result_status_name", "result_previous_status_id", "result_row", "result_sent_at",
-    "result_duration_ms", "result_run_id",
-)  # fmt: skip
 _LOOKED_AT = frozenset((*FORMULA, "'"))
 
 

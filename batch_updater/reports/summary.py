@@ -41,6 +41,14 @@ def describe_summary(summary: RunSummary, command: Sequence[str] = (), look: Loo
     return render(_lines(summary, command, look or Look()), look or Look())
 
 
+def in_short(summary: RunSummary, command: Sequence[str] = ()) -> str:
+    """What --quiet says of a run whose rows are not all done: counts, the result file, and the next command."""
+    counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
+    why, words = next_step(summary, command)
+    where = summary.results_file or "no file"
+    return f"{summary.rows:,} rows: {counts}; results in {where}\n{why}: {shlex.join(words)}"
+
+
 def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[Line]:
     took, rate = duration(summary.seconds), f"{summary.rows_per_second:,.0f} rows/s"
     yield [(f"{summary.rows:,} rows", "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]

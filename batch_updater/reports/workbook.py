@@ -22,6 +22,7 @@ _COLOURS = {
     "updated": _GREEN, "unchanged": _GREEN, "duplicate": _GREY, "failed": _RED, "unknown": _RED, "invalid": _YELLOW,
     "conflict": _YELLOW, "not_sent": _GREY,
 }  # fmt: skip
+_WIDTHS = {"result_detail": 60, "result_sent_at": 25}  # where the content is longer than the name
 Value = str | int | None
 # What XML can't hold, and what readers would take for the escape of it (ECMA-376, part 1, 22.9.2.19).
 _ODD = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]|_(?=x[0-9a-fA-F]{4}_)")
@@ -151,7 +152,8 @@ def _new_sheet(book: Any, number: int, names: Sequence[str], look: Look, formats
     for place, name in enumerate(names):
         width = look.widths[place] if place < len(look.widths) else None
         if width is None:
-            width = 38 if name.lower().endswith("id") else max(12, min(len(name) + 4, 40))
+            usual = 38 if name.lower().endswith("id") else max(12, min(len(name) + 4, 40))
+            width = _WIDTHS.get(name, usual)
         sheet.set_column(place, place, width, None, {"hidden": width == 0})
         sheet.write_string(0, place, name, formats.bold)
     return sheet

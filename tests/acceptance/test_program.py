@@ -23,6 +23,8 @@ def test_a_whole_run_says_what_happened_to_every_row(tmp_path: Path) -> None:
         assert [row["result_row"] for row in found] == ["2", "3", "4", "5"]
         assert sandbox.orders[order_id(1)]["status"]["id"] == DONE
         assert len(puts(sandbox)) == 2
+        listed = json.loads(program("runs", tmp_path, "--json", env=environment()).stdout)
+        assert [listed[name] for name in ("rows", "done", "open", "not_done")] == [4, 2, 0, 2]
     assert "answer" in ended.stderr
     assert TOKEN not in ended.stdout + ended.stderr
     for path in Path(summary["run_dir"]).iterdir():

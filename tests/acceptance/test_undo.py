@@ -239,6 +239,8 @@ def test_verify_writes_a_symbol_for_each_order(watched: Watched) -> None:
         assert all(row["detail"] for row in found if row["symbol"] in {"-", "!"})
         for words in ("7 orders read back", "=         2  as planned", "*         1", "-         2", "!         2"):
             assert words in ended.stdout
+        ended, _ = verified(watched, sandbox, run, "--quiet", "--retries", "0")
+        assert (ended.stdout, "7 orders read back" in ended.stderr) == ("", True)
         ended, _ = verified(watched, sandbox, run / "results.csv", "--json", "--retries", "0")
         summary: dict[str, Any] = json.loads(ended.stdout)
         assert summary["symbols"] == {"=": 2, "*": 1, "-": 2, "!": 2}

@@ -1,5 +1,8 @@
 import aiohttp
+import pytest
 from aiohttp import encode_basic_auth
+from support import environment, served
+from watched import Watched
 
 from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
 
@@ -51,3 +54,13 @@ async def test_above_its_rate_limit_it_answers_429() -> None:
         answers = [await session.get("/engagement/orders/status") for _ in range(6)]
         assert [answer.status for answer in answers[:2]] == [200, 200]
         assert (answers[-1].status, answers[-1].headers["Retry-After"]) == (429, "1")
+
+
+@pytest.mark.parametrize("words", [["--port", "taken"], ["--port", "99999"], ["--host", "0.0.0.0"]])
+def test_a_sandbox_that_can_not_be_served_is_wrong_use(watched: Watched, words: list[str]) -> None:
+    """A port that is taken, or an address that others could reach: one message, exit 2."""
+    with served() as sandbox:
+        port = sandbox.base_url.rpartition(":")[2]
+        ended = watched.call("sandbox", *(port if word == "taken" else word for word in words), env=environment())
+    assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
+    assert words[1].replace("taken", port) in ended.stderr

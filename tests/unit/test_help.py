@@ -13,10 +13,9 @@ from batch_updater.cli import commands
 from batch_updater.errors import ExitCode
 from batch_updater.help import TOPICS, contents, page, render_page
 from batch_updater.inputs.source import EXCEL, TEXT
-from batch_updater.models import Result
+from batch_updater.models import RESULT_COLUMNS, Result
 from batch_updater.reconcile import SYMBOLS
 from batch_updater.reports.reasons import MEANINGS
-from batch_updater.reports.results import RESULT_COLUMNS
 from batch_updater.settings import Settings
 from batch_updater.terminal import Look
 

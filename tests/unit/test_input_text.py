@@ -297,9 +297,17 @@ def test_rows_can_be_chosen(tmp_path: Path, case: str) -> None:
         ({"where": ("nope=1",)}, "no column 'nope'"),
         ({"where": ("n=1",)}, "several columns 'n'"),
         ({"where": ("order_id=1",)}, "no row is chosen by order_id=1"),
+        ({"where": ("No Such=1",)}, "no column 'No Such'"),
         ({"rows": "900-"}, "no row is chosen by rows 900-"),
+        ({"where": ("result=x",), "only": ("failed",)}, "no row is chosen by result=failed; result=x"),
     ],
 )
 def test_a_choice_that_can_not_be_is_refused(tmp_path: Path, options: dict[str, Any], word: str) -> None:
     """A misspelt column, and a choice without rows, are told instead of sending nothing in silence."""
-    assert word in str(outcome(csv_file(tmp_path, f"{H},n,n\n{ROW_A},1,2\n"), **options))
+    assert word in str(outcome(csv_file(tmp_path, f"{H},n,n,result\n{ROW_A},1,2,updated\n"), **options))
+
+
+def test_a_result_file_without_the_results_asked_for_has_no_rows(tmp_path: Path) -> None:
+    """`--only failed` where nothing failed is nothing to do, and no mistake."""
+    source = read(csv_file(tmp_path, f"{H},result\n{ROW_A},updated\n"), only=("failed",))
+    assert (list(source.rows()), source.left_out) == ([], 1)

@@ -71,7 +71,7 @@ def test_the_file_is_written_now_and_then(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    """A missing folder or a full disk costs the metrics, not the run."""
+    """A folder that goes away in mid-run, or a full disk, costs the metrics, not the run."""
     Meter(CollectorRegistry(), tmp_path / "gone" / "m.prom").tick(Counters(), Limit())
 
 
@@ -89,6 +89,12 @@ def test_a_bad_port_is_a_settings_error(text: str) -> None:
     """What is no port is refused with the way to write one."""
     with pytest.raises(SettingsError, match=re.escape(repr(text))):
         address(text)
+
+
+def test_a_file_without_a_folder_is_a_settings_error(tmp_path: Path) -> None:
+    """It would never be written, and nobody would know."""
+    with pytest.raises(SettingsError, match="no folder"), metered(Settings(metrics_file=tmp_path / "gone" / "m.prom")):
+        pass
 
 
 def test_without_the_extra_the_option_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

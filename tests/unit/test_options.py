@@ -53,3 +53,9 @@ def test_a_limit_of_failures_is_a_number_or_a_share(tmp_path: Path, limit: objec
     config.write_text(f"max-failures = {limit!r}\n")
     assert load_settings({}, {}, config).failure_limit(rows) == most
     assert load_settings({"max_failures": str(limit)}, {}).failure_limit(rows) == most
+
+
+def test_any_value_of_no_color_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """https://no-color.org asks for whatever is not empty; it is no truth value that could be a wrong one."""
+    monkeypatch.setenv("NO_COLOR", "please")
+    assert commands.commands["run"].make_context("run", ["o.csv"]).params["no_color"] is False

@@ -7,8 +7,7 @@ from importlinter import cli as import_linter
 
 from batch_updater.cli import commands
 from batch_updater.errors import ExitCode
-from batch_updater.models import Result
-from batch_updater.reports.results import RESULT_COLUMNS
+from batch_updater.models import RESULT_COLUMNS, Result
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

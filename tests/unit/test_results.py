@@ -8,8 +8,8 @@ from openpyxl import load_workbook
 from batch_updater.errors import SettingsError
 from batch_updater.inputs.frames import SUMMARY_SHEET
 from batch_updater.inputs.source import read_results
-from batch_updater.models import Result, ResultRow
-from batch_updater.reports.results import RESULT_COLUMNS, write_results
+from batch_updater.models import RESULT_COLUMNS, Result, ResultRow
+from batch_updater.reports.results import write_results
 
 HEADER = ("Order", "note")
 
@@ -95,6 +95,7 @@ def test_an_excel_result_looks_like_its_sheet(tmp_path: Path) -> None:
     sheet = book["results"]
     assert sheet.column_dimensions["A"].width == pytest.approx(50.7, abs=0.1)
     assert sheet.column_dimensions["B"].hidden
+    assert sheet.column_dimensions["F"].width > 55, "a sentence"
     assert (sheet["B2"].value, sheet["B2"].data_type, sheet["B2"].number_format) == ("007", "s", "@")
     assert (sheet["B3"].value, sheet["B3"].data_type, sheet["B3"].quotePrefix) == ("=1+1", "s", True)
     assert sheet["C2"].fill.fgColor.rgb == "FFFFC7CE"

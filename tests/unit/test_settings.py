@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_updater import cli
 from batch_updater.errors import SettingsError
 from batch_updater.settings import load_settings
 
@@ -16,6 +17,8 @@ def test_options_go_before_environment_before_file(tmp_path: Path) -> None:
     settings = load_settings({"retries": 2, "rate": None}, environment, config, "p")
     assert (settings.concurrency, settings.retries, settings.timeout) == (4, 2, 7)
     assert (settings.on_conflict, settings.base_url) == ("first", "https://x")
+    config.write_text("sheet = 2\n")
+    assert load_settings({}, {}, config).sheet == "2"
 
 
 @pytest.mark.parametrize(
@@ -24,8 +27,11 @@ def test_options_go_before_environment_before_file(tmp_path: Path) -> None:
         ({"concurrency": 0}, "--concurrency"),
         ({"rate": -1}, "--rate"),
         ({"on_conflict": "x"}, "--on-conflict"),
-        ({"output": "r.pdf"}, "--output"),
-        ({"max_failures": "some"}, "--max-failures"),
+        ({"output": Path("r.pdf")}, "--output can't be 'r.pdf'"),
+        ({"max_failures": "some"}, "--max-failures can't be 'some': use a number"),
+        ({"max_failures": "200%"}, "--max-failures can't be '200%'"),
+        ({"where": ("a=1", "x")}, "--where can't be 'a=1', 'x': use 'Column=value'"),
+        ({"only": "failed,faild"}, "--only can't be 'failed,faild': the results are updated,"),
         ({"delimiter": "x"}, "--delimiter"),
     ],
 )
@@ -57,3 +63,16 @@ def test_the_sample_config_is_valid() -> None:
     """The commented sample loads with each of its profiles."""
     assert load_settings({}, {}, SAMPLE, "staging").base_url == "https://staging.example.com/v1"
     assert load_settings({}, {}, SAMPLE, "production").failure_limit(1000) == 20
+
+
+def test_the_config_file_may_speak_about_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words stand in for options that are not given; the environment and a profile go before it."""
+    seen: list[dict[str, object]] = []
+    monkeypatch.setattr(cli, "_run", lambda **options: seen.append(options) or 0)
+    config = tmp_path / "c.toml"
+    config.write_text("yes = true\njson = true\nquiet = true\nverbose = 2\ntimeout = 3\n[profiles.p]\nquiet = false\n")
+    monkeypatch.setenv("BATCH_UPDATER_JSON", "0")
+    cli.commands.main(["run", "o.csv", "--config", str(config), "--profile", "p"], standalone_mode=False)
+    names = ("yes", "as_json", "quiet", "verbose", "no_color", "dry_run")
+    assert [seen[0][name] for name in names] == [True, False, False, 2, False, False]
+    assert load_settings({}, {}, config).timeout == 3

@@ -1,0 +1,35 @@
+import json
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from support import environment
+from watched import Watched
+
+from batch_updater import console
+from batch_updater.errors import ExitCode, InputError
+
+
+@pytest.mark.parametrize("command", [("run", "--yes"), ("plan",), ("verify",), ("undo", "--yes")])
+@pytest.mark.parametrize(
+    ("error", "code", "reason", "resumable"),
+    [
+        (InputError("Bad sheet."), ExitCode.BAD_INPUT, "Bad sheet.", False),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "Interrupted", True),
+        (SystemExit(143), ExitCode.TERMINATED, "Interrupted", True),
+        (MemoryError(), ExitCode.STOPPED, "memory", True),
+        (ZeroDivisionError("x"), ExitCode.BUG, "ZeroDivisionError", True),
+    ],
+)
+def test_with_json_every_end_is_an_object_on_stdout(
+    watched: Watched, command: tuple[str, ...], error: BaseException, code: ExitCode, reason: str, resumable: bool
+) -> None:
+    """Whatever breaks in before the summary, a bug too, is told with its exit status."""
+    works = {"run": "run_sheet", "plan": "try_sheet", "verify": "verify", "undo": "undo"}
+    name, *words = command
+    with mock.patch.object(console, works[name], side_effect=error):
+        ended = watched.call(name, Path("o.csv"), *words, "--json", env=environment("http://127.0.0.1:9"))
+    said = json.loads(ended.stdout)
+    assert ended.returncode == said["exit_code"] == code
+    assert reason in said["reason"]
+    assert said["resumable"] is resumable
