@@ -147,9 +147,9 @@ class Runner:
 
     async def _phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:
         """Hand every row that `next_block` gives to `handle`, by `concurrency` workers; an empty block is the end."""
+        self._unhandled = []
         if self._control.stopping.is_set():
             return
-        self._unhandled = []
         self._control.cut = False
         tasks = [asyncio.create_task(self._work(handle)) for _ in range(self._concurrency)]
         tasks.append(asyncio.create_task(self._feed(next_block)))
