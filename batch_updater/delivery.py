@@ -149,12 +149,13 @@ class Delivery:
     async def send_canary(self, update: StatusUpdate) -> RowOutcome:
         """Send a row and read it back; anything but the wanted status stops the run."""
         outcome = await self.send(update)
-        if outcome.state is not State.ENDED or outcome.result is Result.UNCHANGED:
+        stopped = outcome.state is not State.ENDED and self._control.stopping.is_set()
+        if stopped or outcome.result is Result.UNCHANGED:
             return outcome
         seen = f"{outcome.result}, {outcome.detail}"
         if outcome.result is Result.UPDATED:
             answer = await self._exchange(_Way(update), self._get)
-            if answer.status_id == update.status_id or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
+            if answer.status_id == update.status_id or (not answer.status_id and self._control.stopping.is_set()):
                 return outcome
             if answer.status_id:
                 seen = f"confirmed, but read back it is {self._named(answer.status_id)}"

@@ -8,21 +8,26 @@ from batch_updater.models import Answer, Counters, ListedOrder, Note, Result, St
 from batch_updater.sandbox import order_id, status_id
 
 UPDATE = StatusUpdate(2, order_id(1), status_id("Completed"))
+CONFIRMED = Answer(Verdict.DONE, "ok", "Order status updated successfully", 200)
+LOST = Answer(Verdict.UNKNOWN, "timeout", "no answer in time")
+BUSY = Answer(Verdict.RETRY, "server_error", "answered 500", 500)
 
 
 class Service:
-    """Confirms every update; `then` happens before the confirmation is seen; reading answers `read`."""
+    """Answers every update `said`, a reading `read`; `then` happens before an update's answer is seen."""
 
     token_requests = 0
 
-    def __init__(self, then: Callable[[], None], read: Answer) -> None:
-        self._then, self._read = then, read
+    def __init__(self, then: Callable[[], None], read: Answer, said: Answer = CONFIRMED) -> None:
+        self._then, self._read, self._said = then, read, said
+        self.while_reading: Callable[[], None] = lambda: None
 
     async def update_status(self, _update: StatusUpdate) -> Answer:
         self._then()
-        return Answer(Verdict.DONE, "ok", "Order status updated successfully", 200)
+        return self._said
 
     async def read_order(self, _order_id: str) -> Answer:
+        self.while_reading()
         return self._read
 
     async def list_orders(self, _page: int) -> tuple[Answer, list[ListedOrder]]:
@@ -32,12 +37,12 @@ class Service:
         return False
 
 
-def delivery(control: Control, service: Service) -> Delivery:
+def delivery(control: Control, service: Service, *, sequenced: bool = False) -> Delivery:
     async def keep(_note: Note) -> bool:
         return True
 
     return Delivery(
-        service, Pacer(None), control, Counters(), keep, retries=0, compare=False, sequenced=False, names={}
+        service, Pacer(None), control, Counters(), keep, retries=0, compare=False, sequenced=sequenced, names={}
     )  # fmt: skip
 
 
@@ -48,6 +53,25 @@ async def test_a_stop_between_a_canary_and_its_reading_is_no_failure() -> None:
     outcome = await delivery(control, service).send_canary(UPDATE)
     assert (outcome.state, outcome.result) == (State.ENDED, Result.UPDATED)
     assert control.failure is None
+
+
+async def test_a_stop_while_a_canary_is_read_back_is_no_failure() -> None:
+    """Interrupted when the reading has failed once: nobody knows yet, and the next start tries another canary."""
+    control = Control(1.0)
+    service = Service(lambda: None, BUSY)
+    service.while_reading = control.stop
+    outcome = await delivery(control, service).send_canary(UPDATE)
+    assert (outcome.state, outcome.result) == (State.ENDED, Result.UPDATED)
+    assert control.failure is None
+
+
+async def test_a_canary_of_a_sequence_that_nobody_can_confirm_stops_the_run() -> None:
+    """Never answered and not to be read, it waits for a later start; nothing else may be sent before that."""
+    control = Control(1.0)
+    outcome = await delivery(control, Service(lambda: None, BUSY, LOST), sequenced=True).send_canary(UPDATE)
+    assert (outcome.state, outcome.result) == (State.CLAIMED, Result.UNKNOWN)
+    assert control.failure
+    assert control.failure.exit_code == 6
 
 
 @pytest.mark.parametrize(
