@@ -103,6 +103,8 @@ class Runner:
         if (await recorder.call(journal.meta)).get("canary_passed"):
             return
         await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), self._delivery.send_canary)
+        if self._delivery.canary_failure:
+            self._control.fail(self._delivery.canary_failure)
         if not self._control.stopping.is_set():
             try:
                 await recorder.call(lambda: journal.set_meta({"canary_passed": True}))
