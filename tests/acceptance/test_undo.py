@@ -184,6 +184,20 @@ def test_a_sequence_is_undone_to_what_was_before_its_first_row(watched: Watched)
         assert len(puts(sandbox)) == sent + 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("LIMIT", "2"), ("ROWS", "2-3"), ("HEADER_ROW", "2"), ("WHERE", "Region=North")]
+)
+def test_an_undo_is_whole_whatever_is_set_for_sheets(watched: Watched, name: str, value: str) -> None:
+    """Settings that say how a person's sheets are read, from the environment here, leave no order out of an undo."""
+    with served() as sandbox:
+        before = varied(sandbox, 10)
+        run = made(watched, sandbox, good_rows(10), "--compare")
+        env = environment(sandbox.base_url, **{f"BATCH_UPDATER_{name}": value})
+        ended = watched.call("undo", run, "--yes", env=env)
+        assert ended.returncode == 0, ended.stderr
+        assert statuses_of(sandbox, 10) == before
+
+
 def test_a_dry_undo_shows_the_plan_and_sends_nothing(watched: Watched) -> None:
     """`undo --dry-run` counts the way back per status; without a terminal and --yes, undo refuses."""
     with served() as sandbox:
