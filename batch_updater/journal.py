@@ -371,10 +371,13 @@ class Journal:
         for tenth, done, milliseconds, number in self._db.execute(query):
             yield tenth, bool(done), milliseconds, number
 
-    def problems(self, limit: int) -> list[tuple[int, str, str]]:
-        """The first rows that will not be sent: row, result, detail."""
-        query = "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') ORDER BY row LIMIT ?"
-        return [(row, result, detail) for row, result, detail in self._select(query, (limit,))]
+    def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, str, str]]:
+        """The first rows that will not be sent: row, result, detail; `planned`: only those that the sheet tells of."""
+        query = (
+            "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') AND (claim = 0 OR NOT ?)"
+            " ORDER BY row LIMIT ?"
+        )
+        return [(row, result, detail) for row, result, detail in self._select(query, (planned, limit))]
 
     def first(self, code: str) -> tuple[int, str] | None:
         """The first row with this code, and its detail."""
