@@ -283,7 +283,11 @@ def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: T
                 "to give it up and start anew: the present command with --restart",
             ],
         )
-    return _reopen(folder, file, settings, tenant)
+    run = _reopen(folder, file, settings, tenant)
+    if run.journal.claims or run.facts["status_names"]:
+        return run
+    run.journal.close()  # nothing was sent, and its statuses were never looked at: a new plan may know them
+    return None
 
 
 def _with_its_bytes(facts: dict[str, Any], sha256: str) -> str:
