@@ -296,6 +296,7 @@ class Journal:
         """Write outcomes in one commit, and let rows that waited for them be sent next."""
         items = list(outcomes)
         ended = [(o.row,) for o in items if o.state is State.ENDED] if self._queued else []
+        unchanged = [(o.row,) for o in items if o.result is Result.UNCHANGED]
         values = [
             (
                 o.state.value, o.result.value, o.code, o.detail, o.http_status, o.attempts, o.sent_at, o.duration_ms,
@@ -303,7 +304,7 @@ class Journal:
             )
             for o in items
         ]  # fmt: skip
-        self._change((schema.OUTCOME, values), (schema.RELEASE, ended))
+        self._change((schema.OUTCOME, values), (schema.CONFIRM, unchanged), (schema.RELEASE, ended))
         if ended or any(o.state is State.PLANNED for o in items):
             self._cursor = 0
 

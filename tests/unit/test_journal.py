@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from batch_updater.delivery import already_set
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
-from batch_updater.models import RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.models import Note, RejectedRow, Result, RowOutcome, State, StatusUpdate
 
 A, B, S, T = (str(uuid.UUID(int=n)) for n in range(1, 5))
 
@@ -52,6 +53,19 @@ def test_a_row_that_was_not_sent_is_planned_again(tmp_path: Path) -> None:
     journal.claim(1)
     journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "unauthorized", "no", 401, 1, 1.0, 5)])
     assert [u.row for u in journal.claim(1)] == [2]
+    journal.close()
+
+
+@pytest.mark.parametrize(("attempts", "said"), [(1, "updated"), (0, "unchanged")])
+def test_an_order_is_unchanged_only_when_nothing_was_sent_to_it(tmp_path: Path, attempts: int, said: str) -> None:
+    """Read with another status before it was sent, and with the wanted one later: an unconfirmed update did that."""
+    journal = plan(tmp_path, [(2, A, S)])
+    journal.claim(1)
+    journal.note([Note(2, attempts, 1.0, previous_status_id=T)])
+    journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
+    journal.record([already_set(*journal.claim(1))])
+    assert next(journal.entries())["result"] == said
+    journal.check()
     journal.close()
 
 
