@@ -16,6 +16,7 @@ from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.errors import ExitCode, InputError, JournalError, SettingsError, StoppedError
 from batch_updater.folder import FRAME, find_run, locked
+from batch_updater.inputs.options import READING
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.interrupts import drive, handled_signals
 from batch_updater.log import LOG, LOGGER, event, log_to_file
@@ -341,9 +342,9 @@ def _undo_settings(settings: Settings) -> Settings:
     """The settings with which an undo's sheet is read and sent."""
     order, status, expect = UNDO_COLUMNS
     reading: dict[str, Any] = {
-        "order_column": order, "status_column": status, "expect_column": expect, "order_by": "id", "compare": "each",
-        "encoding": "utf-8", "delimiter": ",", "sheet": None, "only": (), "on_conflict": "hold", "strict": False,
-        "status_map": {},
+        **{name: Settings.model_fields[name].default for name in READING},  # what is set is meant for other sheets
+        "order_column": order, "status_column": status, "expect_column": expect, "compare": "each",
+        "encoding": "utf-8", "delimiter": ",", "on_conflict": "hold", "strict": False, "status_map": {},
     }  # fmt: skip
     return settings.model_copy(update=reading)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batch_updater.errors import BatchUpdaterError, ExitCode, SettingsError
+from batch_updater.errors import BatchUpdaterError, ExitCode, LockedError, SettingsError
 from batch_updater.options import (
     ASKING,
     DECIDING,
@@ -132,15 +132,18 @@ def undo(run: Path, dry_run: bool, as_json: bool, **options: Any) -> int:
 def results(run: Path, as_json: bool) -> int:
     """Write the results of RUN again.
 
-    They are made from its journal; the run may be unfinished. RUN is a run folder or any file in it.
-    Nothing is sent.
+    They are made from its journal; the run may be unfinished, but not under way. RUN is a run folder or any file
+    in it. Nothing is sent.
     """
     from batch_updater import app
     from batch_updater.console import Manners, show_summary
-    from batch_updater.folder import find_run
+    from batch_updater.folder import find_run, worker
     from batch_updater.runs import reopen_run
 
-    with reopen_run(find_run(run)) as opened:
+    folder = find_run(run)
+    if who := worker(folder):  # what is written now could take the place of what that writes in the end
+        raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
+    with reopen_run(folder) as opened:
         summary = app.write_outputs(opened)
     show_summary(summary, Manners(as_json=as_json))
     return ExitCode.DONE

@@ -129,6 +129,7 @@ class Delivery:
         self._client, self._pacer, self._control, self._counters, self._keep = client, pacer, control, counters, keep
         self._retries, self._compare, self._sequenced, self._names = retries, compare, sequenced, names
         self.watch = PaceWatch(pacer)
+        self.canary_failure: StoppedError | None = None
         self.silence = ""  # why the last request without an answer had none
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
@@ -147,22 +148,28 @@ class Delivery:
         return outcome
 
     async def send_canary(self, update: StatusUpdate) -> RowOutcome:
-        """Send a row and read it back; anything but the wanted status stops the run."""
+        """Send a row and read it back; for anything but the wanted status `canary_failure` is set.
+
+        Those under way are then still read back, so that none is called right that is not; no other is sent.
+        """
+        if self.canary_failure:
+            return self._outcome(_Way(update), STOPPED)
         outcome = await self.send(update)
-        if outcome.state is not State.ENDED or outcome.result is Result.UNCHANGED:
+        stopped = outcome.state is not State.ENDED and self._control.stopping.is_set()
+        if stopped or outcome.result is Result.UNCHANGED:
             return outcome
         seen = f"{outcome.result}, {outcome.detail}"
         if outcome.result is Result.UPDATED:
             answer = await self._exchange(_Way(update), self._get)
-            if answer.status_id == update.status_id or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
+            if answer.status_id == update.status_id or (not answer.status_id and self._control.stopping.is_set()):
                 return outcome
             if answer.status_id:
                 seen = f"confirmed, but read back it is {self._named(answer.status_id)}"
                 outcome = outcome._replace(result=Result.FAILED, code="not_applied", detail=seen)
             else:
                 seen = f"confirmed, but could not be read back: {answer.detail}"
-        self._control.fail(
-            StoppedError(f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again")
+        self.canary_failure = self.canary_failure or StoppedError(
+            f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again"
         )
         return outcome
 

@@ -31,6 +31,7 @@ CLAIMS = "journal.claims"
 STDIN = Path("-")
 FRAME = Path("dataframe.csv")  # what a DataFrame is written to
 PIECE = 1 << 20
+PATIENCE = 0.5  # seconds: who only looks whether a run is under way has its lock for a moment
 ID_TIME = "%Y%m%dT%H%M%SZ"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
@@ -179,7 +180,7 @@ def locked(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
     try:
         place.mkdir(parents=True, exist_ok=True)
         lock = _lock(place, name)
-        lock.acquire()
+        lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
     except OSError as error:

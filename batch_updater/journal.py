@@ -297,6 +297,7 @@ class Journal:
         """Write outcomes in one commit, and let rows that waited for them be sent next."""
         items = list(outcomes)
         ended = [(o.row,) for o in items if o.state is State.ENDED] if self._queued else []
+        unchanged = [(o.row,) for o in items if o.result is Result.UNCHANGED]
         values = [
             (
                 o.state.value, o.result.value, o.code, o.detail, o.http_status, o.attempts, o.sent_at, o.duration_ms,
@@ -304,7 +305,7 @@ class Journal:
             )
             for o in items
         ]  # fmt: skip
-        self._change((schema.OUTCOME, values), (schema.RELEASE, ended))
+        self._change((schema.OUTCOME, values), (schema.CONFIRM, unchanged), (schema.RELEASE, ended))
         if ended or any(o.state is State.PLANNED for o in items):
             self._cursor = 0
 
@@ -372,10 +373,13 @@ class Journal:
         for tenth, done, milliseconds, number in self._db.execute(query):
             yield tenth, bool(done), milliseconds, number
 
-    def problems(self, limit: int) -> list[tuple[int, str, str]]:
-        """The first rows that will not be sent: row, result, detail."""
-        query = "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') ORDER BY row LIMIT ?"
-        return [(row, result, detail) for row, result, detail in self._select(query, (limit,))]
+    def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, str, str]]:
+        """The first rows that will not be sent: row, result, detail; `planned`: only those that the sheet tells of."""
+        query = (
+            "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') AND (claim = 0 OR NOT ?)"
+            " ORDER BY row LIMIT ?"
+        )
+        return [(row, result, detail) for row, result, detail in self._select(query, (planned, limit))]
 
     def first(self, code: str) -> tuple[int, str] | None:
         """The first row with this code, and its detail."""

@@ -103,6 +103,8 @@ class Runner:
         if (await recorder.call(journal.meta)).get("canary_passed"):
             return
         await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), self._delivery.send_canary)
+        if self._delivery.canary_failure:
+            self._control.fail(self._delivery.canary_failure)
         if not self._control.stopping.is_set():
             try:
                 await recorder.call(lambda: journal.set_meta({"canary_passed": True}))
@@ -147,9 +149,9 @@ class Runner:
 
     async def _phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:
         """Hand every row that `next_block` gives to `handle`, by `concurrency` workers; an empty block is the end."""
+        self._unhandled = []
         if self._control.stopping.is_set():
             return
-        self._unhandled = []
         self._control.cut = False
         tasks = [asyncio.create_task(self._work(handle)) for _ in range(self._concurrency)]
         tasks.append(asyncio.create_task(self._feed(next_block)))

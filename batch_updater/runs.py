@@ -261,7 +261,7 @@ def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:
 
 
 def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
-    if settings.strict and (problems := journal.problems(1)):
+    if settings.strict and (problems := journal.problems(1, planned=True)):
         row, result, detail = problems[0]
         raise InputError(
             f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
@@ -283,7 +283,11 @@ def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: T
                 "to give it up and start anew: the present command with --restart",
             ],
         )
-    return _reopen(folder, file, settings, tenant)
+    run = _reopen(folder, file, settings, tenant)
+    if run.journal.claims or run.facts["status_names"]:
+        return run
+    run.journal.close()  # nothing was sent, and its statuses were never looked at: a new plan may know them
+    return None
 
 
 def _with_its_bytes(facts: dict[str, Any], sha256: str) -> str:
@@ -320,6 +324,7 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
 
 
 def _resume(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, journal: Journal) -> Run:
+    _refuse_if_strict(file, journal, settings)
     facts = journal.meta()
     journal.unclaim_unread(compares=facts["compare"])
     source = open_source(folder.input_path, read_options(settings), shown_as=file)

@@ -35,6 +35,12 @@ OUTCOME = (
     " sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
     " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
 )
+# An order that had another status before it was sent an update has this one by that, though nobody said so.
+CONFIRM = (
+    "UPDATE rows SET changes = changes + 1, result = 'updated', code = 'confirmed_by_reading',"
+    " detail = 'an earlier start sent it and no answer confirmed it; read back, the order has the status'"
+    " WHERE row = ? AND attempts > 0 AND previous_status_id <> status_id"
+)
 NOTE = (
     "UPDATE rows SET changes = changes + 1, attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
     " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"

@@ -116,6 +116,34 @@ def test_as_many_failures_as_allowed_are_no_reason_to_stop(watched: Watched) -> 
     assert summary_of(sheet)["results"] == {"failed": 10, "updated": 50}
 
 
+def test_strict_refuses_a_run_that_was_begun_without_it(watched: Watched) -> None:
+    """Picked up with --strict, a run with an invalid row sends nothing more; without it, it is finished."""
+    sheet = write_sheet(watched.folder / "o.csv", [MISSING[0], *good_rows(20), ("broken", DONE)])
+    words = ("run", sheet, "--yes", "--max-failures", "0", "--concurrency", "1")
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        assert watched.call(*words, env=env).returncode == 6
+        sent = len(puts(sandbox))
+        refused = watched.call(*words, "--strict", env=env)
+        assert (refused.returncode, len(puts(sandbox))) == (4, sent)
+        assert "row 23, invalid" in refused.stderr
+        assert watched.call(*words, env=env).returncode == 3
+        assert len(puts(sandbox)) == 21
+
+
+def test_strict_is_about_the_sheet_and_not_about_orders_that_have_moved(watched: Watched) -> None:
+    """An order found with another status than expected does not keep a strict run from being picked up."""
+    sheet = watched.folder / "o.csv"
+    moved = f"{order_id(500)},{DONE},{status_id('Assigned')}\n{MISSING[0][0]},{DONE},\n"
+    sheet.write_text(f"order,status,expected status\n{moved}" + "".join(f"{o},{s},\n" for o, s in good_rows(20)))
+    words = ("run", sheet, "--yes", "--strict", "--compare", "--max-failures", "0", "--concurrency", "1")
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        assert watched.call(*words, env=env).returncode == 6
+        assert watched.call(*words, env=env).returncode == 3
+    assert summary_of(sheet)["results"] == {"conflict": 1, "failed": 1, "updated": 20}
+
+
 def typed(words: list[object], env: dict[str, str], answer: str) -> tuple[int, str]:
     """The program on a terminal of its own, with this answer typed when it asks; exit status and what it showed."""
     leader, follower = pty.openpty()

@@ -215,6 +215,20 @@ def test_results_can_be_made_again_for_any_run(tmp_path: Path) -> None:
             assert len(sandbox.ledger) == sent
 
 
+def test_results_are_not_made_under_the_hands_of_a_run(tmp_path: Path) -> None:
+    """While the run is under way `results` ends with 7 and writes nothing: it could replace what the run writes."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(400))
+    with served(latency=0.2) as sandbox:
+        process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
+        wait_until(lambda: puts(sandbox), process)
+        refused = program("results", newest_run(sheet), env=environment())
+        assert (refused.returncode, f"process {process.pid}" in refused.stderr) == (7, True)
+        assert not (newest_run(sheet) / "results.csv").exists()
+        process.kill()
+        process.communicate()
+    assert program("results", newest_run(sheet), env=environment()).returncode == 0
+
+
 def test_only_the_rows_that_failed_are_run_again_after_a_correction(tmp_path: Path) -> None:
     """A result file with a corrected cell is a sheet: --only takes the rows with these results, as they are now."""
     rows = [*good_rows(5), (order_id(99_999_999), DONE), ("broken", DONE)]

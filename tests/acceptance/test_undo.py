@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from support import DONE, PLANNED, environment, good_rows, newest_run, puts, read_result, served, write_sheet
 from watched import Ended, Watched
 
@@ -184,6 +185,20 @@ def test_a_sequence_is_undone_to_what_was_before_its_first_row(watched: Watched)
         assert len(puts(sandbox)) == sent + 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("LIMIT", "2"), ("ROWS", "2-3"), ("HEADER_ROW", "2"), ("WHERE", "Region=North")]
+)
+def test_an_undo_is_whole_whatever_is_set_for_sheets(watched: Watched, name: str, value: str) -> None:
+    """Settings that say how a person's sheets are read, from the environment here, leave no order out of an undo."""
+    with served() as sandbox:
+        before = varied(sandbox, 10)
+        run = made(watched, sandbox, good_rows(10), "--compare")
+        env = environment(sandbox.base_url, **{f"BATCH_UPDATER_{name}": value})
+        ended = watched.call("undo", run, "--yes", env=env)
+        assert ended.returncode == 0, ended.stderr
+        assert statuses_of(sandbox, 10) == before
+
+
 def test_a_dry_undo_shows_the_plan_and_sends_nothing(watched: Watched) -> None:
     """`undo --dry-run` counts the way back per status; without a terminal and --yes, undo refuses."""
     with served() as sandbox:
@@ -337,6 +352,30 @@ def test_a_row_that_ended_unknown_is_undone_where_it_was_applied(watched: Watche
         assert ended.returncode == 3, ended.stderr
         assert [row["result"] for row in rows] == ["updated", "unchanged", "conflict"]
         assert statuses_of(sandbox, 3) == before | {orders[2]: CANCELLED}
+
+
+def test_an_update_that_was_only_confirmed_by_a_later_start_is_undone(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Applied, answered by a redirect, found right when the run goes on: it is `updated`, and undo puts it back."""
+    update, confused = Sandbox._update, {order_id(2)}
+
+    async def redirected(sandbox: Sandbox, request: web.Request) -> web.StreamResponse:
+        answer = await update(sandbox, request)
+        return web.Response(status=302) if request.match_info["order"] in confused else answer
+
+    monkeypatch.setattr(Sandbox, "_update", redirected)
+    with served() as sandbox:
+        before = statuses_of(sandbox, 6)
+        sheet = write_sheet(watched.folder / "o.csv", good_rows(6))
+        words = ("run", sheet, "--yes", "--compare", "--concurrency", "1")
+        assert watched.call(*words, env=environment(sandbox.base_url)).returncode == 6
+        confused.clear()
+        run = made(watched, sandbox, good_rows(6), "--compare")
+        row = read_result(run / "results.csv")[1]
+        assert (row["result"], row["result_code"], row["result_attempts"]) == ("updated", "confirmed_by_reading", "1")
+        assert undone(watched, sandbox, run)[0].returncode == 0
+        assert statuses_of(sandbox, 6) == before
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

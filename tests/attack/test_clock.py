@@ -79,16 +79,16 @@ def test_an_interrupted_run_is_picked_up_although_the_clock_has_jumped(
     sheet = write_sheet(tmp_path / "o.csv", good_rows(ROWS))
     with served() as sandbox:
         env = environment(sandbox.base_url)
-        assert watched.call("run", sheet, "--yes", "--limit", "5", env=env).returncode == 0
+        assert watched.call("run", sheet, "--yes", "--rows", "57-61", env=env).returncode == 0
         wall.ahead = by
-        sandbox.options = type(sandbox.options)(token="another")
-        assert watched.call("run", sheet, "--yes", "--restart", env=env).returncode == 5
+        sandbox.options = type(sandbox.options)(token=TOKEN, deaf=1.0)
+        assert watched.call("run", sheet, "--yes", "--restart", "--canary", "1", env=env).returncode == 6
         sandbox.options = type(sandbox.options)(token=TOKEN)
         sandbox.ledger.clear()
         ended = watched.call("run", sheet, "--yes", env=env)
-        assert ended.returncode == 0
+        assert ended.returncode == 3, "the canary has failed"
         assert "Picking up the unfinished run" in ended.stderr
-        assert len(puts(sandbox)) == ROWS
+        assert len(puts(sandbox)) == ROWS - 1
 
 
 def test_ids_of_runs_keep_their_order_when_the_clock_is_put_back(tmp_path: Path, wall: WallClock) -> None:

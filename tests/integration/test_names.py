@@ -98,6 +98,21 @@ def test_a_list_in_trouble_is_no_missing_list(watched: Watched, monkeypatch: pyt
         assert listed.returncode == 6
 
 
+def test_statuses_that_could_not_be_looked_up_are_looked_up_by_the_next_start(watched: Watched) -> None:
+    """Begun with a token that was refused, the run knows the statuses once there is a right one, and checks them."""
+    sheet = sheet_of(watched.folder / "o.csv", [DONE, status_id("Nowhere")])
+    with served() as sandbox:
+        refused = environment(sandbox.base_url, EVREKA360_ACCESS_TOKEN="no-token-of-ours")
+        assert watched.call("run", sheet, "--yes", env=refused).returncode == 5
+        assert watched.call("run", sheet, "--yes", env=environment(sandbox.base_url)).returncode == 3
+        found = read_result(newest_run(sheet) / "results.csv")
+        assert [(row["result"], row["result_status_name"]) for row in found] == [
+            ("updated", "Completed"),
+            ("invalid", ""),
+        ]
+        assert len(puts(sandbox)) == 1
+
+
 def test_the_status_map_of_the_config_file(watched: Watched) -> None:
     """Words of the sheet stand for names of the service; another map is another run."""
     config = watched.folder / "c.toml"

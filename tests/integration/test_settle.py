@@ -97,6 +97,27 @@ async def test_a_row_that_nobody_can_read_now_stays_in_doubt(tmp_path: Path) -> 
     journal.close()
 
 
+async def test_rows_in_doubt_that_a_stop_leaves_unread_stay_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped while a slow service is read, and the time to end is over: no row may be sent again unread."""
+    monkeypatch.setattr("batch_updater.runner.DRAIN_SECONDS", 0.05)
+    journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 41)]), 40)
+    tokens = Tokens(Credentials(Secret("sandbox-token")))
+    async with (
+        Sandbox(SandboxOptions(latency=5)) as sandbox,
+        OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=4) as client,
+    ):
+        runner = Runner(journal, client, Pacer(None), concurrency=4)
+        task = asyncio.create_task(runner.run())
+        while not sandbox.ledger:
+            await asyncio.sleep(0)
+        runner.stop()
+        await task
+    assert journal.count("state") == {"claimed": 40}
+    journal.close()
+
+
 async def test_rows_in_doubt_are_read_before_anything_is_sent(tmp_path: Path) -> None:
     """Right already: updated without a PUT; else sent in this very start, however slow the journal is."""
     journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 31)]), 30)

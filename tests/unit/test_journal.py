@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from journals import NAME, A, B, C, S, T, U, ended, plan, rows_of
 
+from batch_updater.delivery import already_set
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
 from batch_updater.models import Note, RejectedRow, Result, RowOutcome, State, StatusUpdate
@@ -45,6 +46,19 @@ def test_a_row_that_was_not_sent_is_planned_again(folder: Path) -> None:
     journal.claim(1)
     journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "unauthorized", "no", 401, 1, 1.0, 5)])
     assert [u.row for u in journal.claim(1)] == [2]
+    journal.close()
+
+
+@pytest.mark.parametrize(("attempts", "said"), [(1, "updated"), (0, "unchanged")])
+def test_an_order_is_unchanged_only_when_nothing_was_sent_to_it(folder: Path, attempts: int, said: str) -> None:
+    """Read with another status before it was sent, and with the wanted one later: an unconfirmed update did that."""
+    journal = plan(folder, [(2, A, S)])
+    journal.claim(1)
+    journal.note([Note(2, attempts, 1.0, previous_status_id=T)])
+    journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
+    journal.record([already_set(*journal.claim(1))])
+    assert next(journal.entries())["result"] == said
+    journal.check()
     journal.close()
 
 
