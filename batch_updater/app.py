@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +20,7 @@ from batch_updater.errors import ExitCode, InputError, JournalError, SettingsErr
 from batch_updater.folder import FRAME, find_run, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.interrupts import drive, handled_signals
-from batch_updater.log import LOG, LOGGER, event, log_to_file
+from batch_updater.log import LOG, event, log_to_file
 from batch_updater.metrics import Meter, metered
 from batch_updater.models import Counters, RowOutcome, RunSummary
 from batch_updater.plan import Judge
@@ -29,7 +31,7 @@ from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Runner
 from batch_updater.runs import Run, open_run, reopen_run
-from batch_updater.secret import Secret
+from batch_updater.secret import Secret, masked
 from batch_updater.settings import Settings, load_settings
 from batch_updater.statuses import OrderStatus
 from batch_updater.tenant import Tenant, find_tenant, meet, reach, with_credentials
@@ -219,7 +221,7 @@ def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
 
         return write_report(run.folder.path / REPORT, summary, rows, run.journal)
     except Exception:  # the updates are sent and the results written: a page must not change how the run ends
-        LOGGER.exception("the report could not be written")
+        event("no_report", logging.ERROR, error=masked(traceback.format_exc()))
         return summary
 
 

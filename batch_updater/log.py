@@ -15,7 +15,6 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
 
-from batch_updater.secret import masked
 from batch_updater.text import visible
 
 LOG = "run.log"
@@ -98,8 +97,6 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     found: dict[str, Any] = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
     given: dict[str, Any] = getattr(record, "fields", {})
     found.update((name, _plain(value)) for name, value in given.items() if value is not None and value != "")
-    if record.exc_info:
-        found["error"] = masked(logging.Formatter().formatException(record.exc_info))
     return found
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fault_server import CLIENT, CLIENT_SECRET, PASSWORD, PUT, USER, Fault, FaultServer, Seen
+from fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer, Seen
 from judging import Rows, Sent, Witness, judge_folder, judge_rows, read_rows
 from support import quick_folder, write_sheet
 
@@ -161,7 +161,7 @@ class Scene:
         rows = read_rows(Path(summary.results_file))
         sent = [Sent(seen.about, seen.status, seen.applied) for seen in server.puts]
         judge_rows(rows, len(self.attack.rows), sent, server.orders, unnoted=self.unnoted, unseen=server.unseen)
-        judge_folder(Path(summary.run_dir), rows, sent, secrets=("t0k-3n-", CLIENT_SECRET, PASSWORD))
+        judge_folder(Path(summary.run_dir), rows, sent, secrets=(ISSUED, CLIENT_SECRET, PASSWORD))
         assert not server.wrongs, server.wrongs
         assert not self.witness.wrongs, self.witness.wrongs
         assert not server.somebody_went_elsewhere, "a redirect was followed"

@@ -260,7 +260,7 @@ def test_verify_stops_when_the_token_is_refused(watched: Watched) -> None:
     """Exit 5, and no order is called right or wrong that was not read."""
     with served() as sandbox:
         run = made(watched, sandbox, good_rows(30))
-        ended = watched.call("verify", run, env=environment(sandbox.base_url, EVREKA360_ACCESS_TOKEN="other"))
+        ended = watched.call("verify", run, env=environment(sandbox.base_url, EVREKA360_ACCESS_TOKEN="another-token"))
         assert ended.returncode == 5
         assert "did not accept the token" in ended.stderr
         with (run / "verify.csv").open(encoding="utf-8-sig") as stream:

@@ -1,6 +1,7 @@
 import json
 import logging
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,10 @@ def test_nothing_from_outside_breaks_a_line(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_an_exception_is_one_line(tmp_path: Path, form: str) -> None:
     """A traceback is a field, not further lines."""
-    with log_to_file(tmp_path / "run.log", form):
-        try:
-            raise ValueError(EVIL)
-        except ValueError:
-            LOGGER.exception("the report could not be written")
-    (line,) = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        (line,) = written(tmp_path / "run.log", form, error=traceback.format_exc())
     assert "ValueError" in line
     assert line.isprintable()
 
