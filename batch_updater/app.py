@@ -17,7 +17,7 @@ from batch_updater.api.auth import Credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.errors import ExitCode, InputError, JournalError, SettingsError, StoppedError
-from batch_updater.folder import FRAME, find_run, locked
+from batch_updater.folder import FRAME, UNDO_SHEET, find_run, held, locked
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.interrupts import drive, handled_signals
 from batch_updater.log import LOG, event, log_to_file
@@ -321,17 +321,17 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
 
 @contextlib.contextmanager
 def open_undo(place: Path, settings: Settings) -> Iterator[tuple[Path, Settings, Judge]]:
-    """The sheet that undoes a run, in its folder, and how to run it; the run is locked until that has ended.
+    """The sheet that undoes a run, in its folder, and how to run it; the run is locked until that has ended, and so
+    is the one that it undoes, if it is an undo.
 
     Raises SettingsError, JournalError, or LockedError while the run is under way.
     """
     folder = find_run(place)
-    sheet = folder.path / "undo.csv"
+    sheet = folder.path / UNDO_SHEET
     tenant = find_tenant(settings, os.environ)
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, tenant) as run:
-            hold_for = stack.enter_context(locked(folder.path.parent, Path(run.facts["input"])))
-            hold_for(folder)
+            stack.enter_context(held(folder, run.facts))
             try:
                 write_undo_sheet(run.journal, sheet)
             except OSError as error:
