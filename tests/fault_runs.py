@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer, Seen
-from judging import Rows, Sent, Witness, judge_folder, judge_rows, read_rows
-from support import quick_folder, write_sheet
+from judging import Rows, Sent, Witness, judge_folder, judge_rows
+from support import quick_folder, read_result, write_sheet
 
 from batch_updater.api.auth import Credentials, Grant, Secret
 from batch_updater.app import execute, ignore_tick
@@ -158,7 +158,7 @@ class Scene:
     def judge(self, summary: RunSummary) -> Rows:
         """All that must hold after a start; gives the result rows."""
         server = self.server
-        rows = read_rows(Path(summary.results_file))
+        rows = read_result(Path(summary.results_file))
         sent = [Sent(seen.about, seen.status, seen.applied) for seen in server.puts]
         judge_rows(rows, len(self.attack.rows), sent, server.orders, unnoted=self.unnoted, unseen=server.unseen)
         judge_folder(Path(summary.run_dir), rows, sent, secrets=(ISSUED, CLIENT_SECRET, PASSWORD))
