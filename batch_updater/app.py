@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +17,11 @@ from batch_updater.api.auth import Credentials
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
 from batch_updater.errors import ExitCode, InputError, JournalError, SettingsError, StoppedError
-from batch_updater.folder import FRAME, find_run, locked
+from batch_updater.folder import FRAME, UNDO_SHEET, find_run, held, locked
 from batch_updater.inputs.options import READING
 from batch_updater.inputs.source import dataframe_to_csv, read_results
 from batch_updater.interrupts import drive, handled_signals
-from batch_updater.log import LOG, LOGGER, event, log_to_file
+from batch_updater.log import LOG, event, log_to_file
 from batch_updater.metrics import Meter, metered
 from batch_updater.models import Counters, RowOutcome, RunSummary
 from batch_updater.plan import Judge
@@ -30,7 +32,7 @@ from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.runner import Runner
 from batch_updater.runs import Run, open_run, reopen_run
-from batch_updater.secret import Secret
+from batch_updater.secret import Secret, masked
 from batch_updater.settings import Settings, load_settings
 from batch_updater.statuses import OrderStatus
 from batch_updater.tenant import Tenant, find_tenant, meet, reach, with_credentials
@@ -220,7 +222,7 @@ def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
 
         return write_report(run.folder.path / REPORT, summary, rows, run.journal)
     except Exception:  # the updates are sent and the results written: a page must not change how the run ends
-        LOGGER.exception("the report could not be written")
+        event("no_report", logging.ERROR, error=masked(traceback.format_exc()))
         return summary
 
 
@@ -320,17 +322,17 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
 
 @contextlib.contextmanager
 def open_undo(place: Path, settings: Settings) -> Iterator[tuple[Path, Settings, Judge]]:
-    """The sheet that undoes a run, in its folder, and how to run it; the run is locked until that has ended.
+    """The sheet that undoes a run, in its folder, and how to run it; the run is locked until that has ended, and so
+    is the one that it undoes, if it is an undo.
 
     Raises SettingsError, JournalError, or LockedError while the run is under way.
     """
     folder = find_run(place)
-    sheet = folder.path / "undo.csv"
+    sheet = folder.path / UNDO_SHEET
     tenant = find_tenant(settings, os.environ)
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, tenant) as run:
-            hold_for = stack.enter_context(locked(folder.path.parent, Path(run.facts["input"])))
-            hold_for(folder)
+            stack.enter_context(held(folder, run.facts))
             try:
                 write_undo_sheet(run.journal, sheet)
             except OSError as error:

@@ -28,6 +28,7 @@ from batch_updater.journal import Journal, sync
 
 JOURNAL = "journal.sqlite"
 CLAIMS = "journal.claims"
+UNDO_SHEET = "undo.csv"  # in the folder of the run that it undoes
 STDIN = Path("-")
 FRAME = Path("dataframe.csv")  # what a DataFrame is written to
 PIECE = 1 << 20
@@ -193,6 +194,27 @@ def locked(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()  # the empty lock file stays: removing it would let two runs hold two locks
+
+
+@contextlib.contextmanager
+def held(folder: RunFolder, facts: dict[str, Any]) -> Iterator[None]:
+    """Hold the lock of a run, and when it is an undo that of the run which it undoes, and so on: the orders are one.
+
+    `facts` are those of its journal. Raises LockedError, or JournalError when a run above can't be read.
+    """
+    with locked(folder.path.parent, Path(facts["input"])) as hold_for, contextlib.ExitStack() as stack:
+        hold_for(folder)
+        if above := _undone(folder, Path(facts["input"])):
+            with Journal.peek(above.journal_path) as journal:
+                facts = journal.meta()
+            stack.enter_context(held(above, facts))
+        yield
+
+
+def _undone(folder: RunFolder, file: Path) -> RunFolder | None:
+    """The run that this one undoes, also when its folder was moved or the undo was given a --runs-dir."""
+    places = (folder.path.parent.parent, file.parent) if file.name == UNDO_SHEET else ()
+    return next((RunFolder(place) for place in places if (place / JOURNAL).is_file()), None)
 
 
 def _lock(place: Path, name: str) -> FileLock:

@@ -10,17 +10,19 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from threading import Lock
 from typing import Any, TextIO
 
-from batch_updater.secret import masked
 from batch_updater.text import visible
 
 LOG = "run.log"
 LARGEST = 10 * 1024 * 1024  # bytes; one older file of this size is kept beside it
 LOGGER = logging.getLogger("batch_updater")
+_file: ContextVar[logging.Handler | None] = ContextVar("run.log", default=None)  # of the run that logs
 _LEVELS = (logging.CRITICAL + 1, logging.INFO, logging.DEBUG)
 
 
@@ -32,17 +34,23 @@ def event(name: str, level: int = logging.INFO, **fields: object) -> None:
 
 @contextmanager
 def log_to_file(path: Path, form: str = "text") -> Iterator[None]:
-    """Append events of level INFO and above to this file while the block runs.
+    """Append events of level INFO and above to this file while the block runs: those of the block itself.
 
-    The log is a help, not the truth: when it can't be written the run goes on without it.
+    What tasks and threads (`asyncio.to_thread`) that it has started do is its own, what other runs in the process do
+    is not. The log is a help, not the truth: when it can't be written the run goes on without it.
     """
     try:
         handler = _File(path, maxBytes=LARGEST, backupCount=1, encoding="utf-8", errors="backslashreplace")
     except OSError:
         yield
         return
-    with _attached(handler, logging.INFO, form):
-        yield
+    handler.addFilter(lambda _record: _file.get() is handler)
+    before = _file.set(handler)
+    try:
+        with _attached(handler, logging.INFO, form):
+            yield
+    finally:
+        _file.reset(before)
 
 
 @contextmanager
@@ -58,18 +66,43 @@ def log_to_stderr(verbosity: int, form: str = "text") -> Iterator[None]:
 
 @contextmanager
 def _attached(handler: logging.Handler, level: int, form: str) -> Iterator[None]:
-    before = LOGGER.level
     handler.setLevel(level)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     LOGGER.addHandler(handler)
-    LOGGER.setLevel(min(level, before or level))
+    _level.want(level)
     try:
         yield
     finally:
-        LOGGER.setLevel(before)
+        _level.leave(level)
         LOGGER.removeHandler(handler)
         with suppress(OSError):  # what could not be written before can't be flushed now
             handler.close()
+
+
+class _Level:
+    """The logger's level: its own, lowered to what attached handlers want. Blocks of several runs may overlap."""
+
+    def __init__(self) -> None:
+        self._own = logging.NOTSET
+        self._wanted: list[int] = []
+        self._lock = Lock()
+
+    def want(self, level: int) -> None:
+        """A handler needs events of this level."""
+        with self._lock:
+            if not self._wanted:
+                self._own = LOGGER.level
+            self._wanted.append(level)
+            LOGGER.setLevel(min([*self._wanted, self._own or level]))
+
+    def leave(self, level: int) -> None:
+        """A handler needs them no more."""
+        with self._lock:
+            self._wanted.remove(level)
+            LOGGER.setLevel(min([*self._wanted, self._own or self._wanted[0]]) if self._wanted else self._own)
+
+
+_level = _Level()
 
 
 class _File(RotatingFileHandler):
@@ -98,8 +131,6 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     found: dict[str, Any] = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
     given: dict[str, Any] = getattr(record, "fields", {})
     found.update((name, _plain(value)) for name, value in given.items() if value is not None and value != "")
-    if record.exc_info:
-        found["error"] = masked(logging.Formatter().formatException(record.exc_info))
     return found
 
 

@@ -95,11 +95,13 @@ def describe(
     width: int = 80,
 ) -> str:
     """The plan as text whose sentences fit `width` columns; `start` is the rate that an earlier run learned, if any."""
-    expect = f", expected = {shown(columns.expect_header)!r}" if columns.expect_header else ""
+    named = f"order = {shown(columns.order_header)!r}, status = {shown(columns.status_header)!r}"
+    if columns.expect_header:
+        named += f", expected = {shown(columns.expect_header)!r}"
     lines = [
         f"Plan for {source}",
         f"  SERVICE   {tenant.base_url}{'   ** PRODUCTION **' if settings.production else ''}",
-        f"  columns   order = {shown(columns.order_header)!r}, status = {shown(columns.status_header)!r}{expect}",
+        *_labelled("columns", named, width),
         f"  rows      {plan.rows:,}",
         f"  to send   {plan.to_send:,}{_duration(plan, tenant, settings, start)}",
     ]
@@ -134,7 +136,7 @@ def _labelled(label: str, text: str, width: int) -> list[str]:
 def _describe_statuses(plan: Plan, tenant: Tenant) -> list[str]:
     width = max((len(f"{number:,}") for number in plan.statuses.values()), default=0)
     found = [
-        f"  {'statuses' if not place else '':<9} {number:>{width},}  {tenant.names.get(status, status)}"
+        f"  {'statuses' if not place else '':<9} {number:>{width},}  {shown(tenant.names.get(status, status))}"
         for place, (status, number) in enumerate(plan.statuses.items())
     ]
     return found if len(found) <= 12 else [*found[:11], f"  {'':<9} … and {len(found) - 11} more statuses"]

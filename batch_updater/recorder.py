@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
 from batch_updater.models import Note, Reading, RowOutcome
+from batch_updater.secret import masked
 
 FLUSH_SECONDS = 0.1
 
@@ -109,7 +110,9 @@ class Recorder:
             except JournalError:
                 raise
             except Exception as error:  # a bug; whoever waits must be told all the same
-                raise JournalError(f"The journal {self._journal.path} can't be written: {error!r}") from error
+                raise JournalError(
+                    f"The journal {self._journal.path} can't be written: {masked(repr(error))}"
+                ) from error
             finally:
                 if not kept:
                     self._records = [*records, *self._records]

@@ -139,6 +139,12 @@ class Runner:
             raise self._control.failure
 
     def _tick(self) -> None:
+        try:
+            self._look()
+        except Exception as error:  # it would end the recorder's task, on which the workers wait
+            self._control.crash(error)
+
+    def _look(self) -> None:
         self.counters.token = self._client.token_requests
         if self._pacer.outage_for > self._outage_budget:
             why = f" ({self._delivery.silence})" if self._delivery.silence else ""

@@ -7,7 +7,6 @@ one, by setting it in the environment.
 import asyncio
 import contextlib
 import os
-import re
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterable
@@ -16,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fault_server import CLIENT, CLIENT_SECRET, PASSWORD, PUT, USER, Fault, FaultServer, Seen
-from judging import Rows, Sent, Witness, judge_folder, judge_rows, read_rows
-from support import quick_folder, write_sheet
+from fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer, Seen
+from judging import Rows, Sent, Witness, judge_folder, judge_rows
+from support import quick_folder, read_result, write_sheet
 
 from batch_updater.api.auth import Credentials, Grant, Secret
 from batch_updater.app import execute, ignore_tick
@@ -28,7 +27,6 @@ from batch_updater.settings import Settings, load_settings
 from batch_updater.tenant import Tenant, with_credentials
 
 BEFORE, WANTED, OTHER = (str(uuid.UUID(int=n)) for n in (900, 901, 902))
-ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 QUICK = {
     "api.retry.FIRST_WAIT": 0.005, "api.retry.LONGEST_WAIT": 0.02, "api.pace.LONGEST_PAUSE": 0.01,
     "api.pace.BARE_PAUSE": 0.01, "api.protocol.MAX_WAIT": 0.01, "api.outage.PROBE_FIRST": 0.01,
@@ -70,7 +68,7 @@ class Outcome:
 
 
 def some_orders(count: int) -> list[str]:
-    """Orders that no other run has, so that runs in one process can be told apart in their logs."""
+    """Orders that no other run has."""
     return [str(uuid.uuid4()) for _ in range(count)]
 
 
@@ -92,7 +90,6 @@ class Scene:
         self.witness = Witness(self.runs)
         self.unnoted = 0
         self.signs_in = attack.signs_in or attack.any("signs_in")
-        self._orders = {order for order, _status in attack.rows}
         orders = dict.fromkeys((order for order, _status in attack.rows), BEFORE)
         self.server = FaultServer(
             attack.faults, orders, statuses=(BEFORE, WANTED, OTHER), keep_alive=attack.keep_alive,
@@ -104,9 +101,8 @@ class Scene:
         self.witness.see(seen.about, seen.status)
 
     def _refusals(self) -> int:
-        """How often the client has said that nobody listens. Runs in one process share their logs."""
-        lines = [line for log in self.runs.glob("2*/run.log") for line in log.read_text().splitlines()]
-        return sum(bool(self._orders & set(re.findall(ID, line))) for line in lines if "can't be reached" in line)
+        """How often the client has said that nobody listens."""
+        return sum(log.read_text().count("can't be reached") for log in self.runs.glob("2*/run.log"))
 
     @property
     def credentials(self) -> Credentials:
@@ -158,10 +154,10 @@ class Scene:
     def judge(self, summary: RunSummary) -> Rows:
         """All that must hold after a start; gives the result rows."""
         server = self.server
-        rows = read_rows(Path(summary.results_file))
+        rows = read_result(Path(summary.results_file))
         sent = [Sent(seen.about, seen.status, seen.applied) for seen in server.puts]
         judge_rows(rows, len(self.attack.rows), sent, server.orders, unnoted=self.unnoted, unseen=server.unseen)
-        judge_folder(Path(summary.run_dir), rows, sent, secrets=("t0k-3n-", CLIENT_SECRET, PASSWORD))
+        judge_folder(Path(summary.run_dir), rows, sent, secrets=(ISSUED, CLIENT_SECRET, PASSWORD))
         assert not server.wrongs, server.wrongs
         assert not self.witness.wrongs, self.witness.wrongs
         assert not server.somebody_went_elsewhere, "a redirect was followed"

@@ -17,7 +17,8 @@ from typing import Self
 CONFIRMATION = b'{"detail": "Order status updated successfully"}'
 ESTABLISHED = 1  # of the states in the kernel's tcp_info
 LONGEST_STALL = 10.0
-CLIENT, CLIENT_SECRET, USER, PASSWORD = "client", "s3cr3t-1", "user", "s3cr3t-2"
+CLIENT, CLIENT_SECRET, USER, PASSWORD = "fault-client", "fault-s3cr3t", "fault-user", "fault-passw0rd"
+ISSUED = "fault-t0k3n-"  # and a number
 SIGN_IN = b64encode(f"{CLIENT}:{CLIENT_SECRET}".encode()).decode()
 PUT, GET, PAGE, STATUSES, TOKEN = "PUT", "GET", "page", "statuses", "token"
 _KINDS = (
@@ -248,12 +249,12 @@ class FaultServer:
             found = list(self.orders.items())[first : first + 50]
             names = ", ".join(f'{{"id": "{order}", "name": "", "status_id": "{status}"}}' for order, status in found)
             return b'{"items": [%s]}' % names.encode()
-        return b'{"access_token": "%s", "refresh_token": "r"}' % self.token.encode()
+        return b'{"access_token": "%s", "refresh_token": "fault-r3fresh"}' % self.token.encode()
 
     @property
     def token(self) -> str:
         """The token that is good now."""
-        return f"t0k-3n-{self.tokens or 0}"
+        return f"{ISSUED}{self.tokens or 0}"
 
     # Connections
 
@@ -332,7 +333,7 @@ class FaultServer:
     def _check_arrival(self, seen: Seen) -> None:
         if seen.kind == "?":
             self.wrongs.append(f"an unheard-of request: {seen.about}")
-        wanted = SIGN_IN if seen.kind == TOKEN else "t0k-3n-"
+        wanted = SIGN_IN if seen.kind == TOKEN else ISSUED
         if wanted not in seen.bearer:
             self.wrongs.append(f"{seen.kind} {seen.about} is not signed")
         open_now = [other for other, exchange in self._open.items() if not other.ended and not exchange.client_is_gone]

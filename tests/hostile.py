@@ -7,14 +7,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import xlsxwriter
-from support import DONE, PROGRAM, environment
+from support import DONE, PROGRAM, environment, write_sheet
 
 from batch_updater.reports.workbook import _Texts as Texts
 from batch_updater.sandbox import Sandbox, order_id
@@ -88,19 +88,18 @@ def write_xlsx(path: Path, words: Sequence[str]) -> Path:
     return path
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seen:
-    """What one run has shown and left."""
+    """What one run has shown and left, and its folder."""
 
     sheet: Path
     code: int
     out: str
     err: str
+    folder: Path = field(init=False)
 
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return max(self.sheet.with_name(f"{self.sheet.stem}.runs").glob("2*"))
+    def __post_init__(self) -> None:
+        self.folder = max(self.sheet.with_name(f"{self.sheet.stem}.runs").glob("2*"))
 
 
 class Service:
@@ -115,11 +114,34 @@ class Service:
 
     def run(self, sheet: Path, *options: object) -> Seen:
         """Run the sheet as a process."""
+        return self._call(sheet, "run", sheet, "--yes", *options)
+
+    def undo(self, run: Path, *options: object) -> Seen:
+        """Undo a run as a process."""
+        return self._call(run / "undo.csv", "undo", run, "--yes", *options)
+
+    def _call(self, sheet: Path, *words: object) -> Seen:
         ended = subprocess.run(
-            [*PROGRAM, "run", str(sheet), "--yes", *map(str, options)],
+            [*PROGRAM, *map(str, words)],
             capture_output=True, stdin=subprocess.DEVNULL, timeout=120, check=False, env=self.env,
         )  # fmt: skip
         return Seen(sheet, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    def to_undo(self, sheet: Path, words: Sequence[str]) -> Path:
+        """A finished run of three orders for each word, which had the status of that name.
+
+        The way back of the first is free, that of the second is refused in the word, and the third has another
+        status of these by now.
+        """
+        orders = [order_id(3000 + number) for number in range(3 * len(words))]
+        for number, order in enumerate(orders):
+            self.sandbox.set_status(order, id_of(words[number // 3]))
+        ended = self.run(write_sheet(sheet, [(order, DONE) for order in orders]), "--compare")
+        assert ended.code == 0, ended.err
+        self.details |= dict(zip(orders[1::3], words, strict=True))
+        for order, word in zip(orders[2::3], [*words[1:], words[0]], strict=True):
+            self.sandbox.set_status(order, id_of(word))
+        return ended.folder
 
 
 def on_pty(words: list[str], env: dict[str, str]) -> tuple[int, str]:

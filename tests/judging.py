@@ -1,11 +1,10 @@
 """One judge for every run: what must hold afterwards, by the service's ledger, the journal and the result file."""
 
 import contextlib
-import csv
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +40,11 @@ def judge_rows(
     assert [int(row["result_row"]) for row in rows] == list(range(2, sheet_rows + 2)), "every row once, in order"
     asked = {row["result_order_id"]: row for row in rows if row["result_order_id"]}
     assert {one.order for one in sent} <= set(asked), "nothing was sent that was not asked for"
-    attempts: Counter[tuple[str, str]] = Counter()
     applied = {(one.order, one.status) for one in sent if one.applied}
+    attempts: Counter[tuple[str, str]] = Counter()
     for row in rows:
-        key = row["result_order_id"], row["result_status_id"]
-        attempts[key] += int(row["result_attempts"])
-        _judge_row(row, applied=key in applied)
+        attempts[row["result_order_id"], row["result_status_id"]] += int(row["result_attempts"])
+        _judge_row(row, applied)
     _judge_attempts(attempts, sent, unnoted, unseen)
     last = {row["result_order_id"]: row for row in rows if row["result"] not in NEVER_SENT}
     for order, row in last.items():
@@ -54,13 +52,13 @@ def judge_rows(
             assert orders[order] == row["result_status_id"], f"row {row['result_row']} does not have its status"
 
 
-def _judge_row(row: dict[str, str], *, applied: bool) -> None:
+def _judge_row(row: dict[str, str], applied: Set[tuple[str, str | None]]) -> None:
     name, result = f"row {row['result_row']}", row["result"]
     assert result in {*DONE, *NEVER_SENT, "failed", "unknown", "not_sent"}, f"{name} has no result"
     assert row["result_code"], f"{name} has no reason"
     assert row["result_code"] == "ok" or row["result_detail"], f"{name} has no sentence"
     if result == "updated":
-        assert applied, f"{name} was never applied"
+        assert (row["result_order_id"], row["result_status_id"]) in applied, f"{name} was never applied"
     if result in NEVER_SENT:
         assert row["result_attempts"] == "0", f"{name} was sent"
 
@@ -72,12 +70,6 @@ def _judge_attempts(attempts: Counter[tuple[str, str]], sent: Sequence[Sent], un
         assert number <= attempts[key] + unnoted, f"{key} was sent {number} times and counted {attempts[key]} times"
     surplus = {key: number - arrived[key] - without_body[key[0]] for key, number in attempts.items()}
     assert sum(max(number, 0) for number in surplus.values()) <= unseen, f"counted more often than sent: {surplus}"
-
-
-def read_rows(path: Path) -> Rows:
-    """The rows of a result file in CSV."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def judge_folder(run: Path, rows: Rows, sent: Sequence[Sent], *, secrets: Sequence[str]) -> None:

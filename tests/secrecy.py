@@ -25,7 +25,7 @@ MARK = "k4n4rY"  # stands in no other text, looks the same in URLs and in JSON, 
 TOKEN = f"{MARK}/of+the~tests.{MARK}=="
 KNOWN = (MARK, "sandbox-token", "sandbox-secret", "sandbox-pass")
 ISSUED = ("access-", "refresh-")  # and a UUID: tokens of the sandbox
-SHORTEST = 8  # a shorter one, e.g. "wrong", stands in other words too
+SHORTEST = 8  # a shorter one, e.g. "wrong", stands in other words too: tests use longer ones
 LARGEST = 64 * 1024 * 1024
 
 
@@ -77,12 +77,12 @@ class Watch:
         self._said: list[tuple[str, bytes]] = []
 
     def learn(self, secret: object) -> None:
-        """Look for this secret as well, when it is one that can be told from other text."""
-        if (
-            isinstance(secret, str)
-            and len(secret) >= SHORTEST
-            and not pattern(frozenset(KNOWN)).search(secret.encode())
-        ):
+        """Look for this secret as well. One that can't be told from other text is a mistake of the test."""
+        if not isinstance(secret, str) or not secret:
+            return
+        if len(secret) < SHORTEST:
+            self.leaks.append(f"{secret!r} is too short a secret to be looked for")
+        elif not KNOWN_PATTERN.search(secret.encode()):
             self.secrets.add(secret)
 
     def hear(self, what: str, text: str | bytes | None) -> None:

@@ -1,4 +1,4 @@
-"""What the integration and acceptance tests share: running the program, and one judge for a run."""
+"""What the integration and acceptance tests share: running the program, a sandbox, and judging a run by it."""
 
 import asyncio
 import csv
@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from judging import Rows, Sent, judge_rows
 from secrecy import TOKEN, WATCH
 
 from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
@@ -94,7 +94,7 @@ def good_rows(count: int, first: int = 1, status: str = DONE) -> list[tuple[str,
     return [(order_id(n), status) for n in range(first, first + count)]
 
 
-def read_result(path: Path) -> list[dict[str, str]]:
+def read_result(path: Path) -> Rows:
     """The rows of a result file in CSV."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         return list(csv.DictReader(stream))
@@ -116,34 +116,8 @@ def puts(sandbox: Sandbox) -> list[dict[str, Any]]:
     return [entry for entry in sandbox.ledger if entry["method"] == "PUT"]
 
 
-def judge(rows: list[dict[str, str]], sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
+def judge(rows: Rows, sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
     """The guarantees that must hold after any run, from the result rows and the sandbox's ledger."""
-    assert [int(row["result_row"]) for row in rows] == list(range(2, sheet_rows + 2)), "every row once, in order"
-    sent: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for entry in puts(sandbox):
-        sent.setdefault((entry["order_id"], entry["status_id"]), []).append(entry)
-    asked = {row["result_order_id"] for row in rows if row["result_order_id"]}
-    assert {order for order, _status in sent} <= asked, "nothing was sent that was not asked for"
-    attempts: Counter[tuple[str, str]] = Counter()
-    for row in rows:
-        key = (row["result_order_id"], row["result_status_id"])
-        attempts[key] += int(row["result_attempts"])
-        assert row["result_code"], f"row {row['result_row']} has no reason"
-        assert row["result_code"] == "ok" or row["result_detail"], f"row {row['result_row']} has no sentence"
-        if row["result"] == "updated":
-            assert any(entry["applied"] for entry in sent.get(key, [])), f"row {row['result_row']} was never applied"
-        if row["result"] in {"invalid", "conflict", "duplicate"}:
-            assert row["result_attempts"] == "0"
-    for key, entries in sent.items():  # a PUT whose connection broke before its body was read has no status
-        assert len(entries) <= attempts[key] + kills or key[1] not in sandbox.statuses
-    for key, number in attempts.items():
-        assert number <= len(sent.get(key, []) + sent.get((key[0], None), []))  # type: ignore[arg-type]
-    judge_orders(rows, sandbox)
-
-
-def judge_orders(rows: list[dict[str, str]], sandbox: Sandbox) -> None:
-    """Each order has the status that its last usable row says it has, when that row says so."""
-    last = {row["result_order_id"]: row for row in rows if row["result"] not in {"invalid", "conflict", "duplicate"}}
-    for order, row in last.items():
-        if row["result"] in {"updated", "unchanged"}:
-            assert sandbox.orders[order]["status"]["id"] == row["result_status_id"], f"row {row['result_row']}"
+    sent = [Sent(entry["order_id"], entry["status_id"], entry["applied"]) for entry in puts(sandbox)]
+    orders = {order: found["status"]["id"] for order, found in sandbox.orders.items()}
+    judge_rows(rows, sheet_rows, sent, orders, unnoted=kills)

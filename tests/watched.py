@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import pytest
 from secrecy import WATCH
 from support import PROGRAM, environment
 
 from batch_updater import cli
+from batch_updater.api.pace import Pacer
 from batch_updater.sandbox import CLIENT_ID, CLIENT_SECRET, PASSWORD, USER
 
 GRANT = {
@@ -90,3 +93,18 @@ class Watched:
                 meanwhile(process)
             out, err = process.communicate(timeout=240)
         return Ended(process.returncode, out, err)
+
+
+def noted_pacers(monkeypatch: pytest.MonkeyPatch, module: str) -> list[dict[str, Any]]:
+    """The options with which a module makes its pacers from now on."""
+    asked: list[dict[str, Any]] = []
+
+    class Noted(Pacer):
+        """A pacer that keeps how it was asked for."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            asked.append(options)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(f"{module}.Pacer", Noted)
+    return asked

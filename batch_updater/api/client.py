@@ -31,7 +31,7 @@ from batch_updater.secret import without
 from batch_updater.statuses import OrderStatus
 
 PATIENCE = 0.9  # of an attempt's time for its connection: the deadline could not tell that nothing has left
-MAX_LIST = 8 * 1024 * 1024
+MAX_LIST = 2 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
 ALWAYS = {
     "Accept": "application/json",

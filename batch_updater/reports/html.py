@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from batch_updater.errors import ExitCode
-from batch_updater.folder import JOURNAL
+from batch_updater.folder import JOURNAL, UNDO_SHEET
 from batch_updater.journal import Journal
 from batch_updater.models import Result, RunSummary
 from batch_updater.reports import charts
@@ -161,7 +161,7 @@ def _readable(moment: str) -> str:
 def resume_command(summary: RunSummary, facts: Mapping[str, Any]) -> list[str]:
     """The command that picks this run up again, with the choices that must be the same."""
     sheet = Path(summary.input)
-    if sheet.name == "undo.csv" and (sheet.parent / JOURNAL).is_file():
+    if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
         return ["undo", str(sheet.parent)]
     words = ["run", summary.input]
     choices = {**facts.get("reading", {}), "on_conflict": facts.get("on_conflict")}

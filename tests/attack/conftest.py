@@ -3,9 +3,14 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
+from aiohttp import web
 from fault_list import ALL_CODES, FAULTS
 from fault_runs import QUICK
+from hostile import HARMLESS, HOSTILE, Service
+from support import served
 from wire import Town, loop_aside
+
+from batch_updater.sandbox import Sandbox
 
 WIRES = ("session", "prepared")
 
@@ -57,3 +62,21 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield made
         for listener in made.listeners:
             run(listener.stop())
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[tuple[Service, Service]]:
+    """A hostile and a harmless one."""
+    real = Sandbox._update
+
+    async def update(self: Sandbox, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        detail = details.get(id(self), {}).get(request.match_info["order"])
+        return web.json_response({"detail": detail}, status=400) if detail else await real(self, request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sandbox, "_update", update)
+        with served() as one, served() as other:
+            both = Service(one, HOSTILE), Service(other, HARMLESS)
+            details = {id(service.sandbox): service.details for service in both}
+            yield both

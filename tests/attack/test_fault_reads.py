@@ -8,7 +8,7 @@ import pytest
 from fault_list import FAULTS, says
 from fault_runs import BEFORE, OTHER, WANTED, Attack, Outcome, all_of, some_orders, staged, start
 from fault_server import GET, PAGE, PUT, STATUSES, TOKEN, Fault, answer
-from judging import read_rows
+from support import read_result
 
 from batch_updater.app import ignore_tick, open_verification, verify
 from batch_updater.errors import BatchUpdaterError
@@ -131,7 +131,7 @@ async def test_faults_of_verifying_change_and_invent_nothing(names: list[str], k
         for _ in range(STARTS):
             with open_verification(outcome.folder, with_credentials(Tenant(server.base_url), scene.credentials)) as run:
                 summary = await verify(run, scene.settings, ignore_tick)
-            found = read_rows(Path(summary.verify_file))
+            found = read_result(Path(summary.verify_file))
             if summary.exit_code in {0, 3}:
                 break
             judge_readings(found, moved)

@@ -4,14 +4,12 @@ import csv
 import json
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
 
 import pandas as pd
 import pytest
 import xlsxwriter
-from aiohttp import web
 from hostile import (
     HARMLESS,
     HOSTILE,
@@ -34,7 +32,7 @@ from hostile import (
     write_xlsx,
 )
 from prometheus_client.parser import text_string_to_metric_families
-from support import DONE, PROGRAM, newest_run, served
+from support import DONE, PROGRAM, newest_run
 from watched import Watched
 
 from batch_updater import demo
@@ -45,27 +43,9 @@ from batch_updater.inputs.source import open_source
 from batch_updater.models import RunSummary
 from batch_updater.notice import of_error, of_summary
 from batch_updater.reconcile import SYMBOLS
-from batch_updater.sandbox import Sandbox, order_id
+from batch_updater.sandbox import order_id
 from batch_updater.text import FORMULA
 from batch_updater.validate import _BLANKS as BLANKS
-
-
-@pytest.fixture(scope="module")
-def services() -> Iterator[tuple[Service, Service]]:
-    """A hostile and a harmless one."""
-    real = Sandbox._update
-
-    async def update(self: Sandbox, request: web.Request) -> web.StreamResponse:
-        await request.read()
-        detail = details.get(id(self), {}).get(request.match_info["order"])
-        return web.json_response({"detail": detail}, status=400) if detail else await real(self, request)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Sandbox, "_update", update)
-        with served() as one, served() as other:
-            both = Service(one, HOSTILE), Service(other, HARMLESS)
-            details = {id(service.sandbox): service.details for service in both}
-            yield both
 
 
 @pytest.fixture(scope="module")

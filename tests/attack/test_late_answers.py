@@ -63,7 +63,9 @@ async def test_a_second_answer_that_nobody_has_read_yet_is_not_taken_either() ->
         server = threading.Thread(target=serve_late, args=(listening,))
         server.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        async with OrderClient(url, Tokens(Credentials(Secret("t0k"))), timeout=2, concurrency=1) as client:
+        async with OrderClient(
+            url, Tokens(Credentials(Secret("t0k-of-late-answers"))), timeout=2, concurrency=1
+        ) as client:
             first = await client.update_status(UPDATES[0])
             time.sleep(0.1)
             second = await client.update_status(UPDATES[1])

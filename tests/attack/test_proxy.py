@@ -12,7 +12,7 @@ from wire import ESTABLISHED, Front, Proxy, Town, credentials_in, refuse
 from batch_updater.sandbox import CLIENT_SECRET, PASSWORD, Sandbox
 
 ROWS = 30
-USER, PROXY_PASSWORD = "clerk", "pr0xy-pass-w0rd"
+USER, PROXY_PASSWORD = "pr0xy-clerk", "pr0xy-pass-w0rd"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PROXY_PASSWORD}".encode()).decode()
 
 
@@ -193,6 +193,41 @@ def test_a_proxy_that_never_answers_leaves_no_row_in_doubt(sheet: Path, town: To
     assert {(row["result"], row["result_code"], row["result_attempts"]) for row in rows} == {("failed", "timeout", "0")}
 
 
+ECHO = f"{BASIC} {USER}:{PROXY_PASSWORD}@127.0.0.1"
+REPEATS = [
+    f"X-Echo: {ECHO}",
+    f"Location: http://{USER}:{PROXY_PASSWORD}@h/",
+    f'Proxy-Authenticate: Basic realm="{ECHO}"',
+]
+
+
+REFUSALS = (302, 403, 407, 502)
+FAILURES = {
+    **{str(status): refuse(status, *REPEATS).replace(b" No", f" {ECHO}".encode(), 1) for status in REFUSALS},
+    "no status": f"HTTP/1.1 {ECHO}\r\n\r\n".encode(), "no protocol": f"{ECHO}\r\n\r\n".encode(),
+    "half a head": f"HTTP/1.1 200 {ECHO}".encode(), "nothing": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("first", [1, 4])
+def test_a_proxy_that_fails_makes_nobody_write_its_password(
+    sheet: Path, town: Town, watched: Watched, failure: str, first: int
+) -> None:
+    """It refuses, repeats what it was told in every place, talks nonsense or breaks off, at once or in mid-run."""
+    WATCH.learn(PROXY_PASSWORD)
+    given = {"BATCH_UPDATER_PROXY_USER": USER, "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}
+    with served() as sandbox:
+        front = fronted(town, sandbox)
+        proxy = town.start(Proxy())
+        proxy.answer = lambda _head: ESTABLISHED if len(proxy.heard) < first else FAILURES[failure]
+        words = ["-vv", "--json", "--retries", "1", "--outage-budget", "0", "--concurrency", "5"]
+        ended = watched.call("run", sheet, "--yes", *words, env=settings(town, front, proxy, **given))
+    assert ended.returncode in {3, 6}, ended.stderr
+    assert credentials_in(proxy.heard[-1]) == BASIC
+    assert TOKEN not in "".join(proxy.heard)
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("untrusted", "is signed by nobody"), ("wrong host", "the proxy has a certificate that is not made out")],
@@ -259,8 +294,8 @@ def test_a_wrong_address_of_a_proxy_is_refused_and_not_repeated(
     [
         ({"BATCH_UPDATER_PROXY_USER": USER}, "lack BATCH_UPDATER_PROXY_PASS"),
         ({"BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}, "lack BATCH_UPDATER_PROXY_USER"),
-        ({"BATCH_UPDATER_PROXY_USER": "a:b", "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}, "holds a ':'"),
-        ({"BATCH_UPDATER_PROXY_USER": "\udcff", "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}, "that is no text"),
+        ({"BATCH_UPDATER_PROXY_USER": "pr0xy:clerk", "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}, "holds a ':'"),
+        ({"BATCH_UPDATER_PROXY_USER": "pr0xy-\udcff", "BATCH_UPDATER_PROXY_PASS": PROXY_PASSWORD}, "that is no text"),
         ({"BATCH_UPDATER_PROXY_USER": USER, "BATCH_UPDATER_PROXY_PASS_FILE": "/none"}, "can't be read"),
     ],
 )

@@ -2,21 +2,26 @@
 
 import asyncio
 import base64
+import contextlib
+import inspect
 import json
 import pickle
+import pkgutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from secrecy import TOKEN, WATCH
-from support import environment, good_rows, newest_run, served, write_sheet
+from support import environment, good_rows, newest_run, puts, served, write_sheet
 from watched import Watched, grant_environment
 
 from batch_updater import cli, demo
-from batch_updater.api.auth import Credentials, Tokens
+from batch_updater.api.auth import GRANT_NAMES, TOKEN_NAMES, Credentials, Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.wire import Request
 from batch_updater.models import StatusUpdate
@@ -25,6 +30,24 @@ from batch_updater.secret import Secret, masked
 from batch_updater.settings import Settings
 
 LOUD = {"PYTHONASYNCIODEBUG": "1", "PYTHONFAULTHANDLER": "1"}
+SHOUT = """
+import asyncio.base_events, logging, sys
+logging.basicConfig(level=logging.DEBUG)
+made = asyncio.base_events.BaseEventLoop.__init__
+
+def make_slow(self):
+    made(self)
+    self.slow_callback_duration = 0.0  # in debug mode each step is then logged as a slow one
+
+asyncio.base_events.BaseEventLoop.__init__ = make_slow
+sys.modules["uvloop"] = None
+"""
+TELL_CHILDREN = """
+import sys
+STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
+sys.addaudithook(lambda name, more: name in STARTS and sys.stderr.write(f"STARTED {more}"))
+sys.stderr.write("TOLD")
+"""
 ESCAPED = "".join(f"\\u{ord(c):04x}" for c in TOKEN)
 BODIES = {
     "plain": json.dumps({"detail": f"Bearer {TOKEN} may not"}),
@@ -86,12 +109,26 @@ def test_names_that_repeat_the_token_are_masked(watched: Watched, monkeypatch: p
     assert "***" in said
 
 
-def test_every_command_as_a_process_keeps_the_secrets(watched: Watched) -> None:
-    """run, plan, verify, undo, results, runs and statuses, with asyncio's debug mode and every log line shown."""
+def site(folder: Path, text: str) -> dict[str, str]:
+    """What makes a Python process run this text when it starts."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(text)
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize(
+    ("identify", "shout", "wire"), [(grant_environment, "", "session"), (environment, SHOUT, "prepared")]
+)
+def test_every_command_as_a_process_keeps_the_secrets(
+    watched: Watched, identify: Callable[..., dict[str, str]], shout: str, wire: str
+) -> None:
+    """run, plan, verify, undo, results, runs and statuses: in debug mode, with every line that any library logs."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(3))
-    with served(token_ttl=60) as sandbox:
-        env = grant_environment(sandbox.base_url, **LOUD)
-        assert watched.process("run", sheet, "--yes", "-vv", "--compare", env=env).returncode == 0
+    with served(**({} if shout else {"token_ttl": 60})) as sandbox:
+        env = identify(sandbox.base_url, BATCH_UPDATER_WIRE=wire, **LOUD, **site(watched.folder / "site", shout))
+        ended = watched.process("run", sheet, "--yes", "-vv", "--compare", env=env)
+        assert ended.returncode == 0, ended.stderr
+        assert ("asyncio:Executing <Task" in ended.stderr) == bool(shout)
         run = newest_run(sheet)
         for words, code in {
             ("plan", sheet, "-vv"): 0,
@@ -105,21 +142,90 @@ def test_every_command_as_a_process_keeps_the_secrets(watched: Watched) -> None:
             assert ended.returncode == code, ended.stderr
 
 
-@pytest.mark.parametrize("words", [["statuses"], ["run", "o.csv", "--yes"]])
-def test_an_unexpected_error_that_holds_the_token_is_shown_without_it(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch, words: list[str]
-) -> None:
-    """Exit 1 with the traceback or the sentence, in both with stars."""
-    monkeypatch.chdir(watched.folder)
-    write_sheet(watched.folder / "o.csv", good_rows(2))
+def family(process: int) -> list[int]:
+    """A process and all that descend from it."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [process]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
 
-    async def broken(_self: OrderClient, *_arguments: object) -> Any:
+
+@pytest.mark.parametrize("identify", [environment, grant_environment])
+def test_secrets_in_files_are_in_no_process(watched: Watched, identify: Callable[..., dict[str, str]]) -> None:
+    """While it sends, neither the program's command line nor its environment holds one; it starts no other program."""
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(30))
+    with served(latency=0.02, token_ttl=60) as sandbox:
+        env = identify(sandbox.base_url, **site(watched.folder / "site", TELL_CHILDREN))
+        for name in (*TOKEN_NAMES, *GRANT_NAMES):
+            if secret := env.pop(name, ""):
+                place = watched.folder / name
+                place.write_text(secret)
+                env[f"{name}_FILE"] = str(place)
+
+        def look(process: subprocess.Popen[str]) -> None:
+            while not puts(sandbox):
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.005)
+            for one in family(process.pid):
+                for what in ("cmdline", "environ"):
+                    WATCH.hear(what, Path(f"/proc/{one}/{what}").read_bytes())
+
+        ended = watched.process("run", sheet, "--yes", "--concurrency", "2", env=env, meanwhile=look)
+    assert ended.returncode == 0, ended.stderr
+    assert "TOLD" in ended.stderr
+    assert "STARTED" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "api.auth:Tokens.current", "api.client:OrderClient.update_status", "api.client:OrderClient.read_order",
+        "api.client:OrderClient.list_statuses", "api.connector:Connector._create_connection",
+        "api.wire:SessionWire.request", "api.pace:Pacer.acquire", "app:finish", "app:write_results", "console:describe",
+        "journal:Journal.claim", "journal:Journal.note", "journal:Journal.record", "journal:Journal.set_meta",
+        "progress:Progress.update", "reports.html:write_report", "runs:make_plan", "watch:PaceWatch.look",
+    ],
+)  # fmt: skip
+def test_a_bug_anywhere_shows_no_secret(watched: Watched, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """An error that holds the token, in its text, its cause and its notes: stars, in all that is said and written."""
+
+    def broken(*_arguments: object, **_more: object) -> Any:
+        error = RuntimeError(f"Authorization: Bearer {TOKEN}")
+        error.add_note(f"with {TOKEN}")
+        raise error from ValueError(TOKEN)
+
+    async def broken_later(*_arguments: object, **_more: object) -> Any:
+        broken()
+
+    name = f"batch_updater.{place}"
+    is_later = inspect.iscoroutinefunction(pkgutil.resolve_name(name))
+    monkeypatch.setattr(name.replace(":", "."), broken_later if is_later else broken)
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(2))
+    with served() as sandbox:
+        ended = watched.call("run", sheet, "--yes", "-vv", "--compare", env=environment(sandbox.base_url))
+    assert ended.returncode == {
+        "reports.html:write_report": 0,
+        "journal:Journal.note": 6,
+        "journal:Journal.record": 6,
+    }.get(place, 1)
+    assert "Bearer ***" in ended.stderr
+
+
+def test_a_bug_of_another_command_shows_no_secret(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The traceback has stars."""
+
+    async def broken(_self: OrderClient) -> Any:
         raise RuntimeError(f"Authorization: Bearer {TOKEN}")
 
-    monkeypatch.setattr(OrderClient, "update_status" if words[0] == "run" else "list_statuses", broken)
+    monkeypatch.setattr(OrderClient, "list_statuses", broken)
     with served() as sandbox:
-        ended = watched.call(*words, env=environment(sandbox.base_url))
+        ended = watched.call("statuses", env=environment(sandbox.base_url))
     assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
     assert "Bearer ***" in ended.stderr
 
 

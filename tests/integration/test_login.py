@@ -100,8 +100,8 @@ def test_a_token_can_be_kept_in_place_of_the_four(watched: Watched, drawer: Draw
 @pytest.mark.parametrize(
     ("options", "words", "typed", "error"),
     [
-        ({}, ["login"], FOUR.replace("sandbox-pass", "wrong"), CredentialsError),
-        ({}, ["login", "--token"], "wrong\n", CredentialsError),
+        ({}, ["login"], FOUR.replace("sandbox-pass", "a-wrong-one"), CredentialsError),
+        ({}, ["login", "--token"], "a-wrong-token\n", CredentialsError),
         ({}, ["login", "--token"], "two words\n", SettingsError),
         ({"refuse_statuses": 500}, ["login", "--token"], f"{TOKEN}\n", StoppedError),
     ],
@@ -144,9 +144,9 @@ def test_a_locked_keyring_is_told_in_one_sentence(watched: Watched, drawer: Draw
 
 def test_the_environment_goes_before_the_keyring(drawer: Drawer) -> None:
     """A token in the environment is used even when another is kept."""
-    drawer.set_password("batch-updater https://x.example", "ACCESS_TOKEN", "kept")
-    found = find_credentials({"ACCESS_TOKEN": "given"}, "https://x.example").token
+    drawer.set_password("batch-updater https://x.example", "ACCESS_TOKEN", "the-one-kept")
+    found = find_credentials({"ACCESS_TOKEN": "the-one-given"}, "https://x.example").token
     kept = find_credentials({}, "https://x.example").token
     assert found is not None
     assert kept is not None
-    assert (found.reveal(), kept.reveal()) == ("given", "kept")
+    assert (found.reveal(), kept.reveal()) == ("the-one-given", "the-one-kept")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support import DONE, environment, newest_run, puts, read_result, served
-from watched import Watched, grant_environment
+from watched import Watched, grant_environment, noted_pacers
 
 from batch_updater.sandbox import Sandbox, order_id
 
@@ -109,3 +109,16 @@ def test_a_plan_without_a_token_says_that_names_need_one(watched: Watched) -> No
     env = environment("http://127.0.0.1:9", EVREKA360_ACCESS_TOKEN="")
     ended = watched.call("plan", sheet, "--order-by", "name", env=env)
     assert (ended.returncode, "EVREKA360_ACCESS_TOKEN" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("words", "adapts"), [([], True), (["--no-adapt"], False)])
+def test_names_are_looked_up_at_the_pace_that_was_asked_for(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, words: list[str], adapts: bool
+) -> None:
+    """--no-adapt holds for the lookups too."""
+    sheet = sheet_of(watched.folder / "o.csv", ["WO-00001"])
+    asked = noted_pacers(monkeypatch, "batch_updater.lookup")
+    with served() as sandbox:
+        ended = watched.call("plan", sheet, "--order-by", "name", *words, env=environment(sandbox.base_url))
+    assert ended.returncode == 0, ended.stderr
+    assert asked == [{"adapt": adapts}]

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from support import environment, good_rows, newest_run, program, served, write_sheet
-from watched import Watched
+from watched import Watched, noted_pacers
 
-from batch_updater.api.pace import Pacer
 from batch_updater.remembered import remember
 from batch_updater.sandbox import Sandbox
 
@@ -130,19 +129,10 @@ def test_verify_paces_as_it_is_told(
 ) -> None:
     """--no-adapt holds for reading back too, and what the run has learned is no start for reading."""
     sheet = write_sheet(tmp_path / "o.csv", good_rows(3))
-    asked: list[dict[str, Any]] = []
-
-    class Noted(Pacer):
-        """A pacer that keeps how it was asked for."""
-
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            asked.append(options)
-            super().__init__(*arguments, **options)
-
     with served() as sandbox:
         env = environment(sandbox.base_url)
         remember(sandbox.base_url, None, 480.0)
         assert watched.call("run", sheet, "--yes", env=env).returncode == 0
-        monkeypatch.setattr("batch_updater.app.Pacer", Noted)
+        asked = noted_pacers(monkeypatch, "batch_updater.app")
         assert watched.call("verify", newest_run(sheet), *words, env=env).returncode == 0
     assert asked == [{"adapt": adapts}]

@@ -7,9 +7,9 @@ import pytest
 from batch_updater.api.auth import Credentials, Secret, Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pace import Pacer
-from batch_updater.errors import CredentialsError, JournalError
+from batch_updater.errors import BatchUpdaterError, CredentialsError, JournalError
 from batch_updater.journal import Journal
-from batch_updater.models import StatusUpdate, Verdict
+from batch_updater.models import Counters, StatusUpdate, Verdict
 from batch_updater.runner import Runner
 from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
 
@@ -108,7 +108,7 @@ async def test_requests_under_way_have_a_bounded_time_after_a_stop(
 
 async def test_a_refused_token_stops_the_run(tmp_path: Path) -> None:
     """401 ends the run, every row stays open for the next start."""
-    async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url, "wrong") as client:
+    async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url, "a-wrong-token") as client:
         journal = journal_of(tmp_path, 50)
         with pytest.raises(CredentialsError):
             await Runner(journal, client, Pacer(None), concurrency=8, retries=3).run()
@@ -130,3 +130,26 @@ async def test_nothing_is_sent_when_the_claim_fails(tmp_path: Path, monkeypatch:
             await Runner(journal, client, Pacer(None), concurrency=8, retries=3).run()
         journal.close()
         assert sandbox.ledger == []
+
+
+@pytest.mark.parametrize("when", [1, 3])
+async def test_a_bug_in_what_watches_a_run_stops_it(tmp_path: Path, when: int) -> None:
+    """Rows that have ended stay so, the others are open, and nobody waits for a task that is gone."""
+    ticks = 0
+
+    def watch(_counters: Counters, _pacer: Pacer) -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks >= when:
+            raise RuntimeError("no bar")
+
+    async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url) as client:
+        journal = journal_of(tmp_path, 600)
+        runner = Runner(journal, client, Pacer(None), concurrency=8, retries=3, compare=True, on_tick=watch)
+        async with asyncio.timeout(20):
+            with pytest.raises(BatchUpdaterError, match="no bar"):
+                await runner.run()
+        states = journal.count("state")
+        journal.close()
+        assert states.get("ended", 0) == len([entry for entry in sandbox.ledger if entry["method"] == "PUT"])
+        assert set(states) <= {"ended", "planned"}

@@ -1,6 +1,8 @@
+import asyncio
 import json
 import logging
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -48,12 +50,10 @@ def test_nothing_from_outside_breaks_a_line(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_an_exception_is_one_line(tmp_path: Path, form: str) -> None:
     """A traceback is a field, not further lines."""
-    with log_to_file(tmp_path / "run.log", form):
-        try:
-            raise ValueError(EVIL)
-        except ValueError:
-            LOGGER.exception("the report could not be written")
-    (line,) = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        (line,) = written(tmp_path / "run.log", form, error=traceback.format_exc())
     assert "ValueError" in line
     assert line.isprintable()
 
@@ -104,6 +104,24 @@ def test_file_and_stderr_have_levels_of_their_own(tmp_path: Path, capsys: pytest
         event("pause")
     assert len(capsys.readouterr().err.splitlines()) == 2
     assert len((tmp_path / "run.log").read_text().splitlines()) == 1
+
+
+async def test_runs_at_once_have_logs_of_their_own(tmp_path: Path) -> None:
+    """Tasks and threads of each write into its own file, and one that ends first takes nothing from the other."""
+    ended, level = asyncio.Event(), LOGGER.level
+
+    async def run(name: str, *, waits: bool) -> None:
+        with log_to_file(tmp_path / name):
+            event(name, row=1)
+            if waits:
+                await ended.wait()
+            await asyncio.create_task(asyncio.to_thread(event, name, row=2))
+        ended.set()
+
+    await asyncio.gather(run("long", waits=True), run("short", waits=False))
+    for name in ("long", "short"):
+        assert heard(tmp_path / name) == [f"{name} row=1", f"{name} row=2"]
+    assert (LOGGER.level, LOGGER.handlers) == (level, [])
 
 
 class Pacing:
