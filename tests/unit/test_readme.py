@@ -31,6 +31,7 @@ def test_the_readme_names_no_option_that_does_not_exist() -> None:
     known = {word for name in commands.commands for word in options_of(name)}
     foreign = {
         "--without-pip",
+        "--full",
         "--fuzz",
         "--sheets",
         "--python",
