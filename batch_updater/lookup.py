@@ -97,8 +97,13 @@ def _unaskable(name: str) -> str:
 def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
     """The one order that is called exactly so."""
     ids = sorted({order.id for order in found if order.name == name})
-    if len(ids) == 1:
+    if len(ids) == 1 and len(found) < PAGE_LENGTH:
         return ids[0]
+    if len(ids) == 1:
+        return RejectedOrder(
+            "ambiguous_order",
+            f"more orders are called like '{shown(name)}' than a page lists; write the id instead: {ids[0]} or another",
+        )
     if ids:
         return RejectedOrder(
             "ambiguous_order",

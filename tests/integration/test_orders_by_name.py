@@ -80,6 +80,16 @@ def test_a_service_that_passes_over_case_is_taken_at_its_exact_word(watched: Wat
         assert len(puts(sandbox)) == 2
 
 
+def test_a_name_that_may_stand_on_another_page_too_is_never_sent(watched: Watched) -> None:
+    """A page full of other spellings hides the second order of the very name."""
+    with served(orders=60, loose_exact=True) as sandbox:
+        for number in range(1, 61):
+            sandbox.set_name(order_id(number), "wo-x" if number in {1, 60} else "WO-X")
+        (row,) = run(watched, sheet_of(watched.folder / "o.csv", ["wo-x"]), sandbox)
+        assert (row["result"], row["result_code"]) == ("invalid", "ambiguous_order")
+        assert puts(sandbox) == []
+
+
 @pytest.mark.parametrize(("answer", "code"), [(403, 4), (404, 4), (405, 4), (422, 4), (500, 6), (503, 6), (302, 6)])
 def test_a_list_that_is_not_served_ends_before_anything_is_sent(watched: Watched, answer: int, code: int) -> None:
     """Not served at all is exit 4; in trouble is exit 6; no run folder stays."""
