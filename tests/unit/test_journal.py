@@ -284,6 +284,16 @@ def test_a_journal_is_at_its_place_when_it_is_whole_and_not_before(folder: Path)
     assert sorted(file.name for file in folder.iterdir()) == ["j.claims", NAME]
 
 
+def test_a_journal_is_flushed_before_it_is_at_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the plan and the claims file, then, once it has its name, the folder that holds the name."""
+    flushed: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        "batch_updater.journal.sync", lambda path: flushed.append((path.name, (folder / NAME).exists()))
+    )
+    plan(folder, [(2, A, S)]).close()
+    assert flushed == [("planning.sqlite", False), ("j.claims", False), (folder.name, True)]
+
+
 def test_a_sealed_journal_survives_a_power_cut(folder: Path) -> None:
     """Sealed and opened it writes ahead and flushes every commit."""
     with plan(folder, []) as sealed, Journal.open(folder / NAME) as opened:
