@@ -23,6 +23,7 @@ from batch_updater.models import (
     StatusUpdate,
     Verdict,
 )
+from batch_updater.outcome import CUT, STOPPED, already_set, judge
 from batch_updater.secret import masked
 from batch_updater.watch import PaceWatch
 
@@ -354,20 +355,12 @@ class Delivery:
 
     def _outcome(self, way: _Way, answer: Answer) -> RowOutcome:
         """The result of a row whose attempts have ended with this answer."""
-        state, result, detail = _judge(answer, doubtful=way.doubtful, stopping=self._control.stopping.is_set())
+        state, result, detail, remark = judge(answer, doubtful=way.doubtful, stopping=self._control.stopping.is_set())
         sent = way.left > 0
         return RowOutcome(
             way.update.row, state, result, answer.code, detail, answer.http_status, way.left - way.noted,
-            way.sent_at if sent else None, way.duration_ms if sent else None, way.previous,
+            way.sent_at if sent else None, way.duration_ms if sent else None, way.previous, remark,
         )  # fmt: skip
-
-
-def already_set(update: StatusUpdate) -> RowOutcome:
-    """The outcome of a row whose order has the status already."""
-    detail = "the order has this status already"
-    return RowOutcome(
-        update.row, State.ENDED, Result.UNCHANGED, "already_set", detail, 200, previous_status_id=update.status_id
-    )
 
 
 def _log_retry(way: _Way) -> None:
@@ -379,24 +372,3 @@ def _log_retry(way: _Way) -> None:
 
 
 Request = Callable[[_Way], Awaitable[Answer]]
-
-CUT = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
-STOPPED = Answer(Verdict.STOP, "stopped", "the run stopped before this row", left=False)
-
-
-def _judge(answer: Answer, *, doubtful: bool, stopping: bool) -> tuple[State, Result, str]:
-    """What the last answer makes of a row. `doubtful`: an earlier attempt may have been applied unnoticed."""
-    if answer.verdict is Verdict.DONE:
-        return State.ENDED, Result.UPDATED, answer.detail
-    if answer.verdict is Verdict.REFUSED:
-        return State.ENDED, Result.FAILED, answer.detail
-    if doubtful:
-        detail = answer.detail
-        if answer.verdict is not Verdict.UNKNOWN:
-            detail = f"an earlier attempt was never answered; then: {detail}"
-        return State.CLAIMED if stopping else State.ENDED, Result.UNKNOWN, detail
-    if answer.code == "redirect":
-        return State.PLANNED, Result.FAILED, answer.detail  # it stops the run, which tries again when it goes on
-    if stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
-        return State.PLANNED, Result.NOT_SENT, answer.detail
-    return State.ENDED, Result.FAILED, answer.detail

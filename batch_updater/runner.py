@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from batch_updater.api.pace import Pacer
-from batch_updater.delivery import Control, Delivery, Sender, already_set
+from batch_updater.delivery import Control, Delivery, Sender
 from batch_updater.errors import JournalError, StoppedError
 from batch_updater.journal import Journal
 from batch_updater.listing import Listing
 from batch_updater.log import event
 from batch_updater.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate
+from batch_updater.outcome import already_set
 from batch_updater.recorder import Recorder
 
 CLAIM_BLOCK = 500

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from batch_updater.errors import SettingsError
 from batch_updater.text import visible
 
 
@@ -35,6 +36,7 @@ def folded(name: str) -> str:
 class StatusBook:
     """Looks statuses up by id and by name. `aliases` maps the sheet's own words to status names or ids.
 
+    Raises SettingsError for two words that differ in spelling only and mean different things.
     `names` are for people: nothing in them is invisible.
     """
 
@@ -44,7 +46,7 @@ class StatusBook:
         self._by_name: dict[str, list[OrderStatus]] = {}
         for status in self.statuses:
             self._by_name.setdefault(folded(status.name), []).append(status)
-        self._aliases = {folded(word): meaning for word, meaning in (aliases or {}).items()}
+        self._aliases = _folded_once(aliases or {})
 
     def check_id(self, status_id: str) -> None:
         """Raise UnknownStatusError when the tenant has no status with this id."""
@@ -78,3 +80,15 @@ class StatusBook:
     def _no_match(self) -> str:
         known = ", ".join(visible(status.name) for status in self.statuses[:10])
         return f"the service has no such status; it has {known}{' …' if len(self.statuses) > 10 else ''}"
+
+
+def _folded_once(aliases: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for word, meaning in aliases.items():
+        other = found.setdefault(folded(word), meaning)
+        if folded(other) != folded(meaning):
+            raise SettingsError(
+                f"The status map makes '{visible(word)}' both '{visible(other)}' and '{visible(meaning)}'.",
+                "letters of either case and blanks are the same; keep one of them",
+            )
+    return found

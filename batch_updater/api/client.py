@@ -30,7 +30,6 @@ from batch_updater.models import Answer, ListedOrder, StatusUpdate, Verdict
 from batch_updater.secret import without
 from batch_updater.statuses import OrderStatus
 
-PATIENCE = 0.9  # of an attempt's time for its connection: the deadline could not tell that nothing has left
 MAX_LIST = 2 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
 ALWAYS = {
@@ -63,7 +62,7 @@ class OrderClient:
         self._tokens = tokens
         self._signed_as = -1  # the generation of the token in the headers
         self._headers: dict[str, str] = {}
-        connector = Connector(route, patience=PATIENCE * timeout, limit=concurrency + 1)  # one more for the token
+        connector = Connector(route, limit=concurrency + 1)  # one more for the token
         self._wire: Wire = PreparedWire(connector, base_url) if prepared else SessionWire(connector)
         self._deadlines = Deadlines(timeout)
         tokens.attach(self._ask_for_token)

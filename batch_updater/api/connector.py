@@ -22,6 +22,7 @@ _NOT_THIS_HOST = {62, 64}
 _UNTRUSTED = {2, 18, 19, 20, 21, 24, 27}
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 _OLD_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+LATE = Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
 MOST_UNREAD = 100  # answers that nobody has taken yet, interim ones (1xx) too
 
 
@@ -31,6 +32,10 @@ class NoConnectionError(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.detail)
         self.answer = answer
+
+
+class UnconnectedError(asyncio.CancelledError):
+    """A request was cancelled while there was no connection for it yet, so it has certainly not left."""
 
 
 class _Handler(ResponseHandler):
@@ -48,17 +53,16 @@ class _Handler(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connections by one route. `patience` is seconds for making one, proxy and TLS handshake included.
+    """Connections by one route, through a proxy and a TLS handshake where it has them.
 
     Never hands out a kept connection on which something arrived unasked: it would be taken for the answer to the
     next request, and a late yes to one update would confirm another. Raises NoConnectionError.
     """
 
-    def __init__(self, route: Route, *, patience: float, limit: int) -> None:
+    def __init__(self, route: Route, *, limit: int) -> None:
         super().__init__(limit=limit, ssl=route.trust or True)
         handler: type[ResponseHandler] = _Handler
         self._factory = partial(handler, loop=self._loop)
-        self._patience = patience
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
         self._reasons = _Reasons(route)
         self._proxy = URL(route.proxy.address) if route.proxy else None
@@ -77,7 +81,10 @@ class Connector(aiohttp.TCPConnector):
         if self._proxy:
             req.update_proxy(self._proxy, None, {hdrs.HOST: req.headers[hdrs.HOST], **self._proxy_headers})
         while True:
-            connection = await super().connect(req, traces, timeout)
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except asyncio.CancelledError:
+                raise UnconnectedError from None
             protocol = connection.protocol
             if protocol is not None and protocol not in self._used:
                 self._used.add(protocol)
@@ -93,11 +100,9 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> Any:
         try:
-            async with asyncio.timeout(self._patience):
-                return await super()._create_connection(req, traces, timeout)
+            return await super()._create_connection(req, traces, timeout)
         except TimeoutError:
-            late = Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
-            raise NoConnectionError(late) from None
+            raise NoConnectionError(LATE) from None
         except (aiohttp.ClientError, OSError) as error:
             raise NoConnectionError(self._reasons.explain(error, req.host)) from None
 

@@ -9,7 +9,8 @@ from typing import Any
 class Deadlines:
     """Ends requests that last too long, without a timer for each: one look-out for all, a few times a second.
 
-    `with deadlines:` around a request raises TimeoutError in it when it has lasted `timeout` seconds or a little more.
+    `with deadlines:` around a request raises TimeoutError in it when it has lasted `timeout` seconds or a little more,
+    from the CancelledError that has ended it.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -41,8 +42,8 @@ class Deadlines:
         self._until.pop(task, None)
         if task in self._overdue:
             self._overdue.discard(task)
-            if task.uncancel() == 0 and kind is asyncio.CancelledError:
-                raise TimeoutError from None
+            if task.uncancel() == 0 and isinstance(error, asyncio.CancelledError):
+                raise TimeoutError from error
 
     async def _watch(self) -> None:
         while True:

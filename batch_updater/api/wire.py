@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from batch_updater.api.connector import Connector, NoConnectionError
+from batch_updater.api.connector import LATE, Connector, NoConnectionError, UnconnectedError
 from batch_updater.models import Answer, Verdict
 
 MAX_BODY = 64 * 1024
@@ -165,6 +165,8 @@ def failure(error: Exception) -> Answer:
     if isinstance(error, NoConnectionError):
         return error.answer
     if isinstance(error, TimeoutError):
+        if isinstance(error.__cause__, UnconnectedError):
+            return LATE
         return Answer(Verdict.UNKNOWN, "timeout", "no answer in time")
     unreadable = isinstance(error, aiohttp.ClientResponseError | HttpProcessingError)
     kind = "unexpected_response" if unreadable else "connection_error"

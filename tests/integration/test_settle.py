@@ -74,6 +74,31 @@ class LateSandbox(Sandbox):
         return answer
 
 
+class StrictSandbox(Sandbox):
+    """Refuses an update to the status that an order has; of the first of each order it loses the answer."""
+
+    async def _update(self, request: web.Request) -> web.StreamResponse:
+        wanted, order = (await request.json())["status_id"], request.match_info["order"]
+        if order in self.orders and self.orders[order]["status"]["id"] == wanted:
+            return web.json_response({"detail": "Order has this status already"}, status=409)
+        answer = await super()._update(request)
+        if sum(entry["method"] == "PUT" and entry["order_id"] == order for entry in self.ledger) == 1:
+            assert request.transport
+            request.transport.abort()
+        return answer
+
+
+async def test_a_refusal_after_a_lost_answer_is_no_word_about_the_order(tmp_path: Path) -> None:
+    """The update without an answer may be what made the service refuse the next: the order is read back."""
+    journal = journal_of(tmp_path, [(1, SECOND), (99, SECOND)])
+    async with StrictSandbox(SandboxOptions(orders=2)) as sandbox:
+        done, missing = await run(journal, sandbox)
+    journal.close()
+    assert (done["result"], done["code"], done["attempts"]) == ("updated", "confirmed_by_reading", 2)
+    assert done["remark"] == "the last one was refused: Order has this status already"
+    assert (missing["result"], missing["code"], missing["remark"]) == ("failed", "order_not_found", "")
+
+
 @pytest.mark.parametrize("read_status", [403, 404, 405])
 async def test_a_row_that_can_not_be_read_back_is_sent_again_and_says_so(tmp_path: Path, read_status: int) -> None:
     """Reading refused: the rows in doubt are sent a second time, with a remark in their detail."""

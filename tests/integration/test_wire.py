@@ -139,7 +139,7 @@ async def test_connections_are_kept() -> None:
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\x00"])
 async def test_no_header_can_hold_another(value: str) -> None:
     """A header with a line break or another control is refused before a connection is opened."""
-    wire = PreparedWire(Connector(DIRECT, patience=1.0, limit=1), "http://127.0.0.1:9")
+    wire = PreparedWire(Connector(DIRECT, limit=1), "http://127.0.0.1:9")
     with pytest.raises(ValueError, match="control"):
         await wire.request(Request("GET", "http://127.0.0.1:9/", {"Authorization": value}))
     await wire.close()

@@ -14,7 +14,9 @@ import pytest
 from yarl import URL
 
 from batch_updater.api.connector import Connector, NoConnectionError
+from batch_updater.api.deadlines import Deadlines
 from batch_updater.api.route import DIRECT, Proxy, Route
+from batch_updater.api.wire import failure
 from batch_updater.models import Answer, Verdict
 from batch_updater.secret import Secret
 
@@ -62,7 +64,7 @@ async def outcome(route: Route, monkeypatch: pytest.MonkeyPatch, error: Exceptio
         raise error
 
     monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", fail)
-    async with Connector(route, patience=5, limit=1) as connector:
+    async with Connector(route, limit=1) as connector:
         with pytest.raises(NoConnectionError) as failed:
             await connector.connect(request(), [], aiohttp.ClientTimeout())
     assert str(failed.value) == failed.value.answer.detail
@@ -159,17 +161,30 @@ async def test_a_proxy_that_refuses_stops_the_run(
     )
 
 
-async def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that takes longer than `patience` is none, and may be tried again."""
+async def test_a_request_that_ends_before_it_has_a_connection_has_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the deadline comes while a connection is made, nothing was sent; it may be tried again."""
 
-    async def hang(*_: Any) -> None:
-        await asyncio.Event().wait()
+    async def wait(*_: Any) -> None:
+        await asyncio.sleep(60)
 
-    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", hang)
-    async with Connector(DIRECT, patience=0, limit=1) as connector:
-        with pytest.raises(NoConnectionError) as failed:
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", wait)
+    deadlines = Deadlines(0.001)
+    deadlines.start()
+    async with Connector(DIRECT, limit=1) as connector:
+        with pytest.raises(TimeoutError) as late, deadlines:
             await connector.connect(request(), [], aiohttp.ClientTimeout())
-    assert failed.value.answer.code == "timeout"
+    deadlines.stop()
+    assert failure(late.value) == Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
+
+
+async def test_a_request_that_ends_on_its_connection_may_have_left() -> None:
+    """When the deadline comes later, nobody knows."""
+    deadlines = Deadlines(0.001)
+    deadlines.start()
+    with pytest.raises(TimeoutError) as late, deadlines:
+        await asyncio.sleep(60)
+    deadlines.stop()
+    assert failure(late.value) == Answer(Verdict.UNKNOWN, "timeout", "no answer in time")
 
 
 class KeptProtocol:
@@ -211,7 +226,7 @@ async def connector(kept: list[Kept], monkeypatch: pytest.MonkeyPatch) -> AsyncI
         return next(offers)
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", offer)
-    async with Connector(DIRECT, patience=5, limit=7) as connector:
+    async with Connector(DIRECT, limit=7) as connector:
         yield connector
 
 
@@ -278,7 +293,7 @@ async def test_the_proxy_gets_the_host_and_its_credentials(
         return kept[0]
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", offer)
-    async with Connector(route, patience=5, limit=1) as connector:
+    async with Connector(route, limit=1) as connector:
         await connector.connect(request(), [], aiohttp.ClientTimeout())
     proxy, to_proxy, to_service = asked[0]
     basic = {"Proxy-Authorization": "Basic " + base64.b64encode(b"user:pass").decode()} if signs_in else {}

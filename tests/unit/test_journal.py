@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from journals import NAME, A, B, C, S, T, U, ended, plan, rows_of
 
-from batch_updater.delivery import already_set
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
 from batch_updater.models import Note, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.outcome import already_set
 
 
 @pytest.mark.parametrize(("on_conflict", "sent"), [("hold", []), ("first", [(2, A, S)]), ("last", [(3, A, T)])])

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_updater.errors import SettingsError
 from batch_updater.sandbox import status_id
 from batch_updater.statuses import OrderStatus, StatusBook, UnknownStatusError, folded
 
@@ -95,3 +96,11 @@ def test_folding_again_changes_nothing(text: str) -> None:
     assert folded(once) == once
     assert folded(unicodedata.normalize("NFD", text)) == once
     assert folded(f" {text}\u00a0") == once
+
+
+def test_two_meanings_of_one_word_are_refused() -> None:
+    """Words of a status map that differ in case and blanks only are one; twice the same meaning is no harm."""
+    statuses = [OrderStatus(status_id(name), name) for name in NAMES]
+    with pytest.raises(SettingsError, match="'DONE' both 'Completed' and 'Planned'"):
+        StatusBook(statuses, {"done": "Completed", "DONE": "Planned"})
+    assert StatusBook(statuses, {"done": "Completed", "DONE": "completed "}).find("Done") == status_id("Completed")
