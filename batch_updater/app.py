@@ -180,6 +180,8 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
         "rows_per_second": round(counters.ended / seconds, 1),
     }  # fmt: skip
     run.facts["phase"] = "stopped" if _is_open(run) else "finished"
+    if code == ExitCode.STOPPED and run.facts["phase"] == "finished":
+        run.facts["end"]["exit_code"] = int(ExitCode.DONE)  # it was to stop early, and nothing was left to do
     summary = write_outputs(run)
     try:
         run.journal.set_meta({key: run.facts[key] for key in ("requests", "end", "phase", "notes") if key in run.facts})

@@ -261,7 +261,7 @@ class Runner:
         limit = self._max_failures
         if limit is not None and self.counters.failed > limit:
             self._control.fail(
-                StoppedError(f"More than {limit:,} rows have failed.", "see the result file; run again to go on")
+                StoppedError(f"More than {limit:,} rows have failed.", "see the result file for the reasons")
             )
 
     async def _claim_next(self) -> list[StatusUpdate]:

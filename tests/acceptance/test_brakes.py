@@ -107,6 +107,16 @@ def test_a_run_stops_when_more_rows_than_that_have_failed(watched: Watched, limi
         assert summary["results"]["not_sent"] == 350 - len(puts(sandbox))
 
 
+def test_a_limit_that_is_passed_with_the_last_row_has_nothing_to_stop(watched: Watched) -> None:
+    """All rows have ended: exit 3, nothing to be picked up, and the reason is told all the same."""
+    sheet = write_sheet(watched.folder / "o.csv", [*good_rows(3), MISSING[0]])
+    with served() as sandbox:
+        ended = watched.call("run", sheet, "--yes", "--max-failures", "2%", env=environment(sandbox.base_url))
+    assert ended.returncode == 3
+    assert "More than 0 rows have failed" in ended.stderr
+    assert summary_of(sheet)["resumable"] is False
+
+
 def test_as_many_failures_as_allowed_are_no_reason_to_stop(watched: Watched) -> None:
     """Exactly the limit: the run goes on to its end, with 3."""
     sheet = write_sheet(watched.folder / "o.csv", [*MISSING[:10], *good_rows(50)])

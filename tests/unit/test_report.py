@@ -27,7 +27,7 @@ SUMMARY = RunSummary(
     started_at="2026-11-23T10:15:00.000Z", ended_at="2026-11-23T10:16:00.000Z", exit_code=3, resumable=False, rows=100,
     result_counts={"updated": 98, "failed": 2}, code_counts={}, requests={"put": 98}, seconds=60.0,
     rows_per_second=1.7, run_dir="orders.runs/20261123T101500Z-3f9a", results_file="results.csv",
-    reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((17, EVIL),)),),
+    reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, EVIL),)),),
 )  # fmt: skip
 FACTS: dict[str, Any] = {
     "name": "orders.csv", "sha256": "ab" * 32, "compare": True, "on_conflict": "hold",
@@ -125,7 +125,7 @@ def test_the_page_says_what_was_run_by_whom_where_and_how() -> None:
     facts = {**FACTS, **note_start({}, settings)}
     words = Tags(page(facts=facts)).words
     for part in ("2 of 100 rows are not done", "orders.csv", "https://api.example.com/v1", "updated 98.0 %",
-                 facts["starts"][0]["by"], "2026-11-23 10:16:00 UTC", "Says.", "Do.", "row 17", "rate", "200",
+                 facts["starts"][0]["by"], "2026-11-23 10:16:00 UTC", "Says.", "Do.", "row 1700", "rate", "200",
                  "batch-updater run results.csv --only failed", "batch-updater undo orders.runs"):  # fmt: skip
         assert part in words
 
