@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -193,6 +193,10 @@ class Journal:
                 ((i.row, Result.INVALID.value, i.code, i.detail) for i in items if isinstance(i, RejectedRow)),
             ),
         )
+
+    def hold_back(self, overtaken: Mapping[str, int]) -> None:
+        """Withdraw planned rows that stand before this row of their order, which is done already."""
+        self._write((schema.HOLD_BACK, [(after, order, after) for order, after in overtaken.items()]))
 
     def settle_repeats(self, on_conflict: str) -> None:
         """Decide what several rows of one order mean, by `hold`, `first`, `last` or `sequence`."""

@@ -1,9 +1,10 @@
 """From a sheet to a plan in the journal, and the plan as a person reads it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from textwrap import wrap
+from types import MappingProxyType
 
 from batch_updater.errors import InputError
 from batch_updater.inputs.columns import Columns
@@ -46,9 +47,11 @@ def make_plan(
     *,
     name: object = "the sheet",
     on_rows: Callable[[int], None] = lambda _number: None,
+    overtaken: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     """Judge every row and write the plan into the journal. Memory does not grow with the rows.
 
+    `overtaken`, which may be filled while the rows are read, has orders of which a later row is done already.
     `prepare` sees each block of rows before it is judged, `on_rows` is told how many are done. Raises InputError,
     naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
     """
@@ -62,6 +65,7 @@ def make_plan(
         first = False
         journal.add(judged)
         on_rows(done := done + len(block))
+    journal.hold_back(overtaken)
     journal.settle_repeats(on_conflict)
 
 

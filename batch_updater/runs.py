@@ -215,7 +215,10 @@ def _plan_into(
     journal = Journal.create(folder.journal_path)
     try:
         if judge:
-            make_plan(source.rows(), judge, journal, settings.on_conflict, name=file, on_rows=on_rows)
+            make_plan(
+                source.rows(), judge, journal, settings.on_conflict,
+                name=file, on_rows=on_rows, overtaken=source.overtaken,
+            )  # fmt: skip
         else:
             rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
             _plan_by_rules(source, rules, journal, settings, tenant, on_rows=on_rows)
@@ -238,7 +241,7 @@ def _plan_by_rules(
 ) -> None:
     rows, how = source.rows(), settings.on_conflict
     if settings.order_by == "id":
-        make_plan(rows, rules.judge, journal, how, name=source.name, on_rows=on_rows)
+        make_plan(rows, rules.judge, journal, how, name=source.name, on_rows=on_rows, overtaken=source.overtaken)
         return
     names = OrderNames(tenant, settings)
     rules = replace(rules, orders=names.known)
@@ -246,7 +249,7 @@ def _plan_by_rules(
     def learn(block: list[SourceRow]) -> None:
         names.learn(rules.order_name(row) for row in block)
 
-    make_plan(rows, rules.judge, journal, how, learn, name=source.name, on_rows=on_rows)
+    make_plan(rows, rules.judge, journal, how, learn, name=source.name, on_rows=on_rows, overtaken=source.overtaken)
 
 
 def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:

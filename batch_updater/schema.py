@@ -29,6 +29,11 @@ INDEXES = """
 CREATE INDEX rows_order ON rows (order_id, row);
 CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
 """
+HOLD_BACK = (
+    "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
+    " 'row ' || ? || ' of this order comes later and is done; sent now, this one would undo that'"
+    " WHERE order_id = ? AND row < ? AND state = 'planned'"
+)
 OUTCOME = (
     "UPDATE rows SET changes = changes + 1, state = ?, result = ?, code = ?, detail = ?,"
     " http_status = coalesce(?, http_status), attempts = attempts + ?,"

@@ -6,7 +6,7 @@ import shutil
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +22,7 @@ from batch_updater.inputs.json_lines import JsonLinesTable
 from batch_updater.inputs.old_excel import OldExcelTable
 from batch_updater.inputs.open_document import OpenDocumentTable
 from batch_updater.inputs.options import EXCEL, TEXT, Choice, Flaws, ReadOptions, Table
+from batch_updater.inputs.overtaken import Overtaken
 from batch_updater.inputs.parquet import ParquetTable
 from batch_updater.inputs.password import without_password
 from batch_updater.inputs.result_sheets import open_excel
@@ -61,6 +62,7 @@ class Source:
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
         self.left_out = 0  # rows that were not chosen, known when all have been streamed
+        self._overtaken = Overtaken(full) if options.only else None
         if not options.only or len(self._choice.words) > 1:  # a result file without a result needs nothing done
             self._check_some(name)
 
@@ -94,7 +96,10 @@ class Source:
                 cells = plain_cells(seen) if self._neutral else seen
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
-                if (choice and not choice.takes(number, cells)) or chosen == self._limit:
+                taken = not choice or choice.takes(number, cells)
+                if self._overtaken:
+                    self._overtaken.look(number, cells, chosen=taken)
+                if not taken or chosen == self._limit:
                     self.left_out += 1
                     continue
                 chosen += 1
@@ -102,6 +107,11 @@ class Source:
                     yield SourceRow(number, pick(cells))
                 else:
                     yield SourceRow(number, pick(cells), self._moved(flaws))
+
+    @property
+    def overtaken(self) -> Mapping[str, int]:
+        """Orders of rows to be sent again of which a later row is done, with that row; known when all were streamed."""
+        return self._overtaken.orders if self._overtaken else {}
 
     def _picker(self) -> Picker:
         if len(self._kept) == self._width:

@@ -7,7 +7,18 @@ import pytest
 import xlsxwriter
 from openpyxl import load_workbook
 from sheets import excel, raw_excel, xml_row
-from support import DONE, environment, good_rows, newest_run, puts, read_result, served, summary_of, write_sheet
+from support import (
+    DONE,
+    PLANNED,
+    environment,
+    good_rows,
+    newest_run,
+    puts,
+    read_result,
+    served,
+    summary_of,
+    write_sheet,
+)
 from watched import Watched
 
 from batch_updater.sandbox import order_id
@@ -193,3 +204,25 @@ def test_a_far_cell_is_refused_as_typed(watched: Watched) -> None:
     sheet = raw_excel(watched.folder, xml_row(1, *HEAD) + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')
     ended = watched.call("plan", sheet, env=environment(NOWHERE))
     assert (ended.returncode, "at most 25,000,000 are read" in ended.stderr) == (4, True)
+
+
+def test_a_failed_row_does_not_undo_a_later_row_that_is_done(watched: Watched) -> None:
+    """After a sequence, --only failed holds back rows that their order has left behind; all others are sent."""
+    orders = [order_id(n) for n in range(1, 4)]
+    steps = [(orders[0], PLANNED, "failed"), (orders[1], PLANNED, "updated"), (orders[2], DONE, "failed"),
+             (orders[0], DONE, "updated"), (orders[1], DONE, "failed")]  # fmt: skip
+    result = watched.folder / "results.csv"
+    lines = [f"{order},{status},{result},{order}" for order, status, result in steps]
+    result.write_text("\n".join(["order_id,status_id,result,result_order_id", *lines]), encoding="utf-8")
+    with served() as sandbox:
+        ended = watched.call("run", result, "--only", "failed", "--yes", env=environment(sandbox.base_url))
+        sent = [(entry["order_id"], entry["status_id"]) for entry in puts(sandbox)]
+    assert ended.returncode == 3, ended.stderr
+    assert sorted(sent) == sorted([(orders[2], DONE), (orders[1], DONE)])
+    assert "row 2: conflict: row 5 of this order comes later and is done" in ended.stderr
+    rows = read_result(newest_run(result) / "results.csv")
+    assert [(row["result_row"], row["result"]) for row in rows] == [
+        ("2", "conflict"),
+        ("4", "updated"),
+        ("6", "updated"),
+    ]
