@@ -42,7 +42,6 @@ def test_the_readme_names_no_option_that_does_not_exist() -> None:
         "--attack-full",
         "--attack-seed",
         "--help",
-        "--faults",
         "--parallel",
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known - foreign == set()
