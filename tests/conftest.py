@@ -1,4 +1,5 @@
 import inspect
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SAID] = []
     # A shell's job in the background ignores Ctrl-C, and so would the programs that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the program, each for itself
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
