@@ -79,7 +79,9 @@ def test_a_second_run_of_the_same_sheet_is_refused(tmp_path: Path) -> None:
         first = start("run", sheet, "--yes", env=environment(sandbox.base_url))
         while not sandbox.ledger:
             time.sleep(0.005)
+        sandbox.options = replace(sandbox.options, latency=2.0)  # so that it lasts, however slow this machine is
         second = program("run", sheet, "--yes", env=environment(sandbox.base_url))
+        sandbox.options = replace(sandbox.options, latency=0.0)
         first.communicate(timeout=60)
     assert (first.returncode, second.returncode) == (0, 7)
     assert f"process {first.pid}" in second.stderr

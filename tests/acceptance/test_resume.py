@@ -284,6 +284,7 @@ def test_a_run_that_was_left_behind_is_not_under_way(tmp_path: Path) -> None:
         sent = len(puts(sandbox))
         process = start("run", sheet, "--yes", "--restart", env=environment(sandbox.base_url))
         wait_until(lambda: len(puts(sandbox)) > sent, process)
+        sandbox.options = replace(sandbox.options, latency=2.0)  # so that it lasts, however slow this machine is
         newer, older = listing(sheet)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=40)

@@ -105,7 +105,7 @@ def test_a_list_that_is_not_served_ends_before_anything_is_sent(watched: Watched
 def test_names_are_looked_up_with_tokens_that_expire(watched: Watched) -> None:
     """Hundreds of lookups outlive several tokens whose life nobody told; none fails for it."""
     sheet = sheet_of(watched.folder / "o.csv", [f"WO-{n:05}" for n in range(1, 201)])
-    with served(token_ttl=0.2, tell_ttl=False, latency=0.04) as sandbox:
+    with served(token_ttl=0.4, tell_ttl=False, latency=0.08) as sandbox:
         env = grant_environment(sandbox.base_url)
         ended = watched.call("run", sheet, "--yes", "--order-by", "name", env=env)
         assert ended.returncode == 0, ended.stderr
