@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -86,3 +88,10 @@ def test_imports_go_downwards_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("logging.config.dictConfig", lambda _config: None)  # it would disable the program's logger
     assert import_linter.lint_imports() == 0
+
+
+@pytest.mark.parametrize("bench", sorted(set(re.findall(r"^python (tests/bench/\w+\.py)", README, re.MULTILINE))))
+def test_every_measurement_of_the_readme_can_be_started(bench: str) -> None:
+    """Nothing that it needs has been renamed."""
+    done = subprocess.run([sys.executable, ROOT / bench, "--help"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:6]) == (0, "usage:"), done.stderr
