@@ -11,21 +11,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batch_updater.app import run_batch, run_batch_sync
-    from batch_updater.errors import BatchUpdaterError
-    from batch_updater.models import RunSummary
-    from batch_updater.secret import Secret
-    from batch_updater.settings import Settings
+    from batch_updater.app.batch import run_batch, run_batch_sync
+    from batch_updater.common.errors import BatchUpdaterError
+    from batch_updater.common.models import RunSummary
+    from batch_updater.common.secret import Secret
+    from batch_updater.common.settings import Settings
 
 __all__ = ["BatchUpdaterError", "RunSummary", "Secret", "Settings", "run_batch", "run_batch_sync"]
 
 _HOMES = {
-    "BatchUpdaterError": "errors",
-    "RunSummary": "models",
-    "Secret": "secret",
-    "Settings": "settings",
-    "run_batch": "app",
-    "run_batch_sync": "app",
+    "BatchUpdaterError": "common.errors",
+    "RunSummary": "common.models",
+    "Secret": "common.secret",
+    "Settings": "common.settings",
+    "run_batch": "app.batch",
+    "run_batch_sync": "app.batch",
 }
 
 

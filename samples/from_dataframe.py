@@ -9,7 +9,8 @@ import sys
 
 import pandas as pd
 
-from batch_updater import BatchUpdaterError, run_batch_sync
+from batch_updater.app.batch import run_batch_sync
+from batch_updater.common.errors import BatchUpdaterError
 
 
 def main(path: str) -> int:

@@ -10,9 +10,9 @@ from unittest.mock import Mock
 import aiohttp
 import aioresponses.core
 import pytest
-from secrecy import pytest_runtest_makereport, watched_for_secrets
-from support import quick_folder
-from watched import Watched
+from support.program import quick_folder
+from support.secrecy import pytest_runtest_makereport, watched_for_secrets
+from support.watched import Watched
 
 from batch_updater.api.client import OrderClient
 
@@ -81,7 +81,7 @@ def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Both ways to send, one after the other: whatever is true of one is true of the other."""
     prepared = request.param == "prepared"
     monkeypatch.setitem(OrderClient.__init__.__kwdefaults__, "prepared", prepared)
-    monkeypatch.setattr("batch_updater.app.PREPARED_FROM", 0 if prepared else 1_000_000_000)
+    monkeypatch.setattr("batch_updater.app.execute.PREPARED_FROM", 0 if prepared else 1_000_000_000)
     return str(request.param)
 
 

@@ -4,179 +4,18 @@ The vendor's sign-in is OAuth 2 (RFC 6749): password grant and refresh at `POST 
 """
 
 import asyncio
-import contextlib
-import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable
 
+from batch_updater.api.credentials import GRANT_NAMES, Credentials, Grant, Granted
 from batch_updater.api.retry import attempt_again
-from batch_updater.errors import BlockedError, CredentialsError, SettingsError, StoppedError
-from batch_updater.log import event
-from batch_updater.models import Answer, Verdict
-from batch_updater.secret import Secret
+from batch_updater.common.errors import BlockedError, CredentialsError, StoppedError
+from batch_updater.common.log import event
+from batch_updater.common.models import Answer, Verdict
+from batch_updater.common.secret import Secret
 
-TOKEN_NAMES = ("EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN")
-GRANT_NAMES = ("EVREKA360_AUTH_CLIENT_ID", "EVREKA360_AUTH_CLIENT_SECRET", "EVREKA360_API_USER", "EVREKA360_API_PASS")
 SIGN_IN_ATTEMPTS = 5
-KEYRING_SERVICE = "batch-updater"
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """The four values of the password grant. Raises SettingsError for a client id that HTTP Basic can't carry."""
-
-    client_id: Secret
-    client_secret: Secret
-    user: Secret
-    password: Secret
-
-    def __post_init__(self) -> None:
-        if ":" in self.client_id.reveal():  # RFC 7617, 2
-            raise SettingsError("A client id holds no ':'.", f"copy {GRANT_NAMES[0]} again")
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A static token, the values to sign in with, or both: then the token is used until it is refused."""
-
-    token: Secret | None = None
-    grant: Grant | None = None
-
-    @property
-    def account(self) -> str | None:
-        """Tells one user from another without naming them; None for a static token."""
-        if self.grant is None:
-            return None
-        return hashlib.sha256(self.grant.user.reveal().encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """What the token endpoint gave; `expires_in` is seconds, None when it did not say."""
-
-    access: Secret
-    refresh: Secret | None
-    expires_in: float | None
-
-
 Ask = Callable[[dict[str, str], Grant], Awaitable[tuple[Answer, Granted | None]]]
-
-
-def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentials:
-    """Credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
-
-    The keyring keeps them for one `base_url`, so that no service gets what belongs to another.
-    Raises SettingsError when there are none or when one could not be sent.
-    """
-    places: tuple[Callable[[str], Secret | None], ...] = (
-        lambda name: secret_from(name, environment),
-        lambda name: _from_keyring(name, base_url),
-    )
-    for find in places:
-        token = next((secret for name in TOKEN_NAMES if (secret := find(name))), None)
-        if token is not None:
-            check_token(token)
-        values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
-        grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
-        if token or grant:
-            return Credentials(token, grant)
-        if values:
-            missing = ", ".join(name for name in GRANT_NAMES if name not in values)
-            raise SettingsError(f"To sign in, {missing} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
-    raise SettingsError(
-        "No access token.",
-        "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
-        f" {GRANT_NAMES[0]}, _SECRET, EVREKA360_API_USER, _PASS; or keep them with `batch-updater login`",
-    )
-
-
-def secret_from(name: str, environment: Mapping[str, str]) -> Secret | None:
-    """The secret of this name, or in the file that `<name>_FILE` names; None without. Raises SettingsError."""
-    text = environment.get(name, "").strip() or _from_file(name, environment.get(f"{name}_FILE"))
-    if any("\ud800" <= char <= "\udfff" for char in text or ""):  # how a stray byte of the environment is read
-        raise SettingsError(f"{name} holds a byte that is no text.", "copy it again, as UTF-8")
-    return Secret(text) if text else None
-
-
-def check_token(token: Secret) -> None:
-    """Raise SettingsError for a token that no header can carry."""
-    text = token.reveal()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise SettingsError("The access token holds a blank or a character that no token has.", "copy it again")
-
-
-def _from_file(name: str, path: str | None) -> str | None:
-    if not path:
-        return None
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        place = path if Path(path).is_absolute() else "the file"  # else it may be the secret itself, set by mistake
-        raise SettingsError(f"{name}_FILE: {place} can't be read ({type(error).__name__}).", "check the path") from None
-    if not text:
-        raise SettingsError(f"{name}_FILE: {path} is empty.", "write the secret into it, or unset the variable")
-    return text
-
-
-def _from_keyring(name: str, base_url: str) -> Secret | None:
-    try:
-        import keyring  # noqa: PLC0415 - an optional extra
-        import keyring.errors  # noqa: PLC0415 - as above
-    except ImportError:
-        return None
-    try:
-        text = keyring.get_password(_keyring_service(base_url), name)
-    except keyring.errors.KeyringError:
-        return None  # no keyring on this machine
-    return Secret(text) if text else None
-
-
-def keep_in_keyring(secrets: Mapping[str, Secret], base_url: str) -> None:
-    """Keep these for a service, in place of what was kept before. Raises SettingsError without a keyring."""
-    _change_keyring(base_url, secrets)
-
-
-def forget_in_keyring(base_url: str) -> None:
-    """Remove what is kept for a service. Raises SettingsError without a keyring."""
-    _change_keyring(base_url, {})
-
-
-def check_keyring(base_url: str) -> None:
-    """Raise SettingsError where nothing could be kept, before anybody is asked for a secret."""
-    with _opened_keyring() as keyring:
-        keyring.get_password(_keyring_service(base_url), TOKEN_NAMES[0])
-
-
-def _change_keyring(base_url: str, secrets: Mapping[str, Secret]) -> None:
-    service = _keyring_service(base_url)
-    with _opened_keyring() as keyring:
-        for name in (*TOKEN_NAMES, *GRANT_NAMES):
-            if keyring.get_password(service, name) is not None:
-                keyring.delete_password(service, name)
-        for name, secret in secrets.items():
-            keyring.set_password(service, name, secret.reveal())
-
-
-@contextlib.contextmanager
-def _opened_keyring() -> Iterator[Any]:
-    try:
-        import keyring  # noqa: PLC0415 - an optional extra
-        import keyring.errors  # noqa: PLC0415 - as above
-    except ImportError:
-        raise SettingsError("Keyring support is not installed.", "pip install 'batch-updater[keyring]'") from None
-    try:
-        yield keyring
-    except keyring.errors.KeyringError as error:
-        raise SettingsError(
-            f"The keyring can't be used ({type(error).__name__}).", "use the environment or <NAME>_FILE instead"
-        ) from None
-
-
-def _keyring_service(base_url: str) -> str:
-    return f"{KEYRING_SERVICE} {base_url}"
 
 
 class Tokens:

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 from aiohttp import encode_basic_auth
 
-from batch_updater.api.auth import Grant, Granted, Tokens
+from batch_updater.api.auth import Tokens
 from batch_updater.api.connector import Connector
-from batch_updater.api.deadlines import Deadlines
+from batch_updater.api.credentials import Grant, Granted
+from batch_updater.api.network import DIRECT, Route
 from batch_updater.api.protocol import (
     classify,
     order_url,
@@ -24,11 +25,10 @@ from batch_updater.api.protocol import (
     update_body,
     update_url,
 )
-from batch_updater.api.route import DIRECT, Route
-from batch_updater.api.wire import FAILURES, MAX_BODY, PreparedWire, Request, SessionWire, Wire, failure
-from batch_updater.models import Answer, ListedOrder, StatusUpdate, Verdict
-from batch_updater.secret import without
-from batch_updater.statuses import OrderStatus
+from batch_updater.api.timeouts import Deadlines
+from batch_updater.api.transport import FAILURES, MAX_BODY, PreparedWire, Request, SessionWire, Wire, failure
+from batch_updater.common.models import Answer, ListedOrder, OrderStatus, StatusUpdate, Verdict
+from batch_updater.common.secret import without
 
 MAX_LIST = 2 * 1024 * 1024
 JSON = "application/json; charset=utf-8"

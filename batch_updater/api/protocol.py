@@ -16,12 +16,11 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from batch_updater.api.auth import Granted
-from batch_updater.errors import SettingsError
-from batch_updater.models import Answer, ListedOrder, Verdict
-from batch_updater.secret import Secret
-from batch_updater.statuses import OrderStatus
-from batch_updater.text import shortened
+from batch_updater.api.credentials import Granted
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.models import Answer, ListedOrder, OrderStatus, Verdict
+from batch_updater.common.secret import Secret
+from batch_updater.common.text import shortened
 
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 CONFIRMATION = "order status updated successfully"

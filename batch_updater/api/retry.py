@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import tenacity
 
-from batch_updater.models import Answer, Verdict
+from batch_updater.common.models import Answer, Verdict
 
 RETRIED = frozenset({Verdict.RETRY, Verdict.THROTTLED, Verdict.UNKNOWN})
 FIRST_WAIT = 0.5

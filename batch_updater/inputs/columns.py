@@ -4,15 +4,14 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from batch_updater.errors import InputError
-from batch_updater.models import RESULT_COLUMNS
-from batch_updater.validate import shown
+from batch_updater.common.errors import InputError
+from batch_updater.common.models import RESULT_COLUMNS
+from batch_updater.common.text import shown
 
 _ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
 _STATUS = ("statusid", "newstatusid", "targetstatusid", "statusuuid", "newstatus", "targetstatus", "status")
 _EXPECT = ("expectedstatus", "expectedstatusid", "currentstatus", "currentstatusid", "from", "fromstatus")
 _MADE_BY_US = {"result", "result_row", "result_run_id"}
-
 _ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{9,}")
 MOST_LISTED = 30  # headers in a message

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from batch_updater.errors import InputError
-from batch_updater.validate import shown
+from batch_updater.common.errors import InputError
+from batch_updater.common.text import shown
 
 Opener = Callable[[], BinaryIO]
 PIECE = 1 << 20

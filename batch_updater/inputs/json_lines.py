@@ -5,9 +5,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from batch_updater.errors import InputError
+from batch_updater.common.errors import InputError
 from batch_updater.inputs.encoding import Opener, find_encoding
-from batch_updater.inputs.options import ReadOptions, Record, Table
+from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.table import Record, Table
 
 MOST_KEYS = 16_384
 

@@ -5,8 +5,9 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from batch_updater.errors import InputError
-from batch_updater.inputs.options import ReadOptions, Record, Table
+from batch_updater.common.errors import InputError
+from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.table import Record, Table
 
 BLOCK = 20_000
 

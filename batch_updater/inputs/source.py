@@ -12,27 +12,26 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from batch_updater.errors import InputError
-from batch_updater.inputs.binary_excel import BinaryExcelTable
+from batch_updater.common.errors import InputError
+from batch_updater.common.models import WHOLE_ROW, SourceRow
+from batch_updater.common.text import original, shown
 from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result, looks_like_data, result_free
+from batch_updater.inputs.delimited_text import TextTable
 from batch_updater.inputs.encoding import Opener
-from batch_updater.inputs.frames import dataframe_to_csv, read_results
-from batch_updater.inputs.guard import Kind, check_file, check_name, check_zip, kind_of, only_member
+from batch_updater.inputs.excel.ods import OpenDocumentTable
+from batch_updater.inputs.excel.password import without_password
+from batch_updater.inputs.excel.result_sheets import open_excel
+from batch_updater.inputs.excel.xls import OldExcelTable
+from batch_updater.inputs.excel.xlsb import BinaryExcelTable
 from batch_updater.inputs.json_lines import JsonLinesTable
-from batch_updater.inputs.old_excel import OldExcelTable
-from batch_updater.inputs.open_document import OpenDocumentTable
-from batch_updater.inputs.options import EXCEL, TEXT, Choice, Flaws, ReadOptions, Table
-from batch_updater.inputs.overtaken import Overtaken
+from batch_updater.inputs.pandas_io import dataframe_to_csv, read_results
 from batch_updater.inputs.parquet import ParquetTable
-from batch_updater.inputs.password import without_password
-from batch_updater.inputs.result_sheets import open_excel
-from batch_updater.inputs.text import TextTable
-from batch_updater.models import WHOLE_ROW, SourceRow
-from batch_updater.text import original
-from batch_updater.validate import shown
+from batch_updater.inputs.selection import Choice, ReadOptions
+from batch_updater.inputs.sniff import Kind, check_file, check_name, check_zip, kind_of, only_member
+from batch_updater.inputs.superseded import Overtaken
+from batch_updater.inputs.table import EXCEL, TEXT, Flaws, Table
 
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
-
 __all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
 
 

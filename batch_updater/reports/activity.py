@@ -12,7 +12,6 @@ KEPT_GAPS = 1000
 SHORTEST_PAUSE = 10  # tenths of a second
 STOP = 600  # tenths: longer gaps lie between two starts, or while the service was down; the time axis leaves them out
 SPARSE = 8  # a gap is a pause only when it is so many times longer than gaps are in this run
-
 End = tuple[int, bool, int, int]  # tenth of a second since the epoch, done, milliseconds, rows
 
 

@@ -19,7 +19,6 @@ from batch_updater.reports.activity import Activity, Point
 
 # pygal hooks into imports for its map plugins, in a way that Python 3.11 warns of at every import that follows.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
-
 WIDE, NARROW = (1000, 240, 6), (400, 220, 2)  # width and height in pixels, stretches between labels
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _PERCENTILES: tuple[Callable[[Point], float], ...] = (

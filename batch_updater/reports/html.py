@@ -16,16 +16,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from batch_updater.errors import ExitCode
-from batch_updater.folder import JOURNAL, UNDO_SHEET
-from batch_updater.journal import Journal
-from batch_updater.models import Result, RunSummary
+from batch_updater.common.errors import ExitCode
+from batch_updater.common.models import Result, RunSummary
+from batch_updater.common.text import duration, visible
+from batch_updater.journal.journal import Journal
 from batch_updater.reports import charts
 from batch_updater.reports.activity import Activity, gather
+from batch_updater.reports.commands import next_step, resume_command
 from batch_updater.reports.provenance import program_version, rate_lines
 from batch_updater.reports.rows import ResultRows
-from batch_updater.reports.summary import duration, next_step
-from batch_updater.text import visible
 
 REPORT = "report.html"
 _ENDS: Mapping[int, tuple[str, str]] = {
@@ -156,22 +155,6 @@ def _moment(seconds: float) -> str:
 def _readable(moment: str) -> str:
     """ISO 8601 as people read it."""
     return _moment(datetime.fromisoformat(moment).timestamp()) if moment else "unknown"
-
-
-def resume_command(summary: RunSummary, facts: Mapping[str, Any]) -> list[str]:
-    """The command that picks this run up again, with the choices that must be the same."""
-    sheet = Path(summary.input)
-    if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
-        return ["undo", str(sheet.parent)]
-    words = ["run", summary.input]
-    choices = {**facts.get("reading", {}), "on_conflict": facts.get("on_conflict")}
-    for name, value in choices.items():
-        if value and (name, value) not in (("on_conflict", "hold"), ("order_by", "id")):
-            text = ",".join(value) if isinstance(value, list) else str(value)
-            words += ["--" + name.replace("_", "-"), "tab" if text == "\t" else text]
-    if facts.get("compare") and not choices.get("expect_column"):
-        words.append("--compare")
-    return words
 
 
 def _steps(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from batch_updater.settings import Settings
+from batch_updater.common.settings import Settings
 
 KEPT_RATES = 20  # starts whose rates are kept
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from batch_updater.models import Reason, Result, ResultRow
+from batch_updater.common.models import Reason, Result, ResultRow
 
 NOT_DONE = (Result.FAILED, Result.UNKNOWN, Result.INVALID, Result.CONFLICT, Result.NOT_SENT)
 EXAMPLES = 3
@@ -23,7 +23,6 @@ class Meaning:
 _RETRY = "Run the result file again with --only failed,unknown; nothing is sent twice that is confirmed."
 _GO_ON = "Run the same command again: it goes on here."
 _CORRECT = "Correct these cells in the result file, then run it with --only invalid."
-
 MEANINGS: Mapping[str, Meaning] = {
     "ok": Meaning("The API confirmed the update."),
     "already_set": Meaning("The order had this status already; nothing was sent."),
@@ -109,7 +108,6 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "stopped": Meaning("The run stopped before this row.", _GO_ON),
 }
-
 _UNHEARD = Meaning("A reason this version does not know.", "Read result_detail.")
 _LEFT_IN_DOUBT = Meaning(
     "The run ended while these rows were under way.",

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from batch_updater.errors import SettingsError
-from batch_updater.models import RESULT_COLUMNS, ResultRow
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.models import RESULT_COLUMNS, ResultRow
+from batch_updater.common.text import FORMULA, HALVES, harmless, whole
 from batch_updater.reports.workbook import Look, Value, write_workbook
-from batch_updater.text import FORMULA, HALVES, harmless, whole
 
 _LOOKED_AT = frozenset((*FORMULA, "'"))
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from batch_updater.errors import JournalError
+from batch_updater.common.errors import JournalError
+from batch_updater.common.models import Result, ResultRow, State
 from batch_updater.inputs.source import Source
-from batch_updater.journal import Journal
-from batch_updater.models import Result, ResultRow, State
+from batch_updater.journal.journal import Journal
 from batch_updater.reports.reasons import NOT_DONE, ReasonCounts
 
 KEPT_NOT_DONE = 10_000

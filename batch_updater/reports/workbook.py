@@ -11,9 +11,9 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
-from batch_updater.inputs.frames import SUMMARY_SHEET
-from batch_updater.models import ResultRow
-from batch_updater.text import FORMULA, HALVES
+from batch_updater.common.models import ResultRow
+from batch_updater.common.text import FORMULA, HALVES
+from batch_updater.inputs.pandas_io import SUMMARY_SHEET
 
 EXCEL_ROWS = 1_048_575  # under the header
 LONGEST_TEXT = 32_767  # UTF-16 units that a cell can hold

@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from secrecy import WATCH
-from support import (
+from support.program import (
     DONE,
     PLANNED,
     PROGRAM,
@@ -22,9 +21,10 @@ from support import (
     summary_of,
     write_sheet,
 )
-from watched import Watched
+from support.secrecy import WATCH
+from support.watched import Watched
 
-from batch_updater.sandbox import STATUSES, order_id, status_id
+from batch_updater.sandbox.server import STATUSES, order_id, status_id
 
 MISSING = [(order_id(n), DONE) for n in range(90_000_000, 90_000_400)]
 

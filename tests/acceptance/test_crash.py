@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import (
+from support.program import (
     environment,
     good_rows,
     judge,
@@ -116,7 +116,7 @@ def test_a_run_is_not_picked_up_on_something_else(tmp_path: Path, change: str) -
 def test_a_sequence_ends_with_the_last_status(tmp_path: Path) -> None:
     """With lost answers and errors each order ends as its last row says, or the file says that it does not."""
     first, last = good_rows(60, status=good_rows(1)[0][1]), good_rows(60)
-    from batch_updater.sandbox import status_id
+    from batch_updater.sandbox.server import status_id
 
     middle = [(order, status_id("Assigned")) for order, _ in first]
     rows = [*[(order, status_id("In Progress")) for order, _ in first], *middle, *last]

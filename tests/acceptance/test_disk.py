@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import (
+from support.program import (
     PROGRAM,
     TOKEN,
     environment,
@@ -25,7 +25,7 @@ from support import (
     write_sheet,
 )
 
-from batch_updater.sandbox import Sandbox
+from batch_updater.sandbox.server import Sandbox
 
 
 def limited(limit: int, *arguments: object, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -82,9 +82,9 @@ def test_a_full_disk_while_sending_stops_and_the_run_goes_on_later(tmp_path: Pat
 
 def size_of_a_plan(sheet: Path, sandbox: Sandbox) -> int:
     """Bytes of the planned journal of a sheet."""
-    from batch_updater.runs import open_run
-    from batch_updater.settings import Settings
-    from batch_updater.tenant import find_tenant
+    from batch_updater.app.runs import open_run
+    from batch_updater.common.settings import Settings
+    from batch_updater.planning.preflight import find_tenant
 
     settings = Settings(base_url=sandbox.base_url, runs_dir=sheet.with_name("measured"))
     with open_run(sheet, settings, find_tenant(settings, {"EVREKA360_ACCESS_TOKEN": TOKEN})) as run:

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
-from support import DONE, PLANNED, environment, good_rows, judge, program, puts, served, write_sheet
+from support.program import DONE, PLANNED, environment, good_rows, judge, program, puts, served, write_sheet
 
-from batch_updater.inputs.source import read_results
-from batch_updater.journal import Journal
-from batch_updater.sandbox import Sandbox, status_id
+from batch_updater.inputs.pandas_io import read_results
+from batch_updater.journal.journal import Journal
+from batch_updater.sandbox.server import Sandbox, status_id
 
 KILLS_PER_CASE = 5
 NO_FAULT = 98  # as dying.py says it
 FAULTS = {"latency": 0.005, "error_rate": 0.05, "lose_answers": 0.02}
-DYING = Path(__file__).with_name("dying.py")
+DYING = Path(__file__).parents[1] / "support" / "dying.py"
 MOMENTS = {"before-commit": 40, "after-commit": 40, "after-claim-number": 12, "before-move": 3, "after-move": 3}
 Row = dict[str, str]
 

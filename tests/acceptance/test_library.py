@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import DONE, TOKEN, environment, puts, served
+from support.program import DONE, TOKEN, environment, puts, served
 
-from batch_updater import BatchUpdaterError, Secret, Settings, run_batch, run_batch_sync
-from batch_updater.sandbox import order_id, status_id
+from batch_updater.app.batch import run_batch, run_batch_sync
+from batch_updater.common.errors import BatchUpdaterError
+from batch_updater.common.secret import Secret
+from batch_updater.common.settings import Settings
+from batch_updater.sandbox.server import order_id, status_id
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "from_dataframe.py"
 

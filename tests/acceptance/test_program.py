@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import DONE, TOKEN, environment, program, puts, read_result, served, write_sheet
+from support.program import DONE, TOKEN, environment, program, puts, read_result, served, write_sheet
 
-from batch_updater.sandbox import order_id
+from batch_updater.sandbox.server import order_id
 
 
 def test_a_whole_run_says_what_happened_to_every_row(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_plan_sends_nothing_and_needs_no_token(tmp_path: Path) -> None:
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     """--help answers without pandas, aiohttp or pydantic."""
     code = (
-        "import sys; from batch_updater import cli; "
-        f"cli.commands.main({[*command, '--help']!r}, standalone_mode=False); "
+        "import sys; from batch_updater.cli.commands import commands; "
+        f"commands.main({[*command, '--help']!r}, standalone_mode=False); "
         "sys.exit(any(m in sys.modules for m in ('pandas', 'aiohttp', 'pydantic')))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import (
+from support.program import (
     DONE,
     PROGRAM,
     environment,
@@ -27,9 +27,10 @@ from support import (
     write_sheet,
 )
 
-from batch_updater.errors import InputError
-from batch_updater.folder import freeze, new_run
-from batch_updater.sandbox import Sandbox, order_id
+from batch_updater.common.errors import InputError
+from batch_updater.journal.frozen_input import freeze
+from batch_updater.journal.run_folder import new_run
+from batch_updater.sandbox.server import Sandbox, order_id
 
 
 def wait_until(happened: Callable[[], object], process: "subprocess.Popen[str]") -> None:
@@ -167,7 +168,7 @@ def test_a_sheet_that_changes_while_it_is_copied_is_noticed(tmp_path: Path, monk
         def digest(*, change: Callable[[], None] = change) -> "Changing":
             return Changing(change)
 
-        monkeypatch.setattr("batch_updater.folder.hashlib.sha256", digest)
+        monkeypatch.setattr("batch_updater.journal.frozen_input.hashlib.sha256", digest)
         with pytest.raises(InputError, match="changed while it was being read"):
             freeze(sheet, new_run(tmp_path / str(number)))
 

@@ -9,9 +9,19 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 from openpyxl import load_workbook
-from support import DONE, environment, good_rows, newest_run, program, read_result, served, summary_of, write_sheet
+from support.program import (
+    DONE,
+    environment,
+    good_rows,
+    newest_run,
+    program,
+    read_result,
+    served,
+    summary_of,
+    write_sheet,
+)
 
-from batch_updater.sandbox import order_id
+from batch_updater.sandbox.server import order_id
 
 
 def hidden_sheet(path: Path) -> Path:

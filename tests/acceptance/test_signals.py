@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from secrecy import WATCH
-from support import (
+from support.program import (
     DONE,
     PROGRAM,
     environment,
@@ -28,8 +27,9 @@ from support import (
     summary_of,
     write_sheet,
 )
+from support.secrecy import WATCH
 
-from batch_updater.sandbox import Sandbox
+from batch_updater.sandbox.server import Sandbox
 
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 

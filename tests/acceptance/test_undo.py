@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from support import DONE, PLANNED, environment, good_rows, newest_run, puts, read_result, served, write_sheet
-from watched import Ended, Watched
+from support.program import DONE, PLANNED, environment, good_rows, newest_run, puts, read_result, served, write_sheet
+from support.watched import Ended, Watched
 
-from batch_updater.sandbox import STATUSES, Sandbox, order_id, status_id
+from batch_updater.sandbox.server import STATUSES, Sandbox, order_id, status_id
 
 MISSING = order_id(99_999_999)
 CANCELLED = status_id("Cancelled")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
-from support import environment, good_rows, judge, newest_run, program, puts, served, summary_of, write_sheet
+from support.program import environment, good_rows, judge, newest_run, program, puts, served, summary_of, write_sheet
 
-from batch_updater.inputs.source import read_results
-from batch_updater.sandbox import STATUSES, status_id
+from batch_updater.inputs.pandas_io import read_results
+from batch_updater.sandbox.server import STATUSES, status_id
 
 
 def excel_sheet(path: Path, rows: list[tuple[str, str]]) -> Path:

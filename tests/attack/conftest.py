@@ -4,13 +4,13 @@ from collections.abc import Iterator
 import pytest
 import trustme
 from aiohttp import web
-from fault_list import ALL_CODES, FAULTS
-from fault_runs import QUICK
-from hostile import HARMLESS, HOSTILE, Service
-from support import served
-from wire import Town, loop_aside
+from support.fault_list import ALL_CODES, FAULTS
+from support.fault_runs import QUICK
+from support.hostile import HARMLESS, HOSTILE, Service
+from support.network import Town, loop_aside
+from support.program import served
 
-from batch_updater.sandbox import Sandbox
+from batch_updater.sandbox.server import Sandbox
 
 WIRES = ("session", "prepared")
 

@@ -4,11 +4,22 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
-from support import TOKEN, environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
-from watched import Watched
+from support.program import (
+    TOKEN,
+    environment,
+    good_rows,
+    judge,
+    newest_run,
+    puts,
+    read_result,
+    served,
+    summary_of,
+    write_sheet,
+)
+from support.watched import Watched
 
-from batch_updater import folder
 from batch_updater.api.protocol import retry_after
+from batch_updater.journal import run_folder as folder
 
 ROWS, DAY = 60, 86_400.0
 
@@ -34,7 +45,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[WallClock]:
             return datetime.fromtimestamp(clock.time(), tz)
 
     monkeypatch.setattr(time, "time", clock.time)
-    for module in ("folder", "api.protocol"):
+    for module in ("journal.run_folder", "journal.lock", "api.protocol"):
         monkeypatch.setattr(f"batch_updater.{module}.datetime", Moved)
     yield clock
 

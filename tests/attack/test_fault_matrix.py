@@ -1,9 +1,9 @@
 import random
 
 import pytest
-from fault_list import ALL_CODES, FAULTS
-from fault_runs import WANTED, Attack, Outcome, all_of, some_orders
-from fault_server import PUT, Fault
+from support.fault_list import ALL_CODES, FAULTS
+from support.fault_runs import WANTED, Attack, Outcome, all_of, some_orders
+from support.fault_server import PUT, Fault
 
 ROWS = 6
 PLACES = {"first": 0, "middle": 3, "last": 5}

@@ -1,9 +1,9 @@
 import random
 
 import pytest
-from fault_list import FAULTS
-from fault_runs import WANTED, Attack, all_of, some_orders
-from fault_server import PUT, Fault
+from support.fault_list import FAULTS
+from support.fault_runs import WANTED, Attack, all_of, some_orders
+from support.fault_server import PUT, Fault
 
 pytestmark = pytest.mark.usefixtures("quick")
 APART = 3  # updates from one pair to the next

@@ -5,14 +5,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fault_list import FAULTS, says
-from fault_runs import BEFORE, OTHER, WANTED, Attack, Outcome, all_of, some_orders, staged, start
-from fault_server import GET, PAGE, PUT, STATUSES, TOKEN, Fault, answer
-from support import read_result
+from support.fault_list import FAULTS, says
+from support.fault_runs import BEFORE, OTHER, WANTED, Attack, Outcome, all_of, some_orders, staged, start
+from support.fault_server import GET, PAGE, PUT, STATUSES, TOKEN, Fault, answer
+from support.program import read_result
 
-from batch_updater.app import ignore_tick, open_verification, verify
-from batch_updater.errors import BatchUpdaterError
-from batch_updater.tenant import Tenant, with_credentials
+from batch_updater.app.execute import ignore_tick
+from batch_updater.app.verify import open_verification, verify
+from batch_updater.common.errors import BatchUpdaterError
+from batch_updater.planning.preflight import Tenant, with_credentials
 
 pytestmark = pytest.mark.usefixtures("quick")
 APART = 2

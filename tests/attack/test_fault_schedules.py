@@ -3,9 +3,9 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-from fault_list import FAULTS
-from fault_runs import OTHER, WANTED, Attack, all_of, some_orders
-from fault_server import GET, PUT, STATUSES, TOKEN, Fault, Seen
+from support.fault_list import FAULTS
+from support.fault_runs import OTHER, WANTED, Attack, all_of, some_orders
+from support.fault_server import GET, PUT, STATUSES, TOKEN, Fault, Seen
 
 pytestmark = pytest.mark.usefixtures("quick")
 STARTS = 60

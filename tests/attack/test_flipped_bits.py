@@ -3,11 +3,11 @@ import uuid
 from pathlib import Path
 
 import pytest
-from support import quick_folder
+from support.program import quick_folder
 
-from batch_updater.errors import JournalError
-from batch_updater.journal import Journal
-from batch_updater.models import StatusUpdate
+from batch_updater.common.errors import JournalError
+from batch_updater.common.models import StatusUpdate
+from batch_updater.journal.journal import Journal
 
 
 @pytest.mark.parametrize("seed", range(10))

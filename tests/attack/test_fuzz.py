@@ -14,8 +14,8 @@ from batch_updater.api.protocol import (
     retry_after,
     update_url,
 )
-from batch_updater.models import Answer
-from batch_updater.validate import normalise_id
+from batch_updater.common.models import Answer
+from batch_updater.planning.identifiers import normalise_id
 
 BASE = "https://api.example.com/v1"
 GOOD = "a67c5985-b9c1-5ff5-a369-541b0b6d7db6"

@@ -10,7 +10,8 @@ from xml.parsers import expat
 import pandas as pd
 import pytest
 import xlsxwriter
-from hostile import (
+from prometheus_client.parser import text_string_to_metric_families
+from support.hostile import (
     HARMLESS,
     HOSTILE,
     LINES,
@@ -31,21 +32,20 @@ from hostile import (
     write_jsonl,
     write_xlsx,
 )
-from prometheus_client.parser import text_string_to_metric_families
-from support import DONE, PROGRAM, newest_run
-from watched import Watched
+from support.program import DONE, PROGRAM, newest_run
+from support.watched import Watched
 
-from batch_updater import demo
-from batch_updater.errors import InputError
-from batch_updater.inputs.frames import dataframe_to_csv
-from batch_updater.inputs.options import ReadOptions
+from batch_updater.app.reconcile import SYMBOLS
+from batch_updater.cli.notify import of_error, of_summary
+from batch_updater.common.errors import InputError
+from batch_updater.common.models import RunSummary
+from batch_updater.common.text import FORMULA
+from batch_updater.inputs.pandas_io import dataframe_to_csv
+from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import open_source
-from batch_updater.models import RunSummary
-from batch_updater.notice import of_error, of_summary
-from batch_updater.reconcile import SYMBOLS
-from batch_updater.sandbox import order_id
-from batch_updater.text import FORMULA
-from batch_updater.validate import _BLANKS as BLANKS
+from batch_updater.planning.identifiers import _BLANKS as BLANKS
+from batch_updater.sandbox import demo
+from batch_updater.sandbox.server import order_id
 
 
 @pytest.fixture(scope="module")

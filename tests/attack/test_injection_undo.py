@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hostile import (
+from support.hostile import (
     HARMLESS,
     HOSTILE,
     LOG_LINE,
@@ -18,12 +18,12 @@ from hostile import (
     check_shown,
     on_pty,
 )
-from support import PROGRAM
-from watched import Watched
+from support.program import PROGRAM
+from support.watched import Watched
 
-from batch_updater.inputs.source import read_results
-from batch_updater.reconcile import SYMBOLS
-from batch_updater.text import FORMULA, original
+from batch_updater.app.reconcile import SYMBOLS
+from batch_updater.common.text import FORMULA, original
+from batch_updater.inputs.pandas_io import read_results
 
 KINDS = ("in_text", "in_json", "on_terminal")
 

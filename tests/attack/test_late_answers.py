@@ -6,12 +6,14 @@ import time
 import uuid
 
 import pytest
-from fault_list import FAULTS
-from fault_server import PUT, Exchange, Fault, FaultServer, answer
+from support.fault_list import FAULTS
+from support.fault_server import PUT, Exchange, Fault, FaultServer, answer
 
-from batch_updater.api.auth import Credentials, Secret, Tokens
+from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.models import StatusUpdate, Verdict
+from batch_updater.api.credentials import Credentials
+from batch_updater.common.models import StatusUpdate, Verdict
+from batch_updater.common.secret import Secret
 
 pytestmark = pytest.mark.usefixtures("wire")
 

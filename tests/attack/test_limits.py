@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import (
+from support.program import (
     PROGRAM,
     environment,
     good_rows,
@@ -21,9 +21,9 @@ from support import (
     summary_of,
     write_sheet,
 )
-from watched import Watched, grant_environment
+from support.watched import Watched, grant_environment
 
-from batch_updater.sandbox import Sandbox
+from batch_updater.sandbox.server import Sandbox
 
 ROWS = 60
 

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from fault_list import FAULTS, pours, says
-from fault_server import GET, PAGE, PUT, STATUSES, Fault, FaultServer, answer
-from one_client import ORDER, STATUS
+from support.fault_list import FAULTS, pours, says
+from support.fault_server import GET, PAGE, PUT, STATUSES, Fault, FaultServer, answer
+from support.one_client import ORDER, STATUS
 
 from batch_updater.api.client import MAX_LIST
 
-CLIENT = Path(__file__).parent.parent / "one_client.py"
+TESTS = Path(__file__).parents[1]
 SMALLEST = b'{"":0},'  # of JSON: what takes most memory for its length
 SPARE = 5  # requests on connections that have just been closed, which do not arrive
 ANSWER = answer(200, b"{}")
@@ -37,8 +37,8 @@ async def test_no_answer_takes_much_memory(wire: str, kind: str, most: int) -> N
     faults: dict[tuple[object, ...], Fault] = {(kind, 1 + place): bomb for place, bomb in enumerate(BOMBS.values())}
     async with FaultServer(faults, {ORDER: STATUS}, statuses=(STATUS,)) as server:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(CLIENT), server.base_url, wire, kind, str(len(BOMBS) + SPARE),
-            stdout=subprocess.PIPE, env={**os.environ, "TOKEN": server.token},
+            sys.executable, "-m", "support.one_client", server.base_url, wire, kind, str(len(BOMBS) + SPARE),
+            stdout=subprocess.PIPE, env={**os.environ, "TOKEN": server.token}, cwd=TESTS,
         )  # fmt: skip
         said, _ = await process.communicate()
         assert server.fired == [*BOMBS.values()]

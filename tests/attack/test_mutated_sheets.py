@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-READER = Path(__file__).parents[1] / "mutated.py"
+TESTS = Path(__file__).parents[1]
 
 
 def test_changed_sheets_become_rows_or_are_refused(
@@ -16,11 +16,11 @@ def test_changed_sheets_become_rows_or_are_refused(
     """Whatever bytes change in a sheet of any kind, it is read or refused with a hint, in bounded memory and time."""
     many, given = int(pytestconfig.getoption("sheets")), pytestconfig.getoption("seed")
     seed = secrets.randbelow(1 << 32) if given is None else int(given)
-    command = [sys.executable, str(READER), "--seed", str(seed), "--count", str(many)]
+    command = [sys.executable, "-m", "support.mutated", "--seed", str(seed), "--count", str(many)]
     with (tmp_path / "told").open("w+") as told, (tmp_path / "errors").open("w") as errors:
         ended = subprocess.run(
             command, stdout=told, stderr=errors, check=False, timeout=120 + many,
-            env={**os.environ, "RUST_BACKTRACE": "0"},
+            env={**os.environ, "RUST_BACKTRACE": "0"}, cwd=TESTS,
         )  # fmt: skip
         told.seek(0)
         entries = [json.loads(line) for line in told]

@@ -4,12 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from secrecy import WATCH
-from support import TOKEN, environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
-from watched import Watched, grant_environment
-from wire import ESTABLISHED, Front, Proxy, Town, credentials_in, refuse
+from support.network import ESTABLISHED, Front, Proxy, Town, credentials_in, refuse
+from support.program import (
+    TOKEN,
+    environment,
+    good_rows,
+    judge,
+    newest_run,
+    puts,
+    read_result,
+    served,
+    summary_of,
+    write_sheet,
+)
+from support.secrecy import WATCH
+from support.watched import Watched, grant_environment
 
-from batch_updater.sandbox import CLIENT_SECRET, PASSWORD, Sandbox
+from batch_updater.sandbox.server import CLIENT_SECRET, PASSWORD, Sandbox
 
 ROWS = 30
 USER, PROXY_PASSWORD = "pr0xy-clerk", "pr0xy-pass-w0rd"

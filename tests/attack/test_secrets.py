@@ -16,18 +16,20 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from secrecy import TOKEN, WATCH
-from support import environment, good_rows, newest_run, puts, served, write_sheet
-from watched import Watched, grant_environment
+from support.program import environment, good_rows, newest_run, puts, served, write_sheet
+from support.secrecy import TOKEN, WATCH
+from support.watched import Watched, grant_environment
 
-from batch_updater import cli, demo
-from batch_updater.api.auth import GRANT_NAMES, TOKEN_NAMES, Credentials, Tokens
+from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.api.wire import Request
-from batch_updater.models import StatusUpdate
-from batch_updater.sandbox import Sandbox, order_id, status_id
-from batch_updater.secret import Secret, masked
-from batch_updater.settings import Settings
+from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials
+from batch_updater.api.transport import Request
+from batch_updater.cli import main as cli
+from batch_updater.common.models import StatusUpdate
+from batch_updater.common.secret import Secret, masked
+from batch_updater.common.settings import Settings
+from batch_updater.sandbox import demo
+from batch_updater.sandbox.server import Sandbox, order_id, status_id
 
 LOUD = {"PYTHONASYNCIODEBUG": "1", "PYTHONFAULTHANDLER": "1"}
 SHOUT = """
@@ -185,9 +187,11 @@ def test_secrets_in_files_are_in_no_process(watched: Watched, identify: Callable
     [
         "api.auth:Tokens.current", "api.client:OrderClient.update_status", "api.client:OrderClient.read_order",
         "api.client:OrderClient.list_statuses", "api.connector:Connector._create_connection",
-        "api.wire:SessionWire.request", "api.pace:Pacer.acquire", "app:finish", "app:write_results", "console:describe",
-        "journal:Journal.claim", "journal:Journal.note", "journal:Journal.record", "journal:Journal.set_meta",
-        "progress:Progress.update", "reports.html:write_report", "runs:make_plan", "watch:PaceWatch.look",
+        "api.transport:SessionWire.request", "api.pacing.pacer:Pacer.acquire", "app.execute:finish",
+        "app.outputs:write_results", "cli.console:describe", "journal.journal:Journal.claim",
+        "journal.journal:Journal.note", "journal.journal:Journal.record", "journal.journal:Journal.set_meta",
+        "cli.progress:Progress.update", "reports.html:write_report", "app.planning:make_plan",
+        "api.pacing.rate_log:PaceWatch.look",
     ],
 )  # fmt: skip
 def test_a_bug_anywhere_shows_no_secret(watched: Watched, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
@@ -209,8 +213,8 @@ def test_a_bug_anywhere_shows_no_secret(watched: Watched, monkeypatch: pytest.Mo
         ended = watched.call("run", sheet, "--yes", "-vv", "--compare", env=environment(sandbox.base_url))
     assert ended.returncode == {
         "reports.html:write_report": 0,
-        "journal:Journal.note": 6,
-        "journal:Journal.record": 6,
+        "journal.journal:Journal.note": 6,
+        "journal.journal:Journal.record": 6,
     }.get(place, 1)
     assert "Bearer ***" in ended.stderr
 

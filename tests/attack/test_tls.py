@@ -3,12 +3,25 @@ import json
 from pathlib import Path
 
 import pytest
-from support import TOKEN, environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
-from watched import Watched, grant_environment
-from wire import Breaker, Front, OldTls, Town
+from support.network import Breaker, Front, OldTls, Town
+from support.program import (
+    TOKEN,
+    environment,
+    good_rows,
+    judge,
+    newest_run,
+    puts,
+    read_result,
+    served,
+    summary_of,
+    write_sheet,
+)
+from support.watched import Watched, grant_environment
 
-from batch_updater import Secret, Settings, run_batch
-from batch_updater.sandbox import Sandbox
+from batch_updater.app.batch import run_batch
+from batch_updater.common.secret import Secret
+from batch_updater.common.settings import Settings
+from batch_updater.sandbox.server import Sandbox
 
 ROWS = 40
 

@@ -125,13 +125,15 @@ def sending(sheet: Path, url: str, concurrency: int, beside: Callable[[], Any] |
 
     `beside` makes a coroutine that runs in the same loop meanwhile.
     """
-    from batch_updater.api.auth import Credentials, Secret, Tokens
+    from batch_updater.api.auth import Tokens
     from batch_updater.api.client import OrderClient
-    from batch_updater.api.pace import Pacer
-    from batch_updater.app import run_loop
-    from batch_updater.journal import Journal
-    from batch_updater.models import StatusUpdate
-    from batch_updater.runner import Runner
+    from batch_updater.api.credentials import Credentials
+    from batch_updater.api.pacing.pacer import Pacer
+    from batch_updater.app.batch import run_loop
+    from batch_updater.common.models import StatusUpdate
+    from batch_updater.common.secret import Secret
+    from batch_updater.journal.journal import Journal
+    from batch_updater.sending.worker_pool import Runner
 
     async def send(journal: Journal) -> None:
         tokens = Tokens(Credentials(Secret(TOKEN)))

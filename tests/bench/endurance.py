@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from limits import write_sheet
-from support import PROGRAM
+from support.program import PROGRAM
 from throughput import cores, start, target
 
 Ask = Callable[[], int]

@@ -21,8 +21,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
-from limiters import FixedWindow, LeakyBucket, Limiter
 from server import ACCEPTED, BAD, response, serve
+from support.limiters import FixedWindow, LeakyBucket, Limiter
 
 LATENCY = 0.02
 LEARNING = 10.0
@@ -131,7 +131,7 @@ async def start_program(sheet: Path, url: str, workers: int, *more: str) -> asyn
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("EVREKA360", "ACCESS_TOKEN", "BATCH_UPDATER"))}
     options = ["--yes", "--quiet", "--forget-rate", "--concurrency", str(workers), "--retries", "50", *more]
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "batch_updater.cli", "run", str(sheet), *options,
+        sys.executable, "-m", "batch_updater", "run", str(sheet), *options,
         env={**keep, "EVREKA360_BASE_URL": url, "EVREKA360_ACCESS_TOKEN": "bench"},
     )  # fmt: skip
 

@@ -65,10 +65,11 @@ def step_pandas(path: Path, _place: Path) -> None:
 def step_plan(path: Path, place: Path) -> None:
     """Open the sheet, judge every row, write the plan."""
     from batch_updater.inputs.columns import find_columns
-    from batch_updater.inputs.source import ReadOptions, open_source
-    from batch_updater.journal import Journal
-    from batch_updater.plan import make_plan
-    from batch_updater.validate import Rules
+    from batch_updater.inputs.selection import ReadOptions
+    from batch_updater.inputs.source import open_source
+    from batch_updater.journal.journal import Journal
+    from batch_updater.planning.plan import make_plan
+    from batch_updater.planning.validate import Rules
 
     source = open_source(path, ReadOptions())
     columns = find_columns(source.header, None, None)
@@ -80,8 +81,9 @@ def step_plan(path: Path, place: Path) -> None:
 
 def step_results(path: Path, place: Path) -> None:
     """Stream the result file from the sheet and the journal that `plan` has left."""
-    from batch_updater.inputs.source import ReadOptions, open_source
-    from batch_updater.journal import Journal
+    from batch_updater.inputs.selection import ReadOptions
+    from batch_updater.inputs.source import open_source
+    from batch_updater.journal.journal import Journal
     from batch_updater.reports.results import write_results
     from batch_updater.reports.rows import ResultRows
 
@@ -117,7 +119,7 @@ def run_step(step: str, path: Path, place: Path) -> None:
 
     import batch_updater.app
 
-    assert batch_updater.app and pd
+    assert batch_updater.app.execute and pd
     began = time.process_time()
     STEPS[step](path, place)
     seconds = time.process_time() - began

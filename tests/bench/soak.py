@@ -23,13 +23,13 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from endurance import Service, report, watch
-from fault_list import CODES, CONNECTION, CONTENT, FRAMING, STATUS
-from fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer
-from judging import Sent, judge_folder, judge_rows
-from support import read_result
+from support.fault_list import CODES, CONNECTION, CONTENT, FRAMING, STATUS
+from support.fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer
+from support.judging import Sent, judge_folder, judge_rows
+from support.program import read_result
 from throughput import cores
 
-from batch_updater.sandbox import order_id, status_id
+from batch_updater.sandbox.server import order_id, status_id
 
 TOKEN_LIFE = 60.0
 TIMEOUT = 2.0  # seconds that silence lasts

@@ -121,7 +121,7 @@ def clients(place: Path, url: str) -> list[Client]:
     python, kinds = sys.executable, str(HERE / "clients.py")
     single = f"{url}/engagement/orders/x/status"
     body = json.dumps({"status_id": "00000000-0000-0000-0000-000000000001"})
-    program = [python, "-m", "batch_updater.cli", "run", "{sheet}", "--yes", "--quiet", "--concurrency"]
+    program = [python, "-m", "batch_updater", "run", "{sheet}", "--yes", "--quiet", "--concurrency"]
     found = [
         Client("batch-updater run, the whole command *", [*program, str(CONCURRENCY)], 1, whole=True),
         Client("batch-updater, sending alone", [python, kinds, "sending", "{sheet}", url], 1),

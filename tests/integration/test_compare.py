@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support import (
+from support.program import (
     DONE,
     PLANNED,
     environment,
@@ -17,9 +17,9 @@ from support import (
     summary_of,
     write_sheet,
 )
-from watched import Ended, Watched
+from support.watched import Ended, Watched
 
-from batch_updater.sandbox import STATUSES, Sandbox, order_id, status_id
+from batch_updater.sandbox.server import STATUSES, Sandbox, order_id, status_id
 
 MISSING = order_id(99_999_999)
 

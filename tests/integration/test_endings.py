@@ -3,11 +3,11 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from support import environment
-from watched import Watched
+from support.program import environment
+from support.watched import Watched
 
-from batch_updater import console
-from batch_updater.errors import ExitCode, InputError
+from batch_updater.cli import console
+from batch_updater.common.errors import ExitCode, InputError
 
 
 @pytest.mark.parametrize("command", [("run", "--yes"), ("plan",), ("verify",), ("undo", "--yes")])

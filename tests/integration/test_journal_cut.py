@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import quick_folder
+from support.program import quick_folder
 
-from batch_updater.errors import JournalError
-from batch_updater.journal import Journal
-from batch_updater.models import Note, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.errors import JournalError
+from batch_updater.common.models import Note, Result, RowOutcome, State, StatusUpdate
+from batch_updater.journal.journal import Journal
 
 PAGE = 4096
 NAME = "journal.sqlite"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from support import environment, good_rows, newest_run, program, served, write_sheet
+from support.program import environment, good_rows, newest_run, program, served, write_sheet
 
 
 def test_the_log_names_every_retry_pause_and_rate(tmp_path: Path) -> None:

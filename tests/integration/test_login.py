@@ -7,12 +7,13 @@ import keyring.backend
 import keyring.errors
 import pytest
 from click.testing import CliRunner, Result
-from support import TOKEN, environment, good_rows, served, write_sheet
-from watched import GRANT, Watched
+from support.program import TOKEN, environment, good_rows, served, write_sheet
+from support.watched import GRANT, Watched
 
-from batch_updater import cli
-from batch_updater.api.auth import GRANT_NAMES, find_credentials
-from batch_updater.errors import CredentialsError, SettingsError, StoppedError
+from batch_updater.api.credential_sources import find_credentials
+from batch_updater.api.credentials import GRANT_NAMES
+from batch_updater.cli import main as cli
+from batch_updater.common.errors import CredentialsError, SettingsError, StoppedError
 
 FOUR = "\n".join(GRANT.values()) + "\n"
 
@@ -116,7 +117,7 @@ def test_what_the_service_did_not_accept_is_not_kept(
     error: type[Exception],
 ) -> None:
     """Refused, impossible, or not answered: the keyring stays as it was."""
-    monkeypatch.setattr("batch_updater.tenant.ATTEMPTS", 1)
+    monkeypatch.setattr("batch_updater.planning.preflight.ATTEMPTS", 1)
     with served(**options) as sandbox:
         said = invoke(sandbox.base_url, *words, typed=typed)
         assert isinstance(said.exception, error)

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from support import environment, good_rows, newest_run, program, served, summary_of, write_sheet
+from support.program import environment, good_rows, newest_run, program, served, summary_of, write_sheet
 
 
 def free_port() -> int:

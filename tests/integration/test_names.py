@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from support import DONE, environment, newest_run, puts, read_result, served, summary_of
-from watched import Watched
+from support.program import DONE, environment, newest_run, puts, read_result, served, summary_of
+from support.watched import Watched
 
-from batch_updater.sandbox import order_id, status_id
+from batch_updater.sandbox.server import order_id, status_id
 
 STATUSES = ("Planned", "In Progress", "Completed", "İptal Edildi", "Boşaltıldı", "Ertelendi", "ERTELENDİ")
 
@@ -88,7 +88,7 @@ def test_without_a_list_names_are_refused_plainly(watched: Watched, answer: int)
 
 def test_a_list_in_trouble_is_no_missing_list(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 for the statuses: a sheet of names ends with 6, to be run again, and does not blame the sheet."""
-    monkeypatch.setattr("batch_updater.tenant.ATTEMPTS", 1)
+    monkeypatch.setattr("batch_updater.planning.preflight.ATTEMPTS", 1)
     sheet = sheet_of(watched.folder / "o.csv", ["Completed"])
     with served(refuse_statuses=503) as sandbox:
         ended = watched.call("run", sheet, "--yes", env=environment(sandbox.base_url))

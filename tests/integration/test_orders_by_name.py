@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from support import DONE, environment, newest_run, puts, read_result, served
-from watched import Watched, grant_environment, noted_pacers
+from support.program import DONE, environment, newest_run, puts, read_result, served
+from support.watched import Watched, grant_environment, noted_pacers
 
-from batch_updater.sandbox import Sandbox, order_id
+from batch_updater.sandbox.server import Sandbox, order_id
 
 NAMES = ("A&B=1", "A+B", "A B", "50% off/2", "50%25 off/2", "#7?x=1", "Çöp Şişli ığdır İ", "a\"b'c,d;e", "..", "%2e%2e")
 
@@ -127,7 +127,7 @@ def test_names_are_looked_up_at_the_pace_that_was_asked_for(
 ) -> None:
     """--no-adapt holds for the lookups too."""
     sheet = sheet_of(watched.folder / "o.csv", ["WO-00001"])
-    asked = noted_pacers(monkeypatch, "batch_updater.lookup")
+    asked = noted_pacers(monkeypatch, "batch_updater.planning.order_names")
     with served() as sandbox:
         ended = watched.call("plan", sheet, "--order-by", "name", *words, env=environment(sandbox.base_url))
     assert ended.returncode == 0, ended.stderr

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.api.auth import Credentials, Secret, Tokens
+from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pace import Pacer
-from batch_updater.errors import BatchUpdaterError, ExitCode, StoppedError
-from batch_updater.journal import Journal
-from batch_updater.models import Answer, RowOutcome, StatusUpdate, Verdict
-from batch_updater.runner import Runner
-from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
+from batch_updater.api.credentials import Credentials
+from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.common.errors import BatchUpdaterError, ExitCode, StoppedError
+from batch_updater.common.models import Answer, RowOutcome, StatusUpdate, Verdict
+from batch_updater.common.secret import Secret
+from batch_updater.journal.journal import Journal
+from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
+from batch_updater.sending.worker_pool import Runner
 
 pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
 

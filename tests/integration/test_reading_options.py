@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 from openpyxl import load_workbook
-from sheets import excel, raw_excel, xml_row
-from support import (
+from support.program import (
     DONE,
     PLANNED,
     environment,
@@ -19,9 +18,10 @@ from support import (
     summary_of,
     write_sheet,
 )
-from watched import Watched
+from support.sheets import excel, raw_excel, xml_row
+from support.watched import Watched
 
-from batch_updater.sandbox import order_id
+from batch_updater.sandbox.server import order_id
 
 HEAD = ["order_id", "status_id"]
 NOWHERE = "http://127.0.0.1:9"
@@ -54,7 +54,7 @@ def test_a_header_row_without_headers_is_refused_by_its_name(watched: Watched, r
 @pytest.mark.parametrize("maker", ["xlsx", "xls", "ods"])
 def test_a_larger_sheet_than_allowed_is_refused_by_the_option_that_raises_it(watched: Watched, maker: str) -> None:
     """--max-cells N refuses a sheet of more cells, in every office format, and lets one of so many through."""
-    from sheets import FORMATS
+    from support.sheets import FORMATS
 
     sheet = FORMATS[maker](watched.folder, [HEAD, *map(list, good_rows(9))])
     with served() as sandbox:

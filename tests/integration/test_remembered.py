@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import environment, good_rows, newest_run, program, served, write_sheet
-from watched import Watched, noted_pacers
+from support.program import environment, good_rows, newest_run, program, served, write_sheet
+from support.watched import Watched, noted_pacers
 
-from batch_updater.remembered import remember
-from batch_updater.sandbox import Sandbox
+from batch_updater.api.pacing.learned_rate import remember
+from batch_updater.sandbox.server import Sandbox
 
 
 def rate_of(sheet: Path) -> dict[str, Any]:
@@ -133,6 +133,6 @@ def test_verify_paces_as_it_is_told(
         env = environment(sandbox.base_url)
         remember(sandbox.base_url, None, 480.0)
         assert watched.call("run", sheet, "--yes", env=env).returncode == 0
-        asked = noted_pacers(monkeypatch, "batch_updater.app")
+        asked = noted_pacers(monkeypatch, "batch_updater.app.verify")
         assert watched.call("verify", newest_run(sheet), *words, env=env).returncode == 0
     assert asked == [{"adapt": adapts}]

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from support import TOKEN, environment, good_rows, newest_run, program, served, write_sheet
+from support.program import TOKEN, environment, good_rows, newest_run, program, served, write_sheet
 
-from batch_updater.sandbox import order_id, status_id
+from batch_updater.sandbox.server import order_id, status_id
 
 EVIL = '<script>alert("x")</script>\u202e'
 

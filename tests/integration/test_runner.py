@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.api.auth import Credentials, Secret, Tokens
+from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pace import Pacer
-from batch_updater.errors import BatchUpdaterError, CredentialsError, JournalError
-from batch_updater.journal import Journal
-from batch_updater.models import Counters, StatusUpdate, Verdict
-from batch_updater.runner import Runner
-from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
+from batch_updater.api.credentials import Credentials
+from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.common.errors import BatchUpdaterError, CredentialsError, JournalError
+from batch_updater.common.models import Counters, StatusUpdate, Verdict
+from batch_updater.common.secret import Secret
+from batch_updater.journal.journal import Journal
+from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
+from batch_updater.sending.worker_pool import Runner
 
 pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
 
@@ -92,7 +94,7 @@ async def test_requests_under_way_have_a_bounded_time_after_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that never answers can't hold a stopped run; its rows stay claimed, in doubt."""
-    monkeypatch.setattr("batch_updater.runner.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("batch_updater.sending.worker_pool.DRAIN_SECONDS", 0.1)
     async with Sandbox(SandboxOptions(latency=30)) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 20)
         runner = Runner(journal, client, Pacer(None), concurrency=4, retries=3)

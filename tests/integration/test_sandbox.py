@@ -1,10 +1,10 @@
 import aiohttp
 import pytest
 from aiohttp import encode_basic_auth
-from support import environment, served
-from watched import Watched
+from support.program import environment, served
+from support.watched import Watched
 
-from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
+from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
 
 BEARER = {"Authorization": "Bearer sandbox-token"}
 

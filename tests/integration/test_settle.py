@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from batch_updater.api.auth import Credentials, Secret, Tokens
+from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pace import Pacer
-from batch_updater.errors import JournalError
-from batch_updater.journal import Journal
-from batch_updater.models import RowOutcome, StatusUpdate
-from batch_updater.runner import Runner
-from batch_updater.sandbox import Sandbox, SandboxOptions, order_id, status_id
+from batch_updater.api.credentials import Credentials
+from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.common.errors import JournalError
+from batch_updater.common.models import RowOutcome, StatusUpdate
+from batch_updater.common.secret import Secret
+from batch_updater.journal.journal import Journal
+from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
+from batch_updater.sending.worker_pool import Runner
 
 pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
 
@@ -126,7 +128,7 @@ async def test_rows_in_doubt_that_a_stop_leaves_unread_stay_in_doubt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped while a slow service is read, and the time to end is over: no row may be sent again unread."""
-    monkeypatch.setattr("batch_updater.runner.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("batch_updater.sending.worker_pool.DRAIN_SECONDS", 0.05)
     journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 41)]), 40)
     tokens = Tokens(Credentials(Secret("sandbox-token")))
     async with (
@@ -160,7 +162,7 @@ async def test_what_settling_finds_is_sent_although_the_journal_is_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next phase waits for the outcomes of the one before."""
-    monkeypatch.setattr("batch_updater.recorder.FLUSH_SECONDS", 5.0)
+    monkeypatch.setattr("batch_updater.journal.recorder.FLUSH_SECONDS", 5.0)
     journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 11)]), 10)
     async with Sandbox(SandboxOptions()) as sandbox:
         entries = await run(journal, sandbox)
@@ -271,7 +273,7 @@ async def test_nothing_is_said_of_a_row_whose_outcome_can_not_be_kept(
         raise JournalError("disk I/O error")
 
     monkeypatch.setattr(Journal, "record", broken)
-    monkeypatch.setattr("batch_updater.runner.CLAIM_BLOCK", 40)
+    monkeypatch.setattr("batch_updater.sending.worker_pool.CLAIM_BLOCK", 40)
     journal = journal_of(tmp_path, [(n, SECOND) for n in range(1, 1001)])
     async with Sandbox(SandboxOptions(latency=0.02)) as sandbox:
         with pytest.raises(JournalError, match="disk I/O"):

@@ -3,10 +3,21 @@
 import time
 
 import pytest
-from support import TOKEN, environment, good_rows, judge, newest_run, puts, read_result, served, summary_of, write_sheet
-from watched import Watched, grant_environment
+from support.program import (
+    TOKEN,
+    environment,
+    good_rows,
+    judge,
+    newest_run,
+    puts,
+    read_result,
+    served,
+    summary_of,
+    write_sheet,
+)
+from support.watched import Watched, grant_environment
 
-from batch_updater.sandbox import Sandbox
+from batch_updater.sandbox.server import Sandbox
 
 
 def token_requests(sandbox: Sandbox) -> list[str]:

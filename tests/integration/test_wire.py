@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from fault_server import PUT, Exchange, Fault, FaultServer, answer
+from support.fault_server import PUT, Exchange, Fault, FaultServer, answer
 
-from batch_updater.api.auth import Credentials, Secret, Tokens
+from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.connector import Connector
-from batch_updater.api.route import DIRECT
-from batch_updater.api.wire import PreparedWire, Request
-from batch_updater.models import StatusUpdate, Verdict
+from batch_updater.api.credentials import Credentials
+from batch_updater.api.network import DIRECT
+from batch_updater.api.transport import PreparedWire, Request
+from batch_updater.common.models import StatusUpdate, Verdict
+from batch_updater.common.secret import Secret
 
 pytestmark = pytest.mark.usefixtures("wire")
 

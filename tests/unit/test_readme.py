@@ -7,9 +7,9 @@ import click
 import pytest
 from importlinter import cli as import_linter
 
-from batch_updater.cli import commands
-from batch_updater.errors import ExitCode
-from batch_updater.models import RESULT_COLUMNS, Result
+from batch_updater.cli.commands import commands
+from batch_updater.common.errors import ExitCode
+from batch_updater.common.models import RESULT_COLUMNS, Result
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,8 +14,8 @@ import click
 import pytest
 import yaml
 
-from batch_updater.cli import commands
-from batch_updater.errors import ExitCode
+from batch_updater.cli.commands import commands
+from batch_updater.common.errors import ExitCode
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SCHEDULE = SAMPLES / "schedule"

@@ -1,0 +1,58 @@
+"""Find credentials: the environment, files that it names, the system's keyring."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant, check_token
+from batch_updater.api.keyring_store import _from_keyring
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.secret import Secret
+
+
+def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentials:
+    """Credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
+
+    The keyring keeps them for one `base_url`, so that no service gets what belongs to another.
+    Raises SettingsError when there are none or when one could not be sent.
+    """
+    places: tuple[Callable[[str], Secret | None], ...] = (
+        lambda name: secret_from(name, environment),
+        lambda name: _from_keyring(name, base_url),
+    )
+    for find in places:
+        token = next((secret for name in TOKEN_NAMES if (secret := find(name))), None)
+        if token is not None:
+            check_token(token)
+        values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
+        grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
+        if token or grant:
+            return Credentials(token, grant)
+        if values:
+            missing = ", ".join(name for name in GRANT_NAMES if name not in values)
+            raise SettingsError(f"To sign in, {missing} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
+    raise SettingsError(
+        "No access token.",
+        "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
+        f" {GRANT_NAMES[0]}, _SECRET, EVREKA360_API_USER, _PASS; or keep them with `batch-updater login`",
+    )
+
+
+def secret_from(name: str, environment: Mapping[str, str]) -> Secret | None:
+    """The secret of this name, or in the file that `<name>_FILE` names; None without. Raises SettingsError."""
+    text = environment.get(name, "").strip() or _from_file(name, environment.get(f"{name}_FILE"))
+    if any("\ud800" <= char <= "\udfff" for char in text or ""):  # how a stray byte of the environment is read
+        raise SettingsError(f"{name} holds a byte that is no text.", "copy it again, as UTF-8")
+    return Secret(text) if text else None
+
+
+def _from_file(name: str, path: str | None) -> str | None:
+    if not path:
+        return None
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        place = path if Path(path).is_absolute() else "the file"  # else it may be the secret itself, set by mistake
+        raise SettingsError(f"{name}_FILE: {place} can't be read ({type(error).__name__}).", "check the path") from None
+    if not text:
+        raise SettingsError(f"{name}_FILE: {path} is empty.", "write the secret into it, or unset the variable")
+    return text

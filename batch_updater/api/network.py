@@ -1,0 +1,98 @@
+"""The way to the service: whose certificates are trusted, and the proxy in between."""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from batch_updater.api.credential_sources import secret_from
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.secret import Secret
+from batch_updater.common.settings import Settings
+
+PROXY_NAMES = ("BATCH_UPDATER_PROXY_USER", "BATCH_UPDATER_PROXY_PASS")
+_FORM = "use http://host:port or https://host:port"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that connects to the service for us (CONNECT, RFC 9110, 9.3.6), and the credentials it wants."""
+
+    address: str
+    user: Secret | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What every connection is made with. `trust` has the authorities of `ca_file`; None stands for the system's."""
+
+    ca_file: Path | None = None
+    trust: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
+
+
+DIRECT = Route()
+
+
+def find_route(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Route:
+    """The way that the settings name, checked. Raises SettingsError."""
+    trust = _read_authorities(settings.ca_file) if settings.ca_file else None
+    return Route(settings.ca_file, trust, _find_proxy(base_url, settings, environment))
+
+
+def _read_authorities(path: Path) -> ssl.SSLContext:
+    try:
+        with path.open("rb"):  # ssl's own error would not say which file it was
+            pass
+        context = ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        context = None
+    except OSError as error:
+        raise SettingsError(f"--ca-file {path} can't be read: {error.strerror}.", "check the path") from None
+    if context is None or not context.cert_store_stats()["x509"]:
+        raise SettingsError(
+            f"--ca-file {path} holds no certificate that can be read.",
+            "it must be text (PEM) with -----BEGIN CERTIFICATE-----; a binary one is turned into it by"
+            " `openssl x509 -inform der -in FILE`",
+        )
+    return context
+
+
+def _find_proxy(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Proxy | None:
+    if not settings.proxy:
+        return None
+    address = _check_address(settings.proxy)
+    if urlsplit(base_url).scheme == "http":
+        raise SettingsError(
+            "http:// never leaves this machine: a proxy would get the token in the clear.",
+            'use an https:// service, or no proxy (--proxy "")',
+        )
+    user, password = (secret_from(name, environment) for name in PROXY_NAMES)
+    if (user is None) != (password is None):
+        missing = PROXY_NAMES[0 if user is None else 1]
+        raise SettingsError(f"The proxy's credentials lack {missing}.", f"set it, or {missing}_FILE")
+    if user and ":" in user.reveal():  # RFC 7617, 2
+        raise SettingsError(f"{PROXY_NAMES[0]} holds a ':', which no user of a proxy can have.", "copy it again")
+    return Proxy(address, user, password)
+
+
+def _check_address(text: str) -> str:
+    """The proxy's address without a final slash. The text may hold a password, so no message repeats it."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise SettingsError("The address of --proxy can't be read.", _FORM) from None
+    if "@" in text:
+        raise SettingsError(
+            "The address of --proxy holds credentials, which everybody on this machine could see.",
+            f"take them out (and change the password), and set {' and '.join(PROXY_NAMES)}, or these names with _FILE",
+        )
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or re.search(r"[^\x21-\x7e]|[%\\]", text):
+        raise SettingsError("--proxy must be an address of http:// or https://, with a host.", _FORM)
+    if parts.path not in {"", "/"} or "?" in text or "#" in text:
+        raise SettingsError("The address of --proxy must end after its port.", _FORM)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,1 @@
+"""How fast requests may leave: an even pace, pauses, the search for a limit, outages."""

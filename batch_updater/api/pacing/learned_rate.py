@@ -1,0 +1,101 @@
+"""The rate that the last run on a service learned, kept for the next one in the user's state directory.
+
+One small JSON file for each service and account, without any secret. Nothing here raises: a file that can't be
+read, written or believed means that nothing is remembered.
+"""
+
+import contextlib
+import hashlib
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+
+from batch_updater.common.settings import Settings
+
+TRUSTED = timedelta(days=7)
+SLOWEST, FASTEST = 0.5, 1e6  # requests per second; anything else is no rate
+LONGEST = 4096  # bytes of a file of ours, at most
+UNBELIEVABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RuntimeError)  # the last: too deep, or no home
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedRate:
+    """Requests per second, and when (UTC) a run ended with them."""
+
+    rate: float
+    when: datetime
+
+    def describe(self) -> str:
+        """What it means for a run, for a person."""
+        number = f"{self.rate:,.0f}" if self.rate >= 10 else f"{self.rate:.2g}"
+        learned = f"{self.when.astimezone():%Y-%m-%d}"
+        return f"starts at {number} requests/s, learned on {learned}; --forget-rate starts without it"
+
+
+def start_rate(settings: Settings, base_url: str, account: str | None) -> LearnedRate | None:
+    """Where a run with these settings begins; None when it begins without a rate, or `--rate` is no higher."""
+    if not settings.adapt or settings.forget_rate:
+        return None
+    found = recall(base_url, account)
+    return None if found is None or (settings.rate is not None and settings.rate <= found.rate) else found
+
+
+def recall(base_url: str, account: str | None, now: datetime | None = None) -> LearnedRate | None:
+    """What was remembered in the last seven days, None when nothing was."""
+    with contextlib.suppress(*UNBELIEVABLE):
+        return _read(_path(base_url, account), base_url, now or datetime.now(UTC))
+    return None
+
+
+def remember(base_url: str, account: str | None, rate: float, now: datetime | None = None) -> None:
+    """Keep a rate in place of the one before; others that nobody would trust any more are removed."""
+    when = (now or datetime.now(UTC)).replace(microsecond=0)
+    kept = {"base_url": base_url, "rate": round(rate, 3), "when": when.isoformat()}
+    with contextlib.suppress(*UNBELIEVABLE):
+        path = _path(base_url, account)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.part")
+        try:
+            part.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        _remove_old(path.parent)
+
+
+def forget(base_url: str, account: str | None) -> None:
+    """Remember nothing of this service and account any more."""
+    with contextlib.suppress(*UNBELIEVABLE):
+        _path(base_url, account).unlink(missing_ok=True)
+
+
+def _path(base_url: str, account: str | None) -> Path:
+    """The file of a service and account. Raises OSError when the system names no folder for it."""
+    folder = PlatformDirs("batch-updater", appauthor=False).user_state_path
+    if not folder.is_absolute():  # there is no home
+        raise FileNotFoundError("no state directory")
+    digest = hashlib.sha256(f"{base_url}\n{account or ''}".encode()).hexdigest()
+    return folder / "rates" / f"{digest}.json"
+
+
+def _read(path: Path, base_url: str, now: datetime) -> LearnedRate | None:
+    if not path.is_file():  # a pipe would be waited for
+        return None
+    with path.open("rb") as stream:
+        kept = json.loads(stream.read(LONGEST))
+    rate, when = kept["rate"], datetime.fromisoformat(kept["when"])
+    believable = type(rate) in {int, float} and SLOWEST <= rate <= FASTEST and kept["base_url"] == base_url
+    return LearnedRate(float(rate), when) if believable and timedelta(0) <= now - when <= TRUSTED else None
+
+
+def _remove_old(folder: Path) -> None:
+    oldest = time.time() - TRUSTED.total_seconds()
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()

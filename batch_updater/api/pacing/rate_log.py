@@ -1,0 +1,66 @@
+"""Watches the pace of a run and logs what changes: pauses, rate, and times in which the service is down."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from batch_updater.common.log import event
+
+CLIMB = 1.25  # the rate climbs a little with every request; only so much of a change is worth a line
+LONGER = 0.05  # seconds by which a pause must grow to be a new one
+
+
+class Pacing(Protocol):
+    """The state of a pacer."""
+
+    @property
+    def paused_for(self) -> float:
+        """Seconds until the pause ends, 0 when there is none."""
+
+    @property
+    def outage_for(self) -> float:
+        """Seconds since the service was found to be down, 0 when it is not."""
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second, None when there is no limit."""
+
+
+class PaceWatch:
+    """Compares the pace with what was logged last; to be asked after each answer and now and then."""
+
+    def __init__(self, pacing: Pacing, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pacing, self._clock = pacing, clock
+        self._paused_until = clock()
+        self._rate = pacing.rate
+        self._down_since: float | None = None
+
+    def look(self, reason: str = "", row: int | None = None) -> None:
+        """Log what has changed since the last look; `reason` and `row` say which answer made it change."""
+        self._look_at_pause(reason, row)
+        self._look_at_rate(reason, row)
+        self._look_at_outage(reason, row)
+
+    def _look_at_pause(self, reason: str, row: int | None) -> None:
+        seconds = self._pacing.paused_for
+        if seconds and self._clock() + seconds > self._paused_until + LONGER:
+            self._paused_until = self._clock() + seconds
+            event("pause", seconds=seconds, reason=reason, row=row)
+
+    def _look_at_rate(self, reason: str, row: int | None) -> None:
+        rate, before = self._pacing.rate, self._rate
+        if rate == before or (rate and before and before < rate < before * CLIMB):
+            return
+        fell = rate is not None and (before is None or rate < before)
+        self._rate = rate
+        event("rate", rate=rate, reason=(reason or "throttled") if fell else "recovering", row=row if fell else None)
+
+    def _look_at_outage(self, reason: str, row: int | None) -> None:
+        seconds = self._pacing.outage_for
+        if seconds and self._down_since is None:
+            self._down_since = self._clock() - seconds
+            event("service_down", logging.WARNING, reason=reason, row=row)
+        elif not seconds and self._down_since is not None:
+            event("service_back", seconds=self._clock() - self._down_since)
+            self._down_since = None

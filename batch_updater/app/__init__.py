@@ -1,0 +1,1 @@
+"""The use cases, as a terminal, a browser and a Python program call them."""

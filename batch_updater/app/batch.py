@@ -1,0 +1,66 @@
+"""The library's face: one call does the whole job."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch_updater.api.credentials import Credentials
+from batch_updater.app.runs import open_run
+from batch_updater.common.models import RunSummary
+from batch_updater.common.secret import Secret
+from batch_updater.common.settings import Settings, load_settings
+from batch_updater.inputs.pandas_io import dataframe_to_csv
+from batch_updater.journal.run_folder import FRAME
+from batch_updater.planning.preflight import find_tenant, reach, with_credentials
+
+if TYPE_CHECKING:
+    import pandas as pd
+from batch_updater.app.execute import T, execute, ignore_tick
+
+
+async def run_batch(
+    source: "Path | str | pd.DataFrame", settings: Settings | None = None, *, token: Secret | None = None
+) -> RunSummary:
+    """Do the whole job on a sheet or a DataFrame, without asking; give its summary.
+
+    Settings and token come from the environment when not given. A DataFrame's run folder is made in
+    `dataframe.runs` unless `settings.runs_dir` says otherwise. Raises BatchUpdaterError when nothing could be
+    sent; a run that ended early is told by `exit_code` and `reason` of the summary.
+    """
+    settings = settings or load_settings({})
+    if token:
+        tenant = with_credentials(reach(settings, os.environ), Credentials(token))
+    else:
+        tenant = find_tenant(settings, os.environ)
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, Path | str):
+            file = Path(source)
+        else:
+            file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / FRAME
+            dataframe_to_csv(source, file)
+            settings = settings.model_copy(update={"runs_dir": settings.runs_dir or Path("dataframe.runs")})
+        opening = open_run(file, settings, tenant)
+        run = await asyncio.to_thread(stack.enter_context, opening)
+        return await execute(run, settings, ignore_tick, catch_signals=False)
+
+
+def run_batch_sync(
+    source: "Path | str | pd.DataFrame", settings: Settings | None = None, *, token: Secret | None = None
+) -> RunSummary:
+    """`run_batch` for scripts and for notebooks, where a loop is running already: it has a thread of its own."""
+    with ThreadPoolExecutor(1, "run_batch") as pool:
+        return pool.submit(lambda: run_loop(run_batch(source, settings, token=token))).result()
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a use case in a loop of its own, with uvloop where it exists (a fifth less time for each request)."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)

@@ -1,0 +1,89 @@
+"""The runs that there have been, as `batch-updater runs` lists them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from batch_updater.common.errors import JournalError
+from batch_updater.common.text import visible
+from batch_updater.journal.find_runs import is_nameless, run_folders
+from batch_updater.journal.integrity import read_number
+from batch_updater.journal.journal import Journal
+from batch_updater.journal.lock import worker
+from batch_updater.journal.run_folder import CLAIMS, RunFolder
+
+_LEADER = "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')"
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows, and add up to all of them."""
+
+    folder: RunFolder
+    input: str
+    state: str
+    resumable: bool
+    rows: int
+    done: int
+    open: int
+    not_done: int
+
+    def describe(self) -> str:
+        """The line for a person."""
+        counts = f"{self.done:,} of {self.rows:,} done"
+        counts += f", {self.open:,} left" if self.open else ""
+        counts += f", {self.not_done:,} not done" if self.not_done else ""
+        began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
+        how = "  (resumable)" if self.resumable else ""
+        said = f"{began}  {self.state}{how}  {self.input}: {counts}"
+        return f"{visible(said)}\n    {visible(str(self.folder.path))}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line as plain JSON types."""
+        return {
+            "run_id": self.folder.run_id, "run_dir": str(self.folder.path), "input": self.input, "state": self.state,
+            "resumable": self.resumable, "rows": self.rows, "done": self.done, "open": self.open,
+            "not_done": self.not_done,
+        }  # fmt: skip
+
+
+def list_runs(place: Path) -> list[RunInfo]:
+    """The runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
+
+    Raises SettingsError when there is no such place.
+    """
+    newer: set[tuple[Path, str, str]] = set()
+    folders = sorted(run_folders(place), key=lambda folder: folder.run_id, reverse=True)
+    return [_info(folder, newer) for folder in folders]
+
+
+def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
+    """What there is to say of a run; the inputs of `newer` runs have left their older ones behind."""
+    owner = worker(folder)
+    if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
+        state = f"being planned, {owner}" if owner else "planning broke off; nothing was sent"
+        return RunInfo(folder, "", state, False, 0, 0, 0, 0)
+    try:
+        with Journal.peek(folder.journal_path) as journal:
+            facts, states = journal.meta(), journal.count("state")
+            results = Counter(journal.count("result", "state = 'ended'"))
+            results += Counter(journal.count(_LEADER, "state = 'waiting'"))  # a duplicate counts as the row before it
+            if facts["phase"] != "finished":
+                journal.check()
+    except (JournalError, KeyError):
+        return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
+    is_open = sum(states.values()) - sum(results.values())
+    phase = facts["phase"]
+    unfinished = phase != "finished"
+    state = {"planned": "not started", "sending": "broken off"}.get(phase, phase)
+    key = folder.path.parent, facts["name"], facts["sha256"] if is_nameless(facts["name"]) else ""
+    if unfinished and owner:
+        state, unfinished = f"under way, {owner}", False
+    elif unfinished and key in newer:
+        state, unfinished = f"{state}, then left by a newer run", False
+    newer.add(key)
+    done = results["updated"] + results["unchanged"]
+    not_done = sum(results.values()) - done
+    return RunInfo(folder, facts["input"], state, unfinished, sum(states.values()), done, is_open, not_done)

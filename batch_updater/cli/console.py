@@ -1,0 +1,220 @@
+"""The talk with the person at the terminal: the plan, the question, the progress, the summary.
+
+Plan and summary go to stdout or stderr as text; nothing here ends the process.
+"""
+
+import json
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import click
+
+from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.app.batch import run_loop
+from batch_updater.app.execute import execute
+from batch_updater.app.preview import read_statuses, trial_summary
+from batch_updater.app.run import Run
+from batch_updater.app.runs import give_up, open_run, open_trial
+from batch_updater.app.undo import open_undo
+from batch_updater.app.verify import open_verification
+from batch_updater.app.verify import verify as verify_run
+from batch_updater.cli.counting import Counting
+from batch_updater.cli.notify import Notices, of_error, of_summary
+from batch_updater.cli.plan_view import describe
+from batch_updater.cli.progress import Progress
+from batch_updater.cli.summary import describe_summary, in_short
+from batch_updater.cli.terminal import look
+from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
+from batch_updater.common.log import LOG, log_to_file
+from batch_updater.common.models import Counters, OrderStatus, RunSummary
+from batch_updater.common.secret import Secret
+from batch_updater.common.settings import Settings
+from batch_updater.common.text import shown, visible, visible_lines
+from batch_updater.planning.plan import Judge
+from batch_updater.planning.preflight import find_tenant
+from batch_updater.reports.commands import next_step
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How to talk: whether to ask, whether the summary is JSON on stdout, and the command that was typed."""
+
+    yes: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    verbosity: int = 0
+    command: tuple[str, ...] = ()
+    notify: Secret | None = None
+
+
+def run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
+    """Plan, show, ask, send, summarise, tell; the exit status. Raises BatchUpdaterError when nothing was sent."""
+    notices = Notices(manners.notify) if manners.notify else None
+    try:
+        summary = _run_sheet(file, settings, manners, judge)
+    except BatchUpdaterError as error:
+        _tell(notices, of_error(str(file), error))
+        raise
+    show_summary(summary, manners)
+    _tell(notices, of_summary(summary))
+    return summary.exit_code
+
+
+def _tell(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
+    title, body, good = notice
+    if notices and not notices.send(title, body, good=good):
+        click.echo("The notice could not be delivered.", err=True)
+
+
+def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None) -> RunSummary:
+    tenant = find_tenant(settings, os.environ)
+    if not manners.yes and not sys.stdin.isatty():
+        raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_run(file, settings, tenant, judge, counting.rows) as opened,
+    ):
+        counting.clear()
+        if not manners.quiet:
+            _show_plan(opened, file, settings, err=True)
+        if not manners.yes and not opened.tenant.refused:
+            _confirm(opened, settings)
+        return _send(opened, settings, manners)
+
+
+def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
+    """Show what a run would do. Raises BatchUpdaterError."""
+    tenant = find_tenant(settings, os.environ, needs_token=False)
+    with (
+        Counting(sys.stderr, quiet=manners.quiet) as counting,
+        open_trial(file, settings, tenant, judge, counting.rows) as trial,
+    ):
+        counting.clear()
+        _show_plan(trial, file, settings, err=manners.as_json)
+        if trial.tenant.refused:
+            raise trial.tenant.refused
+        if manners.as_json:
+            click.echo(json.dumps(trial_summary(trial)))
+    return ExitCode.DONE
+
+
+def show_summary(summary: RunSummary, manners: Manners) -> None:
+    """Say what happened, and the next command to type."""
+    for line in (*map(visible, summary.notes), visible_lines(summary.reason)):
+        if line:
+            click.echo(line, err=True)
+    if manners.as_json:
+        click.echo(json.dumps(summary.to_dict()))
+    if manners.as_json and not manners.quiet:
+        why, command = next_step(summary, manners.command[1:])
+        click.echo(visible(f"{why}: {shlex.join(command)}"), err=True)
+    elif not manners.quiet:
+        shown = look(sys.stdout, no_color=manners.no_color)
+        click.echo(describe_summary(summary, manners.command[1:], shown))
+    elif not manners.as_json and summary.exit_code:
+        click.echo(visible_lines(in_short(summary, manners.command[1:])), err=True)
+
+
+def _confirm(opened: Run, settings: Settings) -> None:
+    """Ask; without a clear yes the new run is removed. Raises SettingsError or Abort."""
+    asked = time.monotonic()
+    try:
+        agreed = not opened.open_rows or _ask(opened, settings)
+    except click.Abort:
+        click.echo(err=True)  # the cursor is behind the question
+        give_up(opened)
+        raise
+    if not agreed:
+        give_up(opened)
+        raise SettingsError("Not confirmed; nothing was sent.")
+    waited = time.monotonic() - asked  # the program did not work meanwhile
+    opened.started, opened.began = opened.started + waited, opened.began + waited
+
+
+def _ask(opened: Run, settings: Settings) -> bool:
+    number = opened.open_rows
+    if settings.production:
+        typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
+        return bool(typed.strip().replace(",", "") == str(number))
+    return click.confirm(f"Send {number:,} updates to {opened.facts['base_url']}?", err=True)
+
+
+def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> None:
+    width = min(look(sys.stderr if err else sys.stdout).width, 80)
+    if opened.resumed:
+        plan = opened.plan
+        picked = f"{plan.done:,} done, {plan.in_doubt:,} to settle, {plan.to_send:,} left"
+        click.echo(fill(f"Picking up the unfinished run {opened.folder.run_id}: {picked}.", width) + "\n", err=err)
+    text = describe(
+        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
+        settings=settings, notes=opened.source.notes, start=opened.start_rate, width=width,
+    )  # fmt: skip
+    click.echo(text, err=err)
+
+
+def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
+    with Progress(opened.open_rows, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
+
+        def tick(counters: Counters, pacer: Pacer) -> None:
+            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
+
+        return run_loop(execute(opened, settings, tick))
+
+
+def verify(run: Path, settings: Settings, manners: Manners) -> int:
+    """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
+    tenant = find_tenant(settings, os.environ)
+    with open_verification(run, tenant) as opened, log_to_file(opened.folder.path / LOG, settings.log_format):
+        total = opened.plan.rows
+        with Progress(total, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
+
+            def tick(counters: Counters, pacer: Pacer) -> None:
+                bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
+
+            summary = run_loop(verify_run(opened, settings, tick))
+    if summary.reason:
+        click.echo(visible_lines(summary.reason), err=True)
+    if manners.as_json:
+        click.echo(json.dumps(summary.to_dict()))
+    elif not manners.quiet or summary.exit_code:
+        click.echo(summary.describe(), err=manners.quiet)
+    return summary.exit_code
+
+
+def undo(run: Path, settings: Settings, manners: Manners, *, dry_run: bool) -> int:
+    """Plan and run the way back. Raises BatchUpdaterError."""
+    work = try_sheet if dry_run else run_sheet
+    with open_undo(run, settings) as (sheet, reading, judge):
+        return work(sheet, reading, manners, judge)
+
+
+def show_statuses(settings: Settings, *, as_json: bool) -> int:
+    """List the tenant's statuses. Raises BatchUpdaterError."""
+    statuses = read_statuses(find_tenant(settings, os.environ), settings)
+    if as_json:
+        click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in statuses]))
+    else:
+        click.echo(status_table(statuses, coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    return ExitCode.DONE
+
+
+def status_table(statuses: Sequence[OrderStatus], *, coloured: bool) -> str:
+    """The statuses as a table in the service's order; `coloured` shows each one's colour before its name."""
+    names = [shown(one.name) for one in statuses]
+    width = max(len(name) for name in names)
+    lines = [f"{'  ' if coloured else ''}{'NAME':<{width}}  {'ID':<36}  COLOUR".rstrip()]
+    for one, name in zip(statuses, names, strict=True):
+        colour = re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", one.color)
+        red, green, blue = (int(part, 16) for part in colour.groups()) if colour else (0, 0, 0)
+        dot = click.style("\u25cf", fg=(red, green, blue)) if colour else " "
+        swatch = f"{dot} " if coloured else ""
+        lines.append(f"{swatch}{name:<{width}}  {one.id}  {shown(one.color)}".rstrip())
+    return "\n".join(lines)

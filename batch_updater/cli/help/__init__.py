@@ -1,0 +1,45 @@
+"""The topic pages of `batch-updater help`. Standard library only, until a page is rendered with colours."""
+
+import io
+from importlib.resources import files
+from textwrap import fill
+
+from batch_updater.cli.terminal import Look
+from batch_updater.reports.reasons import MEANINGS
+
+TOPICS = ("inputs", "results", "resume", "exit-codes", "scheduling", "security", "api")
+WIDEST = 100  # longer lines of prose are hard to read
+
+
+def page(topic: str) -> str:
+    """The Markdown of a topic, with the tables that are made from the program itself."""
+    text = files("batch_updater.cli.help").joinpath(f"{topic}.md").read_text(encoding="utf-8")
+    return text.replace("@reasons", _reasons())
+
+
+def contents() -> str:
+    """The topics, each with the first sentence of its page."""
+    width = max(map(len, TOPICS))
+    lines = [f"  {topic:<{width}}  {page(topic).split(chr(10) * 2)[1]}" for topic in TOPICS]
+    return "\n".join(["Topics:", *lines, "", "batch-updater help TOPIC shows one; --help lists commands and options."])
+
+
+def render_page(text: str, look: Look) -> str:
+    """Markdown as it is where there are no colours; else laid out for the terminal."""
+    if not look.color:
+        return text.rstrip("\n")
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    out = io.StringIO()
+    width = min(look.width, WIDEST)
+    Console(file=out, force_terminal=True, color_system="standard", legacy_windows=False, width=width).print(
+        Markdown(text, code_theme="ansi_dark")
+    )
+    return out.getvalue().rstrip("\n")
+
+
+def _reasons() -> str:
+    """The codes as a list; a table of these sentences would be too wide for a plain terminal."""
+    items = (f"- `{code}`: {meaning.says} {meaning.what_to_do}" for code, meaning in MEANINGS.items())
+    return "\n".join(fill(item, WIDEST, subsequent_indent="  ", break_on_hyphens=False) for item in items)

@@ -1,0 +1,62 @@
+"""The program: run a command, say how it ended, exit."""
+
+import io
+import os
+import shlex
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from batch_updater.cli.commands import INTERRUPTED, NO_MEMORY, commands
+from batch_updater.cli.options import without_option
+from batch_updater.cli.streams import guard_streams, what_was_lost
+from batch_updater.common.errors import BatchUpdaterError, ExitCode
+from batch_updater.common.secret import masked
+from batch_updater.common.text import visible, visible_lines
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(ExitCode.TERMINATED)
+
+
+def _say_interrupted() -> None:
+    click.echo(INTERRUPTED, err=True)
+    words = without_option(sys.argv[1:], "--notify")
+    if words[:1] == ["run"]:
+        click.echo(visible(f"To go on: {shlex.join(['batch-updater', *words])}"), err=True)
+
+
+def main() -> None:
+    """Run the program and end with the exit status that the README lists."""
+    signal.signal(signal.SIGTERM, _terminated)
+    guard_streams()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices: less memory, fewer threads
+    try:
+        code = commands.main(standalone_mode=False)
+    except click.ClickException as error:
+        said = io.StringIO()
+        error.show(said)
+        click.echo(visible_lines(said.getvalue().rstrip("\n")), err=True)
+        code = ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        _say_interrupted()
+        code = ExitCode.INTERRUPTED
+    except SystemExit as ended:
+        _say_interrupted()
+        code = ended.code
+    except BatchUpdaterError as error:
+        click.echo(visible_lines(f"error: {error}"), err=True)
+        code = error.exit_code
+    except MemoryError:
+        click.echo(f"error: {NO_MEMORY}\n  hint: free some, then run again to go on", err=True)
+        code = ExitCode.STOPPED
+    except Exception:
+        click.echo(visible_lines(masked(traceback.format_exc())), err=True)
+        code = ExitCode.BUG
+    if lost := what_was_lost():
+        click.echo(lost, err=True)
+    sys.exit(int(code or 0))

@@ -1,0 +1,85 @@
+"""The end of a run as a person reads it on a terminal."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+
+from batch_updater.cli.terminal import Line, Look, render
+from batch_updater.common.models import Result, RunSummary
+from batch_updater.common.text import duration, shortened
+from batch_updater.reports.commands import next_step
+
+SHOWN_REASONS = 5
+WIDEST = 100  # longer lines of prose are hard to read
+STYLES: Mapping[str, str] = {
+    Result.UPDATED: "green", Result.UNCHANGED: "green", Result.DUPLICATE: "cyan", Result.FAILED: "bold red",
+    Result.UNKNOWN: "bold magenta", Result.INVALID: "yellow", Result.CONFLICT: "yellow", Result.NOT_SENT: "blue",
+}  # fmt: skip
+
+
+def describe_summary(summary: RunSummary, command: Sequence[str] = (), look: Look | None = None) -> str:
+    """Counts, reasons with what to do, files, and the next command; ready to be printed.
+
+    The command stands on a line of its own, so that it can be copied whole however narrow the terminal is.
+    """
+    return render(_lines(summary, command, look or Look()), look or Look())
+
+
+def in_short(summary: RunSummary, command: Sequence[str] = ()) -> str:
+    """What --quiet says of a run whose rows are not all done: counts, the result file, and the next command."""
+    counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
+    why, words = next_step(summary, command)
+    where = summary.results_file or "no file"
+    return f"{summary.rows:,} rows: {counts}; results in {where}\n{why}: {shlex.join(words)}"
+
+
+def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[Line]:
+    took, rate = duration(summary.seconds), f"{summary.rows_per_second:,.0f} rows/s"
+    yield [(f"{summary.rows:,} rows", "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
+    yield []
+    yield from _counts(summary, look)
+    yield from _reasons(summary, look)
+    yield []
+    yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
+    if summary.report_file:
+        yield [("Report   ", "dim"), (summary.report_file, "")]
+    if history := summary.rate["history"]:
+        seconds, first = history[0]
+        how = "found by what was refused" if seconds else f"begun with {first:,.3g} that an earlier run learned"
+        yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, {how}", "")]
+    why, words = next_step(summary, command)
+    yield []
+    yield [(f"{why}:", "bold")]
+    yield [(f"  {shlex.join(words)}", "bold cyan")]
+
+
+def _counts(summary: RunSummary, look: Look) -> Iterator[Line]:
+    counts = [(word.value, number) for word in Result if (number := summary.result_counts.get(word.value, 0))]
+    if not counts:
+        yield [("  nothing to do", "")]
+        return
+    longest = max(number for _, number in counts)
+    digits = max(len(f"{number:,}") for _, number in counts)
+    block, room = ("█" if look.unicode else "#"), min(look.width - digits - 24, 40)
+    for word, number in counts:
+        share = f"{100 * number / summary.rows:5.1f} %"
+        bar = block * max(round(room * number / longest), 1)
+        yield [(f"  {word:<10}", STYLES[word]), (f"{number:>{digits},}  {share}  ", ""), (bar, STYLES[word])]
+
+
+def _reasons(summary: RunSummary, look: Look) -> Iterator[Line]:
+    room = min(look.width, WIDEST) - 6
+    arrow = "→" if look.unicode else "->"
+    for reason in summary.reasons[:SHOWN_REASONS]:
+        yield []
+        style = STYLES[reason.result]
+        yield [(f"  {reason.rows:,} {reason.result.value}", style), (f"  {reason.code}", "dim")]
+        yield from ([(f"    {line}", "")] for line in wrap(reason.says, room))
+        row, detail = reason.examples[0]
+        for place, line in enumerate(wrap(f"row {row}: {shortened(detail, 300)}", room)):
+            yield [(f"    {line}" if place == 0 else f"      {line}", "dim")]
+        for place, line in enumerate(wrap(reason.what_to_do, room - 3)):
+            yield [(f"    {arrow} " if place == 0 else " " * (5 + len(arrow)), style), (line, "")]
+    if (hidden := len(summary.reasons) - SHOWN_REASONS) > 0:
+        yield []
+        yield [(f"  and {hidden} more kinds; the report names each", "dim")]

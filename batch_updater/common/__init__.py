@@ -1,0 +1,1 @@
+"""What all rooms share: types, errors, settings, text, log."""

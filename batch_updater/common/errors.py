@@ -1,0 +1,85 @@
+"""Every exception the package raises, and the exit status each one means."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from batch_updater.common.text import visible
+
+
+class ExitCode(IntEnum):
+    """Exit statuses of the command line program."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    NOT_ALL_DONE = 3
+    BAD_INPUT = 4
+    CREDENTIALS = 5
+    STOPPED = 6
+    LOCKED = 7
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class BatchUpdaterError(Exception):
+    """Base of everything raised on purpose: a sentence for a person and the next thing to do, or several lines of each.
+
+    A line stays one whatever the names of files and columns in it hold.
+    `exit_code` is what the program ends with when nobody catches the error.
+    """
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str | Sequence[str], hint: str | Sequence[str] = "") -> None:
+        super().__init__(message)
+        self.message = _lines(message, "\n  ")
+        self.hint = _lines(hint, "\n        ")
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+def _lines(text: str | Sequence[str], between: str) -> str:
+    return between.join(map(visible, [text] if isinstance(text, str) else text))
+
+
+class SettingsError(BatchUpdaterError):
+    """An option, environment variable or config file is wrong; nothing was sent."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(BatchUpdaterError):
+    """The sheet can't be used; nothing was sent."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class CredentialsError(BatchUpdaterError):
+    """The service refused the credentials; the run can be resumed."""
+
+    exit_code = ExitCode.CREDENTIALS
+
+
+class StoppedError(BatchUpdaterError):
+    """Sending had to stop early (service down, redirect, disk full); the run can be resumed."""
+
+    exit_code = ExitCode.STOPPED
+
+
+class BlockedError(StoppedError):
+    """No connection can be made until a person changes something: certificates, a proxy; the run can be resumed."""
+
+
+class LockedError(BatchUpdaterError):
+    """Another run of the same input is under way."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class ResumeError(SettingsError):
+    """An unfinished run can't be picked up as asked; nothing was sent."""
+
+
+class JournalError(StoppedError):
+    """The journal can't be written or read: nothing may be sent after that."""

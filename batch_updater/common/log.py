@@ -1,0 +1,165 @@
+"""The log of a run: events with stable field names, as text or JSON lines, in `run.log` and on stderr.
+
+Standard library's `logging` under the name `batch_updater`, so that a program around it can listen as well.
+Fields, where they apply: `time` (UTC), `level`, `event`, `row`, `order_id`, `reason` (a result code or a sentence),
+`seconds`, `rate` (requests per second), `attempt`, `http_status`, `detail`, `error`. Secrets show only `Secret(***)`.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from threading import Lock
+from typing import Any, TextIO
+
+from batch_updater.common.text import visible
+
+LOG = "run.log"
+LARGEST = 10 * 1024 * 1024  # bytes; one older file of this size is kept beside it
+LOGGER = logging.getLogger("batch_updater")
+_file: ContextVar[logging.Handler | None] = ContextVar("run.log", default=None)  # of the run that logs
+_LEVELS = (logging.CRITICAL + 1, logging.INFO, logging.DEBUG)
+
+
+def event(name: str, level: int = logging.INFO, **fields: object) -> None:
+    """Log that something happened; fields that are None or empty are left out."""
+    if LOGGER.isEnabledFor(level):
+        LOGGER.log(level, "%s", name, extra={"fields": fields})
+
+
+@contextmanager
+def log_to_file(path: Path, form: str = "text") -> Iterator[None]:
+    """Append events of level INFO and above to this file while the block runs: those of the block itself.
+
+    What tasks and threads (`asyncio.to_thread`) that it has started do is its own, what other runs in the process do
+    is not. The log is a help, not the truth: when it can't be written the run goes on without it.
+    """
+    try:
+        handler = _File(path, maxBytes=LARGEST, backupCount=1, encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        yield
+        return
+    handler.addFilter(lambda _record: _file.get() is handler)
+    before = _file.set(handler)
+    try:
+        with _attached(handler, logging.INFO, form):
+            yield
+    finally:
+        _file.reset(before)
+
+
+@contextmanager
+def log_to_stderr(verbosity: int, form: str = "text") -> Iterator[None]:
+    """Show events on stderr while the block runs: none at 0, INFO at 1, DEBUG from 2 on."""
+    level = _LEVELS[min(verbosity, 2)]
+    if not verbosity:
+        yield
+        return
+    with _attached(_Stderr(), level, form):
+        yield
+
+
+@contextmanager
+def _attached(handler: logging.Handler, level: int, form: str) -> Iterator[None]:
+    handler.setLevel(level)
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    LOGGER.addHandler(handler)
+    _level.want(level)
+    try:
+        yield
+    finally:
+        _level.leave(level)
+        LOGGER.removeHandler(handler)
+        with suppress(OSError):  # what could not be written before can't be flushed now
+            handler.close()
+
+
+class _Level:
+    """The logger's level: its own, lowered to what attached handlers want. Blocks of several runs may overlap."""
+
+    def __init__(self) -> None:
+        self._own = logging.NOTSET
+        self._wanted: list[int] = []
+        self._lock = Lock()
+
+    def want(self, level: int) -> None:
+        """A handler needs events of this level."""
+        with self._lock:
+            if not self._wanted:
+                self._own = LOGGER.level
+            self._wanted.append(level)
+            LOGGER.setLevel(min([*self._wanted, self._own or level]))
+
+    def leave(self, level: int) -> None:
+        """A handler needs them no more."""
+        with self._lock:
+            self._wanted.remove(level)
+            LOGGER.setLevel(min([*self._wanted, self._own or self._wanted[0]]) if self._wanted else self._own)
+
+
+_level = _Level()
+
+
+class _File(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing: on a full disk each event would bring a traceback, and the journal reports it anyway."""
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Finds stderr anew for each event: a live progress bar replaces it, to keep lines out of the bar."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        raise AttributeError("this handler always writes to stderr")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """All that is said of one event, in a fixed order."""
+    moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    found: dict[str, Any] = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
+    given: dict[str, Any] = getattr(record, "fields", {})
+    found.update((name, _plain(value)) for name, value in given.items() if value is not None and value != "")
+    return found
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 3)
+    return value if isinstance(value, bool | int) else str(value)
+
+
+class TextLines(logging.Formatter):
+    """`2026-11-23T10:15:00.123Z info retry row=17 reason=timeout`; values with blanks are quoted as in JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; nothing in it can break it or colour it."""
+        fields = _fields(record)
+        head = f"{fields.pop('time')} {fields.pop('level'):<7} {visible(fields.pop('event'))}"
+        return " ".join([head, *(f"{name}={_quoted(value)}" for name, value in fields.items())])
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line, in ASCII."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        return json.dumps(_fields(record))
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    if text and not set(text) & set(' "=\\') and text.isprintable():
+        return text
+    return visible(json.dumps(text, ensure_ascii=False))

@@ -1,0 +1,175 @@
+"""What a run is asked to do: options over environment over config file, checked once."""
+
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.models import Result
+
+RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
+PREFIX = "BATCH_UPDATER_"
+BASE_URL_NAME = "EVREKA360_BASE_URL"
+
+
+class Settings(BaseModel):
+    """Every choice of a run. Times are seconds, `rate` is requests per second."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    base_url: str | None = None
+    ca_file: Path | None = None
+    proxy: str | None = Field(None, repr=False)  # it may hold a password until it has been looked at and refused
+    order_column: str | None = None
+    status_column: str | None = None
+    sheet: str | None = Field(None, coerce_numbers_to_str=True)
+    encoding: str | None = None
+    delimiter: str | None = None
+    header_row: int | None = Field(None, ge=1, le=1_048_576)
+    include_hidden: bool = False
+    max_cells: int = Field(25_000_000, ge=1, le=2_000_000_000)
+    password_file: Path | None = None
+    only: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    rows: str | None = None
+    limit: int | None = Field(None, ge=1)
+    on_conflict: Literal["hold", "first", "last", "sequence"] = "hold"
+    strict: bool = False
+    compare: Literal["no", "each", "list"] = "no"
+    order_by: Literal["id", "name"] = "id"
+    expect_column: str | None = None
+    canary: int = Field(0, ge=0, le=10_000)
+    status_map: dict[str, str] = {}
+    production: bool = False
+    concurrency: int = Field(20, ge=1, le=1000)
+    rate: float | None = Field(None, gt=0, le=1_000_000)
+    adapt: bool = True
+    forget_rate: bool = False
+    wire: Literal["auto", "session", "prepared"] = "auto"
+    timeout: float = Field(30.0, gt=0, le=3600)
+    retries: int = Field(5, ge=0, le=100)
+    max_failures: str | None = None
+    outage_budget: float = Field(300.0, ge=0, le=86_400)
+    output: Path | None = None
+    overwrite: bool = False
+    runs_dir: Path | None = None
+    restart: bool = False
+    log_format: Literal["text", "json"] = "text"
+    metrics_file: Path | None = None
+    metrics_port: str | None = Field(None, coerce_numbers_to_str=True)
+
+    @field_validator("only", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("only")
+    @classmethod
+    def _results(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if set(value) - set(Result):
+            raise ValueError(f"the results are {', '.join(Result)}")
+        return value
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _conditions(cls, value: object) -> object:
+        conditions = tuple(value.split("\n")) if isinstance(value, str) else value
+        for condition in conditions if isinstance(conditions, tuple | list) else ():
+            column, sign, _value = str(condition).partition("=")
+            if not sign or not column.strip():
+                raise ValueError("use 'Column=value'")
+        return conditions or ()
+
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _ranges(cls, value: object) -> object:
+        if value is None:
+            return None
+        for part in str(value).split(","):
+            found = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*(?:-\s*([1-9][0-9]{0,8})?\s*)?", part, re.ASCII)
+            if not found or (found[2] and int(found[2]) < int(found[1])):
+                raise ValueError("use rows like 2-500 or 2-500,700,900-")
+        return str(value)
+
+    @field_validator("max_failures", mode="before")
+    @classmethod
+    def _number_or_share(cls, value: object) -> object:
+        value = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(value, str) and not re.fullmatch(r"[0-9]+|(100|[0-9]{1,2})%", value.strip(), re.ASCII):
+            raise ValueError("use a number of rows, or a share of at most 100%")
+        return value
+
+    @field_validator("compare", mode="before")
+    @classmethod
+    def _flag_or_word(cls, value: object) -> object:
+        words = {"true": "each", "1": "each", "yes": "each", "on": "each", "false": "no", "0": "no", "off": "no"}
+        return words.get(str(value).lower(), value)
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_mark(cls, value: str | None) -> str | None:
+        named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(value or "", value)
+        if named is not None and named not in {",", ";", "\t", "|"}:
+            raise ValueError("use , ; | or tab")
+        return named
+
+    @field_validator("output")
+    @classmethod
+    def _known_ending(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix.lower() not in RESULT_SUFFIXES:
+            raise ValueError(f"it must end in {', '.join(RESULT_SUFFIXES)}")
+        return value
+
+    @property
+    def compares(self) -> bool:
+        """Whether each order is read before it is sent; an expected status can't be checked otherwise."""
+        return self.compare != "no" or self.expect_column is not None
+
+    def failure_limit(self, rows: int) -> int | None:
+        """How many rows may fail, of so many to send; None when there is no limit."""
+        if self.max_failures is None:
+            return None
+        if self.max_failures.endswith("%"):
+            return rows * int(self.max_failures[:-1]) // 100
+        return int(self.max_failures)
+
+
+def load_settings(
+    options: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+    profile: str | None = None,
+) -> Settings:
+    """Merge options (None means not given), `BATCH_UPDATER_*` and the config file. Raises SettingsError."""
+    merged = {name: value for name, value in read_config(config, profile).items() if name not in ABOUT_THE_CALL}
+    for name in Settings.model_fields:
+        if (value := environment.get(PREFIX + name.upper())) not in {None, ""}:
+            merged[name] = value
+    if environment.get(BASE_URL_NAME):
+        merged["base_url"] = environment[BASE_URL_NAME]
+    merged.update({name: value for name, value in options.items() if value is not None})
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise _as_settings_error(error) from None
+
+
+def _as_settings_error(error: ValidationError) -> SettingsError:
+    problem = error.errors()[0]
+    name = str(problem["loc"][0])
+    option = "--" + name.replace("_", "-")
+    if problem["type"] == "extra_forbidden":
+        near = get_close_matches(name, Settings.model_fields, 1)
+        return SettingsError(
+            f"The config file knows no setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
+        )
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
+    return SettingsError(f"{option} can't be {', '.join(map(repr, words))}: {message}.", "see --help")

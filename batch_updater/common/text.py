@@ -1,0 +1,59 @@
+"""Text from strangers (sheets, services) made safe to show. Pure."""
+
+from typing import Final
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
+_FORMULA = frozenset(FORMULA)
+HALVES: Final = "backslashreplace"  # how half a UTF-16 pair, which UTF-8 cannot hold, is written: as in JSON
+
+
+def harmless(text: str) -> str:
+    """A CSV cell with an apostrophe before what a spreadsheet would calculate; `original` takes it off again."""
+    return f"'{text}" if text.lstrip("'")[:1] in _FORMULA else text
+
+
+def original(text: str) -> str:
+    """What `harmless` was given."""
+    return text[1:] if text[:1] == "'" and text.lstrip("'")[:1] in _FORMULA else text
+
+
+def whole(text: str) -> str:
+    """The text as UTF-8 can hold it."""
+    return text.encode("utf-8", HALVES).decode()
+
+
+def visible(text: str) -> str:
+    """The text with control, formatting and other invisible characters written as escapes.
+
+    Nothing in it can move a cursor, colour a terminal, break a log line or turn the reading direction.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def visible_lines(text: str) -> str:
+    """The visible text of several lines."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def shortened(text: str, width: int) -> str:
+    """The visible text in at most `width` characters, with an ellipsis where it was cut."""
+    safe = visible(text)
+    return safe if len(safe) <= width else safe[: width - 1] + "…"
+
+
+def shown(text: str) -> str:
+    """The text as a message may show it: visible, at most 60 characters."""
+    return shortened(text, 60)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `4.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -1,0 +1,177 @@
+"""Delimited text: CSV and its kin, streamed in constant memory.
+
+The rows come from pandas, in frames. What stops it is looked for again with the standard library's reader, which knows
+the row and how many cells it really has.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Generator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TextIO, cast
+
+from batch_updater.common.errors import InputError
+from batch_updater.common.models import WHOLE_ROW, Flaw
+from batch_updater.inputs.columns import find_header
+from batch_updater.inputs.encoding import Opener, find_encoding
+from batch_updater.inputs.pandas_io import NotSplitError, text_rows
+from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.table import Flaws, Record, Table
+
+MARKS = ",;\t|"
+_SAMPLE = 1 << 16
+_SEPARATOR = re.compile(r"\ufeff?sep=(.)\s*", re.IGNORECASE)
+_INNER_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-")
+csv.field_size_limit(1 << 17)
+
+
+class TextTable(Table):
+    """A delimited text file. Rows count from 1; Excel's `sep=;` line is none, as in Excel."""
+
+    def __init__(self, open_file: Opener, name: Path, options: ReadOptions) -> None:
+        self._open_file, self._name = open_file, name
+        self._encoding = find_encoding(open_file, name, options.encoding)
+        self._has_separator = False
+        with self._open() as stream:
+            sample = stream.read(_SAMPLE)
+        self._has_separator, declared = _declared(sample, name)
+        if self._has_separator:
+            sample = sample.partition("\n")[2] if "\n" in sample else sample.partition("\r")[2]
+        self._delimiter = options.delimiter or declared or _find_delimiter(sample, name, options)
+        self._width, self._header_row = 0, 0
+        self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
+
+    def expect(self, header_row: int, width: int) -> None:
+        """From now on, rows below the header have to have that many cells."""
+        self._header_row, self._width = header_row, width
+
+    def records(self) -> Generator[Record]:
+        """Number, cells and flaws of each row. Raises InputError for a row that can't be told from its neighbours."""
+        if not self._width:
+            yield from ((number, cells, None) for number, cells in self._lines())
+            return
+        try:
+            yield from self._framed()
+        except NotSplitError as error:
+            self._find_fault()
+            raise InputError(f"{self._name} can't be read as CSV: {error}.", "save it again as CSV UTF-8") from None
+
+    def _framed(self) -> Generator[Record]:
+        """The rows from the header on, every one of its width."""
+        number = self._header_row
+        with self._open() as stream:
+            for _title in islice(csv.reader(stream, delimiter=self._delimiter), number - 1):
+                pass
+            for found in text_rows(stream, self._delimiter, self._width):
+                cells, flaws = self._filled(found) if found[-1] is None else (cast("Sequence[str]", found), None)
+                text = "".join(cells)
+                if "\n" in text or "\r" in text:
+                    self._check_swallowed(number, cells)
+                yield number, cells, flaws
+                number += 1
+
+    def _lines(self) -> Generator[tuple[int, list[str]]]:
+        """Number and cells of every row, however many it has. Raises InputError for a stray quotation mark."""
+        number = 0
+        with self._open() as stream:
+            try:
+                for number, cells in enumerate(csv.reader(stream, delimiter=self._delimiter, strict=True), 1):
+                    yield number, cells
+            except csv.Error as error:
+                raise self._explain(number + 1, str(error)) from None
+
+    def _find_fault(self) -> None:
+        """Raise InputError for the first row that stops a reader."""
+        for number, cells in self._lines():
+            if (found := len(cells)) > self._width and number > self._header_row:
+                raise InputError(
+                    f"{self._name}: row {number} has more cells ({found}) than the header ({self._width}).",
+                    f"put quotes around a cell that contains {self._delimiter!r}, or use --delimiter",
+                )
+            self._check_swallowed(number, cells)
+
+    def _open(self) -> TextIO:
+        stream = io.TextIOWrapper(self._open_file(), encoding=self._encoding, newline="")
+        if self._has_separator:
+            stream.readline()
+        return stream
+
+    def _filled(self, found: Sequence[str | None]) -> tuple[list[str], Flaws | None]:
+        """A short row, filled up, and its flaw unless it is blank."""
+        cells = [cell or "" for cell in found]
+        if not any(cell.strip() for cell in cells):
+            return cells, None
+        there = len(found) - found.count(None)
+        detail = f"the row has {there} of {self._width} cells; add the missing ones or their {self._delimiter!r}"
+        return cells, {WHOLE_ROW: Flaw("short_row", detail)}
+
+    def _check_swallowed(self, number: int, cells: Sequence[str]) -> None:
+        """Refuse a cell whose inner lines are rows of their own: a stray quotation mark made them one."""
+        for cell in cells:
+            for line in cell.replace("\r", "\n").split("\n")[1:]:
+                if self._delimiter in line and _INNER_ID.search(line):
+                    raise self._explain(number, "swallowed")
+
+    def _explain(self, number: int, said: str) -> InputError:
+        row = f"{self._name}: a quotation mark in row {number}"
+        if said == "swallowed":
+            return InputError(f"{row} makes one row of several.", "close or remove the quotation mark")
+        if "unexpected end" in said:
+            return InputError(f"{row} is never closed.", "close it, or double it when it belongs to the text")
+        if "field larger" in said:
+            return InputError(
+                f"{self._name}: row {number} has a cell of over {csv.field_size_limit():,} characters;"
+                " a quotation mark is probably never closed.",
+                "close it, or double it when it belongs to the text",
+            )
+        if "expected after" in said:
+            return InputError(f"{row} ends its cell too early.", "double the quotation marks that belong to the text")
+        return InputError(f"{self._name}: row {number} can't be read as CSV: {said}.", "save it again as CSV UTF-8")
+
+
+def _declared(sample: str, name: Path) -> tuple[bool, str | None]:
+    """Whether there is a `sep=` line, and the delimiter that it names."""
+    first = re.split(r"[\r\n]", sample, maxsplit=1)[0]
+    found = _SEPARATOR.fullmatch(first.strip('"'))
+    if not found:
+        return False, None
+    if found[1] not in MARKS:
+        raise InputError(f"{name}: the first line names {found[1]!r} as delimiter.", "use , ; | or tab")
+    return True, found[1]
+
+
+def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
+    """The delimiter with which a header is found, else the one that cuts most rows alike. Raises InputError."""
+    cut = {mark: _cut(sample, mark) for mark in MARKS}
+    named = [m for m in MARKS if find_header(cut[m], options.order_column, options.status_column) is not None]
+    if len(named) == 1:
+        return named[0]
+    scores = {mark: _alike(rows) for mark, rows in cut.items()}
+    best = max(scores.values())
+    if best == (0.0, 1):
+        return ","
+    winners = [mark for mark in MARKS if scores[mark] == best]
+    if len(winners) > 1:
+        both = " or ".join(repr(mark) for mark in winners)
+        raise InputError(f"{name}: the delimiter could be {both}.", "say which with --delimiter")
+    return winners[0]
+
+
+def _cut(sample: str, mark: str) -> list[list[str]]:
+    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=mark)
+    try:
+        found = list(islice(rows, 50))
+    except csv.Error:
+        return []
+    return found[:-1] if len(found) > 1 and len(sample) >= _SAMPLE else found
+
+
+def _alike(rows: list[list[str]]) -> tuple[float, int]:
+    """Share of the rows that have the commonest number of cells, and that number."""
+    lengths = [len(row) for row in rows if row]
+    if not lengths:
+        return 0.0, 1
+    common = max(set(lengths), key=lambda length: (lengths.count(length), length))
+    return (lengths.count(common) / len(lengths), common) if common > 1 else (0.0, 1)

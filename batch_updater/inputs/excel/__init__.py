@@ -1,0 +1,1 @@
+"""Workbooks of every kind: .xlsx, .xls, .ods, with or without a password."""

@@ -1,0 +1,43 @@
+"""Merged cells: only the first of them has a value, and what it says of the others is for a person to tell. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from batch_updater.common.models import Flaw
+from batch_updater.inputs.excel.worksheet import SheetError
+from batch_updater.inputs.table import Flaws
+
+Range = tuple[tuple[int, int], tuple[int, int]]  # first and last row and column, 0-based: (top, left), (bottom, right)
+
+
+class Merges:
+    """The merged cells of a sheet, asked for row by row from the top. Memory is that of the ranges, however long."""
+
+    def __init__(self, ranges: Iterable[Range], width: int) -> None:
+        self._coming = sorted((found for found in ranges if found[0][1] < width), reverse=True)
+        self._here: list[Range] = []
+        self._width = width
+
+    def flaws(self, row: int, cells: Sequence[str]) -> Flaws:
+        """Flaws of the cells that a merged cell hides in this row; a row that holds nothing else stays blank.
+
+        Raises SheetError when the ranges overlap, as no program writes them: a few could be looked at for ever.
+        """
+        coming = bool(self._coming and self._coming[-1][0][0] <= row)
+        while self._coming and self._coming[-1][0][0] <= row:
+            self._here.append(self._coming.pop())
+        if not self._here:
+            return {}
+        self._here = [found for found in self._here if found[1][0] >= row]
+        if coming and len(self._here) > self._width:
+            raise SheetError("has merged cells that overlap")
+        if not any(cell.strip() for cell in cells):
+            return {}
+        return {column: flaw for found in self._here for column, flaw in _covered(found, row, len(cells))}
+
+
+def _covered(found: Range, row: int, width: int) -> Iterable[tuple[int, Flaw]]:
+    (top, left), (_bottom, right) = found
+    where = "the cell left of it" if row == top else f"row {top + 1}"
+    flaw = Flaw("merged_cell", f"the cell is merged with {where}; unmerge it and fill in the value")
+    first = left + 1 if row == top else left
+    return ((column, flaw) for column in range(first, min(right + 1, width)))

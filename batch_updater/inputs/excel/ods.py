@@ -1,0 +1,221 @@
+"""OpenDocument sheets (.ods), streamed from their XML: OpenDocument 1.3, part 3, chapter 9."""
+
+import zipfile
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat  # document types, and so entities, are refused by `pieces`
+
+from batch_updater.common.errors import InputError
+from batch_updater.common.models import Flaw
+from batch_updater.inputs.excel.cell_text import uncertain
+from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, readable
+from batch_updater.inputs.excel.worksheet import LAST_COLUMN, LAST_ROW, SheetError, pieces
+from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.table import Flaws, Record, Table
+
+Attributes = Mapping[str, str]
+LONGEST_TEXT = 1 << 17  # characters of one cell, as in a CSV; Excel has 32,767
+_MOST_BLANKS = 1000  # that one element can stand for
+_VALUES = {"float", "currency", "percentage", "date", "time", "boolean", "string"}
+_CELLS = {"table:table-cell", "table:covered-table-cell"}
+_BLANKS = {"text:s": " ", "text:tab": "\t", "text:line-break": "\n"}
+# The value itself stands in one of these; what a person sees of it is the text beside it.
+_STORED = ("office:string-value", "office:value", "office:date-value", "office:time-value", "office:boolean-value")
+
+
+@dataclass
+class _Row:
+    sheet: str
+    number: int  # 0-based
+    repeated: int = 1
+    hidden: bool = False
+    cells: list[str] = field(default_factory=list)
+    flaws: Flaws = field(default_factory=dict)
+
+
+@dataclass
+class _Facts:
+    """What a first look at a sheet has found."""
+
+    rows: int = 0
+    columns: int = 0
+    hidden_rows: int = 0
+    hidden_columns: set[int] = field(default_factory=set)
+
+
+class OpenDocumentTable(Table):
+    """One sheet. Cells are the text that is stored beside each value, which is what the person saw.
+
+    The XML is read once to learn its size, and again whenever its rows are wanted: no row is kept.
+    """
+
+    is_excel = True
+
+    def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
+        self._path, self._name, self._hidden_too = path, name, options.include_hidden
+        with readable(name), zipfile.ZipFile(path) as archive:
+            with archive.open("META-INF/manifest.xml") as stream:
+                if b"encryption-data" in stream.read(1 << 20):
+                    raise InputError(f"{name} is protected with a password.", "save it without a password")
+            content = _Content()
+            for row in _rows(archive, content):
+                _measure(content.facts[row.sheet], row)
+        self._sheet = choose_sheet(name, content.sheets(), options.sheet)
+        facts = content.facts[self._sheet]
+        if facts.rows * facts.columns > options.max_cells:
+            raise InputError(
+                f"{name}, sheet {self._sheet!r} reaches over {facts.rows * facts.columns:,} cells;"
+                f" at most {options.max_cells:,} are read.",
+                "delete what is not needed, or raise --max-cells",
+            )
+        self.hidden_rows = facts.hidden_rows
+        self.hidden_columns = frozenset(facts.hidden_columns)
+        self._width = facts.columns
+        self.description = f"sheet {self._sheet!r}"
+
+    def records(self) -> Generator[Record]:
+        """Number, cells as they are seen, and flaws of each row that is not hidden."""
+        with readable(self._name), zipfile.ZipFile(self._path) as archive:
+            for row in _rows(archive, _Content(self._sheet)):
+                if row.hidden and not self._hidden_too:
+                    continue
+                cells = row.cells + [""] * (self._width - len(row.cells))
+                for number in range(row.number, row.number + row.repeated):
+                    yield number + 1, list(cells), row.flaws or None
+
+
+def _measure(facts: _Facts, row: _Row) -> None:
+    facts.rows, facts.columns = row.number + row.repeated, max(facts.columns, len(row.cells), 1)
+    if row.hidden:
+        facts.hidden_rows += row.repeated
+
+
+def _rows(archive: zipfile.ZipFile, content: "_Content") -> Generator[_Row]:
+    """The rows that hold something, as the XML comes in. Raises SheetError."""
+    with archive.open("content.xml") as stream:
+        for _piece in pieces(stream, content.parser):
+            yield from content.rows
+            content.rows.clear()
+
+
+class _Content:
+    """Takes the events of the parser and makes rows of them: of one sheet, or of all when none is named.
+
+    A repeated row or cell is written once and counted. Sheets are hidden by their styles, which come first.
+    """
+
+    def __init__(self, only: str | None = None) -> None:
+        self.rows: list[_Row] = []
+        self.facts: dict[str, _Facts] = {}
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler, self.parser.EndElementHandler = self._start, self._end
+        self.parser.CharacterDataHandler = self._add
+        self._only = only
+        self._visible: dict[str, bool] = {}
+        self._styles: dict[str, bool] = {}
+        self._style, self._sheet = "", ""
+        self._next, self._columns, self._comments = 0, 0, 0
+        self._row = _Row("", 0)
+        self._cell: Attributes = {}
+        self._text: list[str] = []
+        self._length, self._paragraphs, self._listening = 0, 0, False
+
+    def sheets(self) -> dict[str, Sheet]:
+        """Every sheet by name."""
+        return {name: Sheet("content.xml", visible) for name, visible in self._visible.items()}
+
+    def _start(self, name: str, attributes: Attributes) -> None:
+        if not self._sheet:
+            self._start_outside(name, attributes)
+        elif name == "table:table-column":
+            repeated = _number(attributes, "table:number-columns-repeated", LAST_COLUMN)
+            if attributes.get("table:visibility", "visible") != "visible":
+                hidden = range(self._columns, min(self._columns + repeated, LAST_COLUMN))
+                self.facts[self._sheet].hidden_columns.update(hidden)
+            self._columns = min(self._columns + repeated, LAST_COLUMN)
+        elif name == "table:table-row":
+            many = _number(attributes, "table:number-rows-repeated", LAST_ROW)
+            hidden_row = attributes.get("table:visibility", "visible") != "visible"
+            self._row = _Row(self._sheet, self._next, many, hidden_row)
+            self._next += many
+        elif name in _CELLS:
+            self._cell, self._text = {**attributes, "name": name}, []
+            self._length = self._paragraphs = 0
+        else:
+            self._start_text(name, attributes)
+
+    def _start_outside(self, name: str, attributes: Attributes) -> None:
+        if name == "style:style":
+            self._style = attributes.get("style:name", "")
+        elif name == "style:table-properties":
+            self._styles[self._style] = attributes.get("table:display", "true") == "true"
+        elif name == "table:table" and (found := attributes.get("table:name", "")):
+            if found in self._visible:
+                raise SheetError(f"has two sheets called {found!r}")
+            self._visible[found] = self._styles.get(attributes.get("table:style-name", ""), True)
+            if self._only in {None, found}:
+                self._sheet, self._next, self._columns = found, 0, 0
+                self.facts[found] = _Facts()
+
+    def _start_text(self, name: str, attributes: Attributes) -> None:
+        if name == "office:annotation":
+            self._comments += 1
+        elif name == "text:p" and not self._comments:
+            self._listening = True
+            self._paragraphs += 1
+            if self._paragraphs > 1:
+                self._add("\n")
+        elif name in _BLANKS:
+            self._add(_BLANKS[name] * _number(attributes, "text:c", _MOST_BLANKS))
+
+    def _add(self, data: str) -> None:
+        if self._listening:
+            self._length += len(data)
+            if self._length > LONGEST_TEXT:
+                raise SheetError(f"row {self._row.number + 1} has a cell of over {LONGEST_TEXT:,} characters")
+            self._text.append(data)
+
+    def _end(self, name: str) -> None:
+        if not self._sheet:
+            return
+        if name == "text:p":
+            self._listening = False
+        elif name == "office:annotation":
+            self._comments -= 1
+        elif name in _CELLS:
+            self._end_cell()
+        elif name == "table:table-row":
+            self._end_row()
+        elif name == "table:table":
+            self._sheet = ""
+
+    def _end_row(self) -> None:
+        row = self._row
+        while row.cells and not row.cells[-1]:
+            row.cells.pop()
+        if not row.cells and all(code == "merged_cell" for code, _ in row.flaws.values()):
+            return  # blank, but for the lower part of a merged cell
+        if row.number + row.repeated > LAST_ROW:
+            raise SheetError(f"has a row {row.number + row.repeated}, beyond the last one of Excel")
+        self.rows.append(row)
+
+    def _end_cell(self) -> None:
+        cell, column = self._cell, len(self._row.cells)
+        text = "".join(self._text)
+        flaw = None
+        if cell.get("name") == "table:covered-table-cell":
+            text, flaw = "", Flaw("merged_cell", "the cell is covered by a merged one; unmerge it")
+        elif not text and (key := next((key for key in _STORED if cell.get(key)), None)):
+            text, flaw = cell[key], None if key == _STORED[0] else uncertain("")
+        elif not text and "table:formula" in cell and cell.get("office:value-type") not in _VALUES:
+            flaw = Flaw("formula_without_value", "the cell has a formula that was never calculated")
+        repeated = min(_number(cell, "table:number-columns-repeated", LAST_COLUMN), LAST_COLUMN - column)
+        if flaw and repeated:
+            self._row.flaws[column] = flaw
+        self._row.cells.extend([text] * repeated)
+
+
+def _number(attributes: Attributes, name: str, most: int) -> int:
+    """How often something is repeated, at most so often. Raises ValueError for what is no number."""
+    return max(0, min(int(attributes.get(name, "1")), most))

@@ -1,0 +1,72 @@
+"""pandas: delimited text and workbooks to rows, DataFrames in and out. Loaded when needed: it takes half a second."""
+
+import contextlib
+import csv
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from batch_updater.common.text import HALVES, whole
+from batch_updater.inputs.table import EXCEL
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import python_calamine
+
+ROWS = 20_000  # of a frame
+SUMMARY_SHEET = "batch-updater summary"  # the sheet of a result file that holds counts, not rows
+
+
+class NotSplitError(Exception):
+    """A row that has too many cells, or a quotation mark in the wrong place; the text does not say which row it is."""
+
+
+def text_rows(stream: TextIO, delimiter: str, width: int) -> Generator[tuple[str | None, ...]]:
+    """Rows of delimited text as tuples of `width` cells, None for those that a short row lacks.
+
+    The first row must have that width. pandas' "python" engine alone tells a cell that is missing from an empty one,
+    and stops at a surplus cell or a stray quotation mark; its "c" engine drops and moves cells without a word.
+    Raises NotSplitError.
+    """
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    try:
+        with pd.read_csv(
+            stream, sep=delimiter, engine="python", header=None, names=range(width), dtype=object, chunksize=ROWS,
+            keep_default_na=False, na_filter=False, skip_blank_lines=False,
+        ) as frames:  # fmt: skip
+            for frame in frames:
+                yield from zip(*[frame[column].tolist() for column in frame.columns], strict=True)
+    except (csv.Error, pd.errors.ParserError) as error:
+        raise NotSplitError(str(error)) from None
+
+
+@contextlib.contextmanager
+def open_workbook(path: Path) -> "Iterator[python_calamine.CalamineWorkbook]":
+    """A workbook by pandas' calamine engine, which goes by content, not by ending. Raises what calamine raises."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    with pd.ExcelFile(path, engine="calamine") as file:
+        yield file.book
+
+
+def read_results(path: Path) -> "pd.DataFrame":
+    """A result file as a DataFrame of text cells. Raises OSError."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    if path.suffix.lower() == ".jsonl":
+        return pd.read_json(path, lines=True, dtype=False)
+    if path.suffix.lower() in EXCEL:
+        sheets = pd.read_excel(path, sheet_name=None, engine="calamine", dtype=str, keep_default_na=False)
+        rows = [frame for name, frame in sheets.items() if name != SUMMARY_SHEET]
+        return pd.concat(rows, ignore_index=True)
+    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+
+
+def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:
+    """Keep a DataFrame as a CSV file of text cells."""
+    try:
+        texts = frame.astype(str)
+    except UnicodeEncodeError:  # an object cell with half a character, which pyarrow's strings can't hold
+        texts = frame.map(lambda cell: whole(cell) if isinstance(cell, str) else cell).astype(str)
+    texts.to_csv(path, index=False, encoding="utf-8", errors=HALVES, lineterminator="\r\n")  # quotes \r too

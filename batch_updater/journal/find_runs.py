@@ -1,0 +1,73 @@
+"""Find the runs of a sheet, and the newest one that it may resume."""
+
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+from batch_updater.common.errors import JournalError, ResumeError, SettingsError
+from batch_updater.journal.integrity import read_number
+from batch_updater.journal.journal import Journal
+from batch_updater.journal.run_folder import CLAIMS, FRAME, JOURNAL, RUN_ID, STDIN, RunFolder, runs_place
+
+
+def find_run(place: Path) -> RunFolder:
+    """The run that a person names by its folder or any file in it. Raises SettingsError."""
+    folder = place if place.is_dir() else place.parent
+    if not (folder / JOURNAL).is_file():
+        raise SettingsError(f"{place} is no run folder.", "name a folder like orders.runs/20261123T101500Z-3f9a")
+    return RunFolder(folder)
+
+
+def run_folders(place: Path) -> list[RunFolder]:
+    """Run folders of a sheet, of a `.runs` folder, or of every sheet in a folder. Raises SettingsError."""
+    if place.is_dir():
+        parents = [place, *place.glob("*.runs")]
+    else:
+        parents = [runs_place(place, None)]
+        if not place.exists() and not parents[0].is_dir():
+            raise SettingsError(f"There is nothing at {place}.", "name a sheet, or the folder it is in")
+    found = [path for parent in parents if parent.is_dir() for path in parent.iterdir()]
+    return [RunFolder(path) for path in found if RUN_ID.fullmatch(path.name) and path.is_dir()]
+
+
+def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFolder, dict[str, Any]] | None:
+    """The newest run of this input (of these very bytes, if given) and its journal's facts; None when there is none.
+
+    Raises ResumeError when a newer journal can't be read or is gone, for it may be this input's.
+    """
+    places = {path.parent for name in (JOURNAL, CLAIMS) for path in place.glob(f"*/{name}")}
+    for folder in map(RunFolder, sorted(places, key=lambda path: path.name, reverse=True)):
+        try:
+            if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
+                continue  # killed while it was planned
+            with Journal.peek(folder.journal_path) as journal:
+                facts = journal.meta()
+            if facts["name"] == name and sha256 in {None, facts["sha256"]}:
+                return folder, facts
+        except (JournalError, KeyError) as error:
+            said = error.message if isinstance(error, JournalError) else f"Its journal lacks {error}."
+            raise ResumeError(
+                f"The newest run here, {folder.run_id}, can't be picked up. {said}",
+                "restore its files, or start anew with --restart (rows may then be sent a second time)",
+            ) from None
+    return None
+
+
+def is_nameless(name: str) -> bool:
+    """Whether an input's name does not promise the same data."""
+    return name in {STDIN.name, FRAME.name}
+
+
+def differences(facts: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What a new start asks otherwise than the run that it would pick up, one sentence each."""
+    words = {"sha256": "the file's bytes"}
+    found = []
+    for key, value in wanted.items():
+        if facts.get(key) != value:
+            label = words.get(key, "--" + key.replace("_", "-"))
+            both = "" if key == "sha256" else f": was {facts.get(key) or 'not set'}, now {value or 'not set'}"
+            found.append(f"{label} differ{'' if key == 'sha256' else 's'}{both}")
+    return found

@@ -1,0 +1,138 @@
+"""The lock on an input: at most one run of it, or of its undo, at a time."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+from batch_updater.common.errors import LockedError, SettingsError
+from batch_updater.journal.journal import Journal
+from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder
+
+PATIENCE = 0.5  # seconds: who only looks whether a run is under way has its lock for a moment
+
+
+@contextlib.contextmanager
+def locked(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
+    """Hold the lock on one input, wherever its runs are. Raises LockedError, naming who has it.
+
+    A dead process holds nothing. The function that is given tells others which run the lock is held for.
+    """
+    name = file.name
+    owner = place / f".{name}.owner"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = _lock(place, name)
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
+    except OSError as error:
+        hint = "choose another place with --runs-dir"
+        raise SettingsError(f"{place} can't be written: {error.strerror}.", hint) from None
+    try:
+        with _claimed(file):
+            _write_owner(owner)
+            yield lambda folder: _write_owner(owner, folder.run_id)
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()  # the empty lock file stays: removing it would let two runs hold two locks
+
+
+@contextlib.contextmanager
+def held(folder: RunFolder, facts: dict[str, Any]) -> Iterator[None]:
+    """Hold the lock of a run, and when it is an undo that of the run which it undoes, and so on: the orders are one.
+
+    `facts` are those of its journal. Raises LockedError, or JournalError when a run above can't be read.
+    """
+    with locked(folder.path.parent, Path(facts["input"])) as hold_for, contextlib.ExitStack() as stack:
+        hold_for(folder)
+        if above := _undone(folder, Path(facts["input"])):
+            with Journal.peek(above.journal_path) as journal:
+                facts = journal.meta()
+            stack.enter_context(held(above, facts))
+        yield
+
+
+def _undone(folder: RunFolder, file: Path) -> RunFolder | None:
+    """The run that this one undoes, also when its folder was moved or the undo was given a --runs-dir."""
+    places = (folder.path.parent.parent, file.parent) if file.name == UNDO_SHEET else ()
+    return next((RunFolder(place) for place in places if (place / JOURNAL).is_file()), None)
+
+
+def _lock(place: Path, name: str) -> FileLock:
+    return FileLock(place / f".{name}.lock", timeout=0, thread_local=False)
+
+
+@contextlib.contextmanager
+def _claimed(file: Path) -> Iterator[None]:
+    """A lock on the sheet itself, for a second run with another `--runs-dir`. Raises LockedError."""
+    if fcntl is None or not file.is_file() or not os.access(file, os.R_OK):
+        yield
+        return
+    real = file.resolve()
+    owner = real.with_name(f".{real.name}.owner")
+    with file.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"Another run of {file.name} is under way, with another --runs-dir ({_read_owner(owner)}).",
+                "wait for it",
+            ) from None
+        except OSError:
+            yield  # a file system without locks: the lock of the runs folder has to do
+            return
+        _write_owner(owner)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                owner.unlink()
+
+
+def _write_owner(path: Path, run_id: str = "") -> None:
+    """Say who holds a lock. Where it can't be written, as on a full disk, others are told less."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps({"pid": os.getpid(), "started": started, "run": run_id}), encoding="utf-8")
+
+
+def worker(folder: RunFolder) -> str:
+    """Who works on this run now; empty when nobody does."""
+    for path in folder.path.parent.glob(".*.lock"):
+        lock = FileLock(path, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            owner = path.with_suffix(".owner")
+            if _owner(owner).get("run") == folder.run_id:
+                return _read_owner(owner)
+        except OSError:
+            continue
+        else:
+            lock.release()
+    return ""
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read_owner(path: Path) -> str:
+    try:
+        return "process {pid}, started {started}".format_map(_owner(path))
+    except KeyError:
+        return "its process is just starting or ending"

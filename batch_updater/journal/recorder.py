@@ -1,0 +1,133 @@
+"""Writes what happens to the journal: one thread, group commits, at most 100 ms late."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+from batch_updater.common.errors import JournalError
+from batch_updater.common.models import Note, Reading, RowOutcome
+from batch_updater.common.secret import masked
+from batch_updater.journal.journal import Journal
+
+FLUSH_SECONDS = 0.1
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A note that somebody waits for; `kept` says whether the journal has it."""
+
+    note: Note
+    kept: asyncio.Future[bool]
+
+
+class Recorder:
+    """The way of the running pool to its journal; an async context manager.
+
+    `on_failure` is told of a journal that can't be written: nothing may be sent after that. `on_tick` is called
+    after every group commit.
+    """
+
+    def __init__(
+        self, journal: Journal, on_failure: Callable[[JournalError], None], on_tick: Callable[[], None]
+    ) -> None:
+        self._journal, self._on_failure, self._on_tick = journal, on_failure, on_tick
+        self._records: list[RowOutcome | Reading] = []
+        self._asked: list[_Asked] = []
+        self._wake = asyncio.Event()
+        self._committing = asyncio.Lock()
+        self._ended = False
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self.flushed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._flush_regularly())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended = True
+        self._wake.set()
+        await self._task
+        self._thread.shutdown()
+
+    def add(self, record: RowOutcome | Reading) -> None:
+        """Have it written with the next group."""
+        self._records.append(record)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be written, and nothing is being written."""
+        return not self._records and not self._asked and not self._committing.locked()
+
+    async def keep(self, note: Note) -> bool:
+        """Make a note durable before going on; False when the journal can't."""
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked.append(_Asked(note, kept))
+        self._wake.set()
+        return await kept
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Use the journal from its thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def flush(self) -> None:
+        """Write everything that has happened. Goes on to its end when the caller is cancelled. Raises JournalError."""
+        await asyncio.shield(asyncio.ensure_future(self._commit()))
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            last = self._ended
+            try:
+                await self.flush()
+            except JournalError as error:
+                self._on_failure(error)
+            finally:
+                self.flushed.set()
+            self._on_tick()
+            if last:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), FLUSH_SECONDS)
+            self._wake.clear()
+
+    async def _commit(self) -> None:
+        async with self._committing:
+            records, self._records = self._records, []
+            asked, self._asked = self._asked, []
+            if not records and not asked:
+                return
+            kept = False
+            try:
+                await self.call(lambda: _write(self._journal, records, [one.note for one in asked]))
+                kept = True
+            except JournalError:
+                raise
+            except Exception as error:  # a bug; whoever waits must be told all the same
+                raise JournalError(
+                    f"The journal {self._journal.path} can't be written: {masked(repr(error))}"
+                ) from error
+            finally:
+                if not kept:
+                    self._records = [*records, *self._records]
+                _answer(asked, kept=kept)
+
+
+def _write(journal: Journal, records: list[RowOutcome | Reading], notes: list[Note]) -> None:
+    if notes:
+        journal.note(notes)
+    if outcomes := [record for record in records if isinstance(record, RowOutcome)]:
+        journal.record(outcomes)
+    if readings := [record for record in records if isinstance(record, Reading)]:
+        journal.record_readings(readings)
+
+
+def _answer(asked: list[_Asked], *, kept: bool) -> None:
+    for one in asked:
+        if not one.kept.done():
+            one.kept.set_result(kept)

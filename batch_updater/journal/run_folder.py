@@ -1,0 +1,99 @@
+"""Run folders: the frozen input, the lock on it, and which run is unfinished."""
+
+import json
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+from batch_updater.common.errors import JournalError, SettingsError
+from batch_updater.journal.journal import sync
+
+JOURNAL = "journal.sqlite"
+CLAIMS = "journal.claims"
+UNDO_SHEET = "undo.csv"  # in the folder of the run that it undoes
+STDIN = Path("-")
+FRAME = Path("dataframe.csv")  # what a DataFrame is written to
+ID_TIME = "%Y%m%dT%H%M%SZ"
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's place on disk: `<stem>.runs/<run id>/`."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """UTC start and four hex digits."""
+        return self.path.name
+
+    @property
+    def began(self) -> float:
+        """When the run was made, in seconds since the epoch."""
+        return datetime.strptime(self.run_id[:16], ID_TIME).replace(tzinfo=UTC).timestamp()
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the journal is."""
+        return self.path / JOURNAL
+
+    @property
+    def input_path(self) -> Path:
+        """The frozen copy of the sheet. Raises JournalError when it is gone."""
+        for found in self.path.glob("input.*"):
+            return found
+        raise JournalError(f"The copy of the sheet is missing in {self.path}.", "restore the folder")
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write `summary.json`, whole or not at all."""
+        part = self.path / ".summary.part"
+        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        part.replace(self.path / "summary.json")
+
+
+def runs_place(file: Path, runs_dir: Path | None) -> Path:
+    """The folder that holds the run folders of this input."""
+    if runs_dir is not None:
+        return runs_dir
+    return Path("stdin.runs") if file == STDIN else file.parent / f"{file.stem}.runs"
+
+
+def new_run(place: Path) -> RunFolder:
+    """Make a run folder. Raises SettingsError when that is not possible."""
+    run_id = _new_id(place)
+    try:
+        (place / run_id).mkdir(parents=True)
+        for folder in (place, place.parent):
+            sync(folder)  # a power cut must not take the folder away from under a journal that is safe
+    except OSError as error:
+        raise SettingsError(
+            f"No run folder can be made in {place}: {error.strerror}.", "choose another place with --runs-dir"
+        ) from None
+    return RunFolder(place / run_id)
+
+
+def _new_id(place: Path) -> str:
+    """UTC start and four hex digits, later in the order of names than every id here, should the clock be put back."""
+    newest = max((path.name for path in place.glob("*Z-*") if RUN_ID.fullmatch(path.name)), default="")
+    now = f"{datetime.now(UTC):{ID_TIME}}"
+    second, lowest = max(now, newest[:16]), 0
+    if second == newest[:16]:
+        lowest = int(newest[-4:], 16) + 1
+    if lowest > 0xFFFF:
+        later = datetime.strptime(second, ID_TIME).replace(tzinfo=UTC) + timedelta(seconds=1)
+        second, lowest = f"{later:{ID_TIME}}", 0
+    return f"{second}-{lowest + secrets.randbelow(min(0x10000 - lowest, 0x8000)):04x}"
+
+
+def discard(folder: RunFolder) -> None:
+    """Remove a run folder from which nothing was sent."""
+    shutil.rmtree(folder.path, ignore_errors=True)

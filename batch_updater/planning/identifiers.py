@@ -1,0 +1,82 @@
+"""Order and status ids: the one form they have, and why a text is none. Pure."""
+
+import re
+import unicodedata
+
+from batch_updater.common.text import shown
+
+_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
+_MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
+
+
+def normalise_id(text: str) -> str | None:
+    """The canonical form of a UUID, or None.
+
+    Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are taken off;
+    nothing within the id is ever changed.
+    """
+    if _SHAPE.fullmatch(text):
+        return text
+    bare = text.strip(_BLANKS)
+    if not bare.isascii():
+        return None
+    bare = bare.lower().removeprefix("urn:uuid:")
+    if bare.startswith("{") and bare.endswith("}"):
+        bare = bare[1:-1]
+    return bare if _SHAPE.fullmatch(bare) else None
+
+
+# What a text is that is no id, and what the person should know about it; the first that matches speaks.
+_EXAMPLE = "ids look like 1b4e28ba-2fa1-41d2-883f-0016d3cca427"
+_REASONS = tuple(
+    (re.compile(pattern), sentence)
+    for pattern, sentence in (
+        (
+            r"[0-9.,]+[eE][+-]?[0-9]+",
+            "is a number that a spreadsheet shortened; format the column as text and copy the id again",
+        ),
+        (
+            r"[1-9][0-9]{15,}([.,]0+)?",
+            "is a number, of which spreadsheets keep only 15 digits; format the column as text and copy the id again",
+        ),
+        (r"[0-9]+[.,]0+", "is a number; a spreadsheet made it a decimal number"),
+        (
+            r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:.]+)?|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}",
+            "is a date, or a spreadsheet made it one; format the column as text and copy the id again",
+        ),
+        (r"[+-]?[0-9.,]+", f"is a number; {_EXAMPLE}"),
+        (r"#.*", "is a spreadsheet error; repair the formula"),
+    )
+)
+
+
+def why_not_an_id(text: str) -> str:
+    """One sentence for a person on why this text is not a UUID."""
+    bare = text.strip(_BLANKS)
+    if bare.casefold() in _MISSING:
+        return f"'{shown(bare)}' stands for an empty cell; put the id there"
+    if odd := next((c for c in bare if unicodedata.category(c) in {"Cc", "Cf"}), ""):
+        return f"'{_escaped(bare)}' holds an invisible character (U+{ord(odd):04X}); type or copy the id again"
+    if odd := next((c for c in bare if not c.isascii()), ""):
+        return f"'{_escaped(bare)}' holds '{shown(odd)}' (U+{ord(odd):04X}), which only looks like part of an id"
+    for pattern, sentence in _REASONS:
+        if pattern.fullmatch(bare):
+            return f"'{shown(bare)}' {sentence}"
+    if re.fullmatch(r"[0-9a-fA-F-]+", bare):
+        digits = len(bare.replace("-", ""))
+        return f"'{shown(bare)}' has {digits} digits; an id has 32 in groups of 8-4-4-4-12"
+    return f"'{shown(bare)}' is not an id; {_EXAMPLE}"
+
+
+def _escaped(text: str) -> str:
+    """The text with every character escaped that can be taken for another one."""
+    return shown(text.encode("ascii", "backslashreplace").decode("ascii"))
+
+
+def is_name(text: str) -> bool:
+    """Whether a text looks like a status name a person wrote, rather than a damaged id or a number."""
+    bare = text.strip(_BLANKS)
+    if bare.casefold() in _MISSING or bare.startswith("#") or re.fullmatch(r"[0-9a-fA-F{}-]{16,}", bare):
+        return False
+    return bare.isprintable() and sum(c.isalpha() for c in bare) >= 2

@@ -1,0 +1,130 @@
+"""Orders by name: looked up at the service while the plan is made."""
+
+import asyncio
+from collections.abc import Iterable
+
+from batch_updater.api.client import OrderClient
+from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.api.protocol import PAGE_LENGTH
+from batch_updater.api.retry import attempt_again
+from batch_updater.common.errors import BatchUpdaterError, CredentialsError, InputError, SettingsError, StoppedError
+from batch_updater.common.models import Answer, ListedOrder, Verdict
+from batch_updater.common.settings import Settings
+from batch_updater.common.text import shown
+from batch_updater.planning.preflight import Tenant
+from batch_updater.planning.statuses import folded
+from batch_updater.planning.validate import RejectedOrder
+
+KEPT = 100_000
+LONGEST_NAME = 2000  # bytes, which percent-encoding makes 6,000: servers refuse addresses of 8,190 and more
+_NO_NAME = RejectedOrder("missing_value", "the order name is empty")
+
+
+class OrderNames:
+    """The ids of orders by their exact names; `known` is what `Rules.orders` needs."""
+
+    def __init__(self, tenant: Tenant, settings: Settings) -> None:
+        if tenant.tokens is None:
+            raise SettingsError("Orders can't be looked up by name without a token.", "set EVREKA360_ACCESS_TOKEN")
+        self._tenant, self._tokens, self._settings = tenant, tenant.tokens, settings
+        self.known: dict[str, str | RejectedOrder] = {"": _NO_NAME}
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Look up those that are not known yet; must not be called from a running event loop.
+
+        Raises InputError when the service does not serve the list, CredentialsError or StoppedError.
+        """
+        if len(self.known) > KEPT:
+            self.known.clear()
+            self.known[""] = _NO_NAME
+        missing = dict.fromkeys(name for name in names if name not in self.known)
+        self.known |= {name: RejectedOrder("order_not_found", why) for name in missing if (why := _unaskable(name))}
+        if wanted := [name for name in missing if name not in self.known]:
+            asyncio.run(self._look_up(wanted))
+
+    async def _look_up(self, names: list[str]) -> None:
+        settings, pacer = self._settings, Pacer(self._settings.rate, adapt=self._settings.adapt)
+        left = iter(names)
+        async with OrderClient(
+            self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency,
+            route=self._tenant.route,
+        ) as client:  # fmt: skip
+
+            async def work() -> None:
+                for name in left:
+                    found = await self._find(client, pacer, name)
+                    if any(folded(order.name) != folded(name) for order in found):
+                        raise InputError(
+                            "The service lists other orders when it is asked for one by name, so it can't be relied on"
+                            " to tell orders by name.",
+                            "use a sheet of order ids",
+                        )
+                    self.known[name] = _only(name, found)
+
+            await asyncio.gather(*(work() for _ in range(min(settings.concurrency, len(names)))))
+
+    async def _find(self, client: OrderClient, pacer: Pacer, name: str) -> list[ListedOrder]:
+        found: list[ListedOrder] = []
+        tries = 0
+
+        async def attempt() -> Answer:
+            nonlocal found, tries
+            tries += 1
+            await pacer.acquire(lambda: False)
+            answer, found = await client.list_orders(1, name)
+            pacer.answered(answer)
+            return answer
+
+        for _ in range(3):
+            answer = await attempt_again(
+                attempt, await attempt(), lambda: tries > self._settings.retries, asyncio.sleep
+            )
+            if answer.verdict is not Verdict.UNAUTHORIZED or not await client.renew(answer.signed):
+                break
+        if answer.verdict is not Verdict.DONE:
+            raise _failure(name, answer)
+        return found
+
+
+def _unaskable(name: str) -> str:
+    """Why no address can hold this name; empty when one can."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return f"no order is called '{shown(name)}': it holds half a character"
+    return f"no order is called '{shown(name)}': it is too long to be asked for" if size > LONGEST_NAME else ""
+
+
+def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
+    """The one order that is called exactly so."""
+    ids = sorted({order.id for order in found if order.name == name})
+    if len(ids) == 1 and len(found) < PAGE_LENGTH:
+        return ids[0]
+    if len(ids) == 1:
+        return RejectedOrder(
+            "ambiguous_order",
+            f"more orders are called like '{shown(name)}' than a page lists; write the id instead: {ids[0]} or another",
+        )
+    if ids:
+        return RejectedOrder(
+            "ambiguous_order",
+            f"{_several(len(ids))} orders are called '{shown(name)}'; write the id instead: {' or '.join(ids[:3])}"
+            f"{' or another' if len(ids) > 3 else ''}",
+        )
+    near = "".join(f"; there is '{shown(order.name)}'" for order in found[:1])
+    return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'{near}")
+
+
+def _several(count: int) -> str:
+    return f"{count} or more" if count == PAGE_LENGTH else str(count)
+
+
+def _failure(name: str, answer: Answer) -> BatchUpdaterError:
+    if answer.verdict is Verdict.UNAUTHORIZED:
+        return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
+    if answer.http_status in {403, 404, 405, 422}:
+        return InputError(
+            f"Orders can't be looked up by name: the service answered {answer.http_status}.", "use a sheet of order ids"
+        )
+    why = f"Order '{shown(name)}' can't be looked up: {answer.detail}; nothing was sent."
+    return StoppedError(why, answer.hint or "run again later")

@@ -1,0 +1,85 @@
+"""The tenant's order statuses: from a name as people write it to the one status it means. Pure."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.models import OrderStatus
+from batch_updater.common.text import visible
+
+
+class UnknownStatusError(ValueError):
+    """A text that names no status, or more than one; its message is a sentence for a person."""
+
+
+def folded(name: str) -> str:
+    """A name without regard to case, blanks, invisible characters and Unicode form.
+
+    The Turkish letters i with and without a dot are one: upper case texts come from machines with and without
+    Turkish rules.
+    """
+    text = unicodedata.normalize("NFKC", name).casefold().replace("\u0307", "").replace("\u0131", "i")
+    text = "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", text)
+
+
+class StatusBook:
+    """Looks statuses up by id and by name. `aliases` maps the sheet's own words to status names or ids.
+
+    Raises SettingsError for two words that differ in spelling only and mean different things.
+    `names` are for people: nothing in them is invisible.
+    """
+
+    def __init__(self, statuses: Iterable[OrderStatus], aliases: Mapping[str, str] | None = None) -> None:
+        self.statuses = tuple(statuses)
+        self.names = {status.id: visible(status.name) for status in self.statuses}
+        self._by_name: dict[str, list[OrderStatus]] = {}
+        for status in self.statuses:
+            self._by_name.setdefault(folded(status.name), []).append(status)
+        self._aliases = _folded_once(aliases or {})
+
+    def check_id(self, status_id: str) -> None:
+        """Raise UnknownStatusError when the tenant has no status with this id."""
+        if status_id not in self.names:
+            raise UnknownStatusError(f"the service has no status with the id {status_id}")
+
+    def find(self, text: str) -> str:
+        """The id of the status that this text names. Raises UnknownStatusError."""
+        if meaning := self._aliases.get(folded(text)):
+            try:
+                return self._find(meaning)
+            except UnknownStatusError as error:
+                raise UnknownStatusError(f"the status map makes it '{visible(meaning)}': {error}") from None
+        return self._find(text)
+
+    def _find(self, wanted: str) -> str:
+        if wanted.lower() in self.names:
+            return wanted.lower()
+        found = self._by_name.get(folded(wanted), [])
+        if len(found) == 1:
+            return found[0].id
+        if found:
+            ids = " or ".join(status.id for status in found)
+            raise UnknownStatusError(
+                f"{len(found)} statuses are called '{visible(wanted)}'; write the id instead: {ids}"
+            )
+        near = get_close_matches(folded(wanted), self._by_name, 3)
+        names = " or ".join(f"'{visible(self._by_name[name][0].name)}'" for name in near)
+        raise UnknownStatusError(f"the service has no such status; did you mean {names}?" if near else self._no_match())
+
+    def _no_match(self) -> str:
+        known = ", ".join(visible(status.name) for status in self.statuses[:10])
+        return f"the service has no such status; it has {known}{' …' if len(self.statuses) > 10 else ''}"
+
+
+def _folded_once(aliases: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for word, meaning in aliases.items():
+        other = found.setdefault(folded(word), meaning)
+        if folded(other) != folded(meaning):
+            raise SettingsError(
+                f"The status map makes '{visible(word)}' both '{visible(other)}' and '{visible(meaning)}'.",
+                "letters of either case and blanks are the same; keep one of them",
+            )
+    return found

@@ -1,0 +1,107 @@
+"""Judge one row: a StatusUpdate or a RejectedRow. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from batch_updater.common.models import WHOLE_ROW, Flaw, RejectedRow, SourceRow, StatusUpdate
+from batch_updater.common.text import shown
+from batch_updater.planning.identifiers import _BLANKS, is_name, normalise_id, why_not_an_id
+from batch_updater.planning.statuses import StatusBook, UnknownStatusError
+from batch_updater.planning.swapped import ORDER_IS_STATUS
+
+MOST_SEEN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedOrder:
+    """Why the order of a row can't be told: a machine word and a sentence."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How to judge rows: positions of the columns (0-based), and the tenant's statuses when they are known."""
+
+    order: int
+    status: int
+    expect: int | None = None
+    book: StatusBook | None = None
+    orders: Mapping[str, str | RejectedOrder] | None = None  # by name, when the order column holds names
+    _seen: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # statuses: few texts, many rows
+
+    def judge(self, row: SourceRow) -> StatusUpdate | RejectedRow:
+        """A usable update, or why there is none."""
+        if row.flaws and (flaw := self._flaw(row.flaws)):
+            return RejectedRow(row.number, *flaw)
+        order_text, status_text = row.cells[self.order], row.cells[self.status]
+        if not order_text.strip(_BLANKS) or not status_text.strip(_BLANKS):
+            name = "status" if order_text.strip(_BLANKS) else "order id"
+            return RejectedRow(row.number, "missing_value", f"the {name} is empty")
+        order_id = self._order(order_text)
+        if isinstance(order_id, RejectedOrder):
+            return RejectedRow(row.number, order_id.code, order_id.detail)
+        expect_text = "" if self.expect is None else row.cells[self.expect]
+        if self.book is not None and order_id in self.book.names:
+            name = self.book.names[order_id]
+            return RejectedRow(row.number, ORDER_IS_STATUS, f"order id {order_id} is the id of the status '{name}'")
+        try:
+            status_id = self._status(status_text)
+            expected_id = self._status(expect_text) if expect_text.strip(_BLANKS) else ""
+        except _BadStatusError as error:
+            return RejectedRow(row.number, error.code, error.detail)
+        tidied = (self.orders is None and order_id != order_text) or (
+            status_id != status_text and status_id in status_text.lower()
+        )
+        return StatusUpdate(row.number, order_id, status_id, tidied, expected_id)
+
+    def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
+        """What the reader saw wrong with the row or with a cell that matters; other cells may be as they like."""
+        if WHOLE_ROW in flaws:
+            return flaws[WHOLE_ROW]
+        for name, place in (("order id", self.order), ("status", self.status), ("expected status", self.expect)):
+            if place is not None and place in flaws:
+                code, detail = flaws[place]
+                return Flaw(code, f"{name}: {detail}")
+        return None
+
+    def order_name(self, row: SourceRow) -> str:
+        """The order's name in this row, without blanks around it."""
+        return row.cells[self.order].strip(_BLANKS)
+
+    def _order(self, text: str) -> "str | RejectedOrder":
+        if self.orders is not None:
+            return self.orders[text.strip(_BLANKS)]
+        return normalise_id(text) or RejectedOrder("bad_order_id", f"order id {why_not_an_id(text)}")
+
+    def _status(self, text: str) -> str:
+        found = self._seen.get(text)
+        if found is None:
+            found = self._find_status(text)
+            if len(self._seen) < MOST_SEEN:
+                self._seen[text] = found
+        return found
+
+    def _find_status(self, text: str) -> str:
+        status_id = normalise_id(text)
+        try:
+            if status_id is not None:
+                if self.book is not None:
+                    self.book.check_id(status_id)
+                return status_id
+            if self.book is not None:
+                return self.book.find(text.strip(_BLANKS))
+        except UnknownStatusError as error:
+            if status_id is None and not is_name(text):
+                raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}") from None
+            raise _BadStatusError("unknown_status", f"'{shown(text)}': {error}") from None
+        if is_name(text):
+            raise _BadStatusError("unknown_status", f"'{shown(text)}' is a name, and names can't be looked up now")
+        raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}")
+
+
+class _BadStatusError(Exception):
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail

@@ -1,0 +1,164 @@
+"""Metrics of a run for Prometheus: a text file for node_exporter, or a port; the only user of prometheus-client.
+
+It is an extra (`batch-updater[metrics]`) and is loaded only when one of them is asked for.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.models import Counters, RowOutcome, RunSummary, State
+from batch_updater.common.settings import Settings
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+EVERY = 10.0  # seconds between two writes of the file
+BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # seconds
+
+
+class Limit(Protocol):
+    """The state of a pacer."""
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second, None when there is no limit."""
+
+    @property
+    def paused_for(self) -> float:
+        """Seconds until the pause ends."""
+
+
+class Meter:
+    """Keeps the numbers of a run. `path` is written now and then and at the end, whole or not at all."""
+
+    def __init__(
+        self, registry: "CollectorRegistry", path: Path | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        from prometheus_client import Histogram  # noqa: PLC0415 - an extra
+
+        self.registry, self._path, self._clock = registry, path, clock
+        self._rows: Counter[tuple[str, str]] = Counter()
+        self._counters, self._rate, self._paused = Counters(), 0.0, 0.0
+        self._last_success = 0.0
+        self._exit_code: int | None = None
+        self._written = 0.0
+        self._seconds = Histogram(
+            "batch_updater_row_seconds",
+            "From a row's first send to its last answer",
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        registry.register(_Families(self.families))
+
+    def record(self, outcome: RowOutcome) -> None:
+        """Count a row that has ended."""
+        if outcome.state is not State.ENDED:
+            return
+        self._rows[outcome.result.value, outcome.code] += 1
+        if outcome.duration_ms is not None:
+            self._seconds.observe(outcome.duration_ms / 1000)
+        if outcome.result.value == "updated":
+            self._last_success = self._clock()
+
+    def tick(self, counters: Counters, limit: Limit) -> None:
+        """Take the present numbers over, and write the file when it is time."""
+        self._counters, self._rate, self._paused = counters, limit.rate or 0.0, limit.paused_for
+        if self._clock() - self._written >= EVERY:
+            self._written = self._clock()
+            self._write()
+
+    def end(self, summary: RunSummary) -> None:
+        """Take the end of the run over and write the file for the last time."""
+        self._exit_code, self._paused = summary.exit_code, 0.0
+        self._write()
+
+    def _write(self) -> None:
+        from prometheus_client import write_to_textfile  # noqa: PLC0415 - an extra
+
+        if self._path:
+            try:
+                write_to_textfile(str(self._path), self.registry)
+            except OSError:
+                return  # a full disk stops the run by the journal, not by its metrics
+
+    def families(self) -> Iterator[Any]:
+        """The metrics as prometheus-client wants them."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - an extra
+
+        rows = CounterMetricFamily("batch_updater_rows", "Rows that have ended", labels=["result", "code"])
+        for labels, number in self._rows.items():
+            rows.add_metric(list(labels), number)
+        yield rows
+        sent = CounterMetricFamily("batch_updater_requests", "Requests by kind", labels=["kind"])
+        for kind in ("put", "get", "token"):
+            sent.add_metric([kind], getattr(self._counters, kind))
+        yield sent
+        yield CounterMetricFamily("batch_updater_retries", "Attempts after the first", value=self._counters.retried)
+        yield CounterMetricFamily(
+            "batch_updater_throttled", "Answers that asked for less", value=self._counters.throttled
+        )
+        gauges = {
+            "in_flight": ("Requests under way", float(self._counters.in_flight)),
+            "rate_limit": ("Most requests per second at present, 0 for no limit", self._rate),
+            "paused_seconds": ("Seconds until sending goes on", self._paused),
+            "last_success_timestamp_seconds": ("When a row was last confirmed", self._last_success),
+        }
+        if self._exit_code is not None:
+            gauges["exit_code"] = ("How the run ended", float(self._exit_code))
+        for name, (help_text, value) in gauges.items():
+            yield GaugeMetricFamily(f"batch_updater_{name}", help_text, value=value)
+
+
+class _Families:
+    """What a registry asks for its metrics."""
+
+    def __init__(self, families: Callable[[], Iterator[Any]]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Any]:
+        return self._families()
+
+
+@contextmanager
+def metered(settings: Settings) -> Iterator[Meter | None]:
+    """A meter while the block runs, None when no metrics are asked for.
+
+    Raises SettingsError when the extra is missing, the port can't be had or the file has no folder.
+    """
+    if settings.metrics_file is None and settings.metrics_port is None:
+        yield None
+        return
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise SettingsError("Metrics need prometheus-client.", "pip install 'batch-updater[metrics]'") from None
+    if (path := settings.metrics_file) and not path.parent.is_dir():
+        raise SettingsError(f"--metrics-file {path}: there is no folder {path.parent}.", "make it, or choose another")
+    meter = Meter(CollectorRegistry(), path)
+    with ExitStack() as stack:
+        if settings.metrics_port is not None:
+            host, port = address(settings.metrics_port)
+            try:
+                server, thread = start_http_server(port, host, meter.registry)
+            except OSError as error:
+                raise SettingsError(
+                    f"--metrics-port {settings.metrics_port}: {error.strerror}.", "choose another"
+                ) from None
+            stack.callback(thread.join)
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+        yield meter
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port of `9123` (this machine only) or `0.0.0.0:9123`. Raises SettingsError."""
+    found = re.fullmatch(r"(?:([\w.-]+|\[[0-9a-fA-F:]+\]):)?([0-9]{1,5})", text)
+    if not found or not 0 < int(found[2]) < 65_536:
+        raise SettingsError(f"--metrics-port can't be {text!r}.", "use a port, or HOST:PORT")
+    return (found[1] or "127.0.0.1").strip("[]"), int(found[2])

@@ -1,0 +1,1 @@
+"""A local order service with switchable faults, and the demo that runs on it."""

@@ -1,0 +1,93 @@
+"""The demo: a local service with faults, a sheet with a few bad rows, and the whole job on it."""
+
+import csv
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from batch_updater.common.text import original, shortened, visible
+from batch_updater.sandbox.server import STATUSES, order_id, status_id
+
+_BAD_ROWS = (
+    ("WO-X1", "not-an-id", "Completed"),
+    ("WO-X2", "1.23E+15", "Completed"),
+    ("WO-X3", order_id(3), ""),
+    ("WO-X4", order_id(4), "Complted"),
+    ("WO-X5", order_id(9_999_999), "Completed"),
+    ("WO-X6", order_id(5), "Cancelled"),
+    ("WO-X7", order_id(5), "Completed"),
+    ("WO-00008", order_id(8), STATUSES[8 % len(STATUSES)]),
+)
+_FIRST = 6
+_FAULTS = ("--latency", "0.02", "--error-rate", "0.03", "--lose-answers", "0.01", "--rate-limit", "800")
+_TOKEN = "sandbox-token"  # noqa: S105 - the sandbox's own, worth nothing elsewhere
+_PROGRAM = (sys.executable, "-m", "batch_updater")
+Say = Callable[[str], None]
+
+
+def write_sheet(path: Path, rows: int) -> None:
+    """A CSV of `rows` updates of the sandbox's orders, names and ids of statuses mixed; eight of them are trouble."""
+    last = _FIRST + rows - len(_BAD_ROWS)
+    good = [(f"WO-{n:05}", order_id(n), STATUSES[n % len(STATUSES)]) for n in range(_FIRST, last)]
+    good[1] = (*good[1][:2], status_id("Completed"))
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("Order No", "order_id", "New status"), *good, *_BAD_ROWS])
+
+
+def run_demo(rows: int, folder: Path | None, say: Say) -> int:
+    """Run the real program against a sandbox process on a free port; 0 when the demo went as it should."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="batch-updater-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_sheet(folder / "orders.csv", rows)
+    server = subprocess.Popen(  # noqa: S603 - our own program
+        [*_PROGRAM, "sandbox", "--port", "0", *_FAULTS], stderr=subprocess.PIPE, text=True, env=_environment()
+    )
+    try:
+        base_url = server.stderr.readline().split()[0] if server.stderr else ""
+        say(f"A local order service is running at {base_url}. It answers after 20 ms, fails 3 % of the updates,")
+        say("loses 1 % of its answers and accepts 800 requests a second, which nobody has told the program.")
+        return _play(folder, base_url, say)
+    finally:
+        server.terminate()
+        server.wait(10)
+        if server.stderr:
+            server.stderr.close()
+
+
+def _environment() -> dict[str, str]:
+    """The person's own without settings and credentials: the demo is about neither."""
+    ours = ("BATCH_UPDATER_", "EVREKA360_", "ACCESS_TOKEN")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def _play(folder: Path, base_url: str, say: Say) -> int:
+    environment = {**_environment(), "EVREKA360_BASE_URL": base_url, "EVREKA360_ACCESS_TOKEN": _TOKEN}
+
+    def type_in(*command: str) -> int:
+        say(f"\n$ batch-updater {shlex.join(command)}\n")
+        return subprocess.run([*_PROGRAM, *command], env=environment, cwd=folder, check=False).returncode  # noqa: S603 - our own program
+
+    ran = type_in("run", "orders.csv", "--yes", "--compare")
+    run = max((folder / "orders.runs").glob("2*"), default=None)
+    if run is None:
+        return 1
+    say("\nThe result file says for every row what happened. These were not done, some of them wrong on purpose:\n")
+    _show_not_done(run / "results.csv", say)
+    verified = type_in("verify", str(run.relative_to(folder)))
+    say(f"\nLook at it all in {visible(str(run))}:")
+    say("  results.csv       the sheet with what happened to each row")
+    say("  report.html       the same for the eye")
+    say("  journal.sqlite    the truth: what was planned, announced, sent and answered")
+    say("\nYour turn: `batch-updater sandbox` serves such a service until Ctrl-C and says how to point a shell at it.")
+    return 0 if (ran, verified) == (3, 3) else 1
+
+
+def _show_not_done(path: Path, say: Say) -> None:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["result"] not in {"updated", "unchanged", "duplicate"}]
+    for row in rows[:12]:
+        say(f"  row {row['result_row']:>5}  {row['result']:<9} {shortened(original(row['result_detail']), 58)}")

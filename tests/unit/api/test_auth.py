@@ -1,0 +1,272 @@
+import asyncio
+import copy
+import dataclasses
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batch_updater.api.auth import Ask, Tokens
+from batch_updater.api.credential_sources import find_credentials
+from batch_updater.api.credentials import GRANT_NAMES, Credentials, Grant, Granted
+from batch_updater.common.errors import CredentialsError, SettingsError, StoppedError
+from batch_updater.common.models import Answer, Verdict
+from batch_updater.common.secret import Secret
+
+TEXT = "s3cr3t-value"
+BASE = "https://api.example.com/v1"
+FOUR = dict(zip(GRANT_NAMES, ("client", "c-secret", "user", "pass"), strict=True))
+GRANT = Grant(*(Secret(value) for value in FOUR.values()))
+NO = Answer(Verdict.UNAUTHORIZED, "unauthorized", "the token endpoint answered 401", 401)
+YES = Answer(Verdict.DONE, "ok", "", 200)
+
+
+class Endpoint:
+    """A token endpoint with a clock of its own: the nth token is `a<n>`, its refresh token `r<n>`."""
+
+    def __init__(self, life: float | None = 60.0, *, rotates: bool = True) -> None:
+        self.life, self.rotates = life, rotates
+        self.now = 1000.0
+        self.asked: list[dict[str, str]] = []
+        self.slept: list[float] = []
+        self.answers: list[Answer] = []  # said before any other
+        self.refuses: set[str] = set()
+
+    async def ask(self, form: dict[str, str], _grant: Grant) -> tuple[Answer, Granted | None]:
+        await asyncio.sleep(0)
+        self.asked.append(form)
+        if self.answers:
+            return self.answers.pop(0), None
+        if form["grant_type"] in self.refuses:
+            return NO, None
+        number = len(self.asked)
+        refresh = Secret(f"r{number}") if self.rotates or number == 1 else None
+        return YES, Granted(Secret(f"a{number}"), refresh, self.life)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def tokens(self, token: str | None = None, grant: Grant | None = GRANT) -> Tokens:
+        tokens = Tokens(Credentials(Secret(token) if token else None, grant), lambda: self.now, self.sleep)
+        ask: Ask = self.ask
+        tokens.attach(ask)
+        return tokens
+
+    @property
+    def grants(self) -> list[str]:
+        return [form["grant_type"] for form in self.asked]
+
+
+SHOWING: dict[str, Callable[[Secret], object]] = {
+    "repr": repr,
+    "str": str,
+    "format": lambda secret: f"{secret} {secret!r} {secret!s} {secret}",
+    "wide format": lambda secret: format(secret, ">30"),
+    "percent": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - one more way to show it
+    "pickle": pickle.dumps,
+    "old pickle": lambda secret: pickle.dumps(secret, 0),
+    "copy": copy.copy,
+    "deep copy": copy.deepcopy,
+    "vars": vars,
+    "state": lambda secret: secret.__getstate__(),  # type: ignore[func-returns-value]
+    "json": json.dumps,
+    "asdict": lambda secret: dataclasses.asdict(Credentials(secret)),
+    "inside": lambda secret: repr(Credentials(secret, Grant(secret, secret, secret, secret))),
+    "exception": lambda secret: repr(CredentialsError(f"{secret}", str(secret))),
+}
+
+
+@pytest.mark.parametrize("way", SHOWING)
+def test_a_secret_shows_nothing(way: str) -> None:
+    """Whatever prints, copies or stores it either shows stars or refuses."""
+    try:
+        shown = SHOWING[way](Secret(TEXT))
+    except TypeError as error:
+        shown = error
+    assert TEXT not in str(shown)
+    assert TEXT not in repr(shown)
+    assert TEXT.encode() not in (shown if isinstance(shown, bytes) else b"")
+
+
+@pytest.mark.parametrize("name", ["EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN"])
+@pytest.mark.parametrize("text", ["t0k", "t0k\n", " t0k\r\n"])
+def test_a_token_comes_from_the_environment_or_a_file(tmp_path: Path, name: str, text: str) -> None:
+    """Blanks and line ends around it do not matter, nor does a byte order mark in the file."""
+    file = tmp_path / "token"
+    file.write_text("\ufeff" + text, encoding="utf-8")
+    for environment in ({name: text}, {f"{name}_FILE": str(file)}, {name: " \n", f"{name}_FILE": str(file)}):
+        found = find_credentials(environment, BASE)
+        assert found.token is not None
+        assert found.token.reveal() == "t0k"
+        assert (found.grant, found.account) == (None, None)
+
+
+def test_the_four_values_sign_in_from_environment_and_files(tmp_path: Path) -> None:
+    """Each of the four may come from its own file; with a token besides, both are kept."""
+    file = tmp_path / "pass"
+    file.write_text("p w\n")
+    mixed = {**FOUR, "EVREKA360_API_PASS": "", "EVREKA360_API_PASS_FILE": str(file), "ACCESS_TOKEN": "t"}
+    found = find_credentials(mixed, BASE)
+    assert found.grant is not None
+    assert found.grant.password.reveal() == "p w"
+    assert found.token is not None
+    assert found.account not in {None, "user"}
+    assert found.account == find_credentials(FOUR, BASE).account
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "login"),
+        ({"ACCESS_TOKEN": "  "}, "No access token"),
+        (dict.fromkeys(GRANT_NAMES[:3], "x"), "EVREKA360_API_PASS is missing"),
+        ({GRANT_NAMES[0]: "x"}, "_CLIENT_SECRET, EVREKA360_API_USER, EVREKA360_API_PASS is missing"),
+        ({"ACCESS_TOKEN": "s3cr3t value"}, "blank"),
+        ({"ACCESS_TOKEN": "s3cr3tü"}, "no token has"),
+        ({"ACCESS_TOKEN": "s3cr3t\x00"}, "no token has"),
+        ({"ACCESS_TOKEN_FILE": "/nowhere/token"}, "/nowhere/token can't be read"),
+        ({"ACCESS_TOKEN_FILE": "/dev/null"}, "is empty"),
+        ({**FOUR, GRANT_NAMES[0]: "s3cr3t:x"}, "no ':'"),
+    ],
+)
+def test_unusable_credentials_are_told_before_anything_is_asked(environment: dict[str, str], words: str) -> None:
+    """The message says what is missing or wrong, and shows no part of a secret."""
+    with pytest.raises(SettingsError) as caught:
+        find_credentials(environment, BASE)
+    assert words in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+async def test_a_token_is_renewed_shortly_before_it_expires() -> None:
+    """With `expires_in` a token serves until a fortieth of its life is left; then the refresh grant gives the next."""
+    endpoint = Endpoint(life=60.0)
+    tokens = endpoint.tokens()
+    assert (await tokens.current()).reveal() == "a1"
+    endpoint.now += 58.4
+    assert (await tokens.current()).reveal() == "a1"
+    endpoint.now += 0.2
+    assert (await tokens.current()).reveal() == "a2"
+    assert endpoint.grants == ["password", "refresh_token"]
+    assert endpoint.asked[0] == {"grant_type": "password", "username": "user", "password": "pass", "scope": "profile"}
+
+
+async def test_a_long_life_ends_at_most_half_a_minute_early() -> None:
+    """A token of a day is not thrown away half an hour before its end."""
+    endpoint = Endpoint(life=86_400.0)
+    tokens = endpoint.tokens()
+    await tokens.current()
+    endpoint.now += 86_369
+    await tokens.current()
+    assert tokens.requests == 1
+    endpoint.now += 2
+    await tokens.current()
+    assert tokens.requests == 2
+
+
+async def test_life_counts_from_the_question_not_from_the_answer() -> None:
+    """A slow token endpoint does not make us think that the token lives longer than it does."""
+    endpoint = Endpoint(life=10.0)
+    tokens = endpoint.tokens()
+
+    async def slow(form: dict[str, str], grant: Grant) -> tuple[Answer, Granted | None]:
+        endpoint.now += 6
+        return await endpoint.ask(form, grant)
+
+    tokens.attach(slow)
+    await tokens.current()
+    endpoint.now += 4
+    await tokens.current()
+    assert tokens.requests == 2
+
+
+async def test_without_expires_in_a_token_serves_until_it_is_refused() -> None:
+    """No life told: nothing is renewed by the clock, and the first refusal renews."""
+    endpoint = Endpoint(life=None)
+    tokens = endpoint.tokens()
+    await tokens.current()
+    endpoint.now += 1e6
+    assert (await tokens.current()).reveal() == "a1"
+    assert await tokens.renew(tokens.generation)
+    assert (await tokens.current()).reveal() == "a2"
+
+
+async def test_one_renewal_serves_everybody_who_waits() -> None:
+    """Two hundred rows refused with the same token cause one request, and go on with the new token."""
+    endpoint = Endpoint(life=None)
+    tokens = endpoint.tokens()
+    await tokens.current()
+    refused = tokens.generation
+    assert all(await asyncio.gather(*(tokens.renew(refused) for _ in range(200))))
+    assert tokens.requests == 2
+    found = await asyncio.gather(*(tokens.current() for _ in range(200)))
+    assert {token.reveal() for token in found} == {"a2"}
+    endpoint.life = 1.0
+    await tokens.renew(tokens.generation)
+    endpoint.now += 5
+    await asyncio.gather(*(tokens.current() for _ in range(200)))
+    assert tokens.requests == 4
+
+
+@pytest.mark.parametrize(("rotates", "third"), [(True, "r2"), (False, "r1")])
+async def test_a_rotated_refresh_token_is_kept(rotates: bool, third: str) -> None:
+    """The newest refresh token is used; the old one stays when no new one came."""
+    endpoint = Endpoint(rotates=rotates)
+    tokens = endpoint.tokens()
+    for _ in range(3):
+        await tokens.renew(tokens.generation)
+    assert [form.get("refresh_token") for form in endpoint.asked] == [None, "r1", third]
+
+
+async def test_a_refused_refresh_signs_in_anew_and_is_not_tried_again() -> None:
+    """After a refused refresh token comes the password grant, and the dead refresh token is forgotten."""
+    endpoint = Endpoint(rotates=False)
+    tokens = endpoint.tokens()
+    await tokens.renew(0)
+    endpoint.refuses = {"refresh_token"}
+    for _ in range(2):
+        assert await tokens.renew(tokens.generation)
+    assert endpoint.grants == ["password", "refresh_token", "password", "password"]
+
+
+async def test_a_refused_sign_in_says_what_to_check() -> None:
+    """Refresh and password refused: an error that names the four variables and the answer, exit status 5."""
+    endpoint = Endpoint()
+    tokens = endpoint.tokens()
+    await tokens.renew(0)
+    endpoint.refuses = {"refresh_token", "password"}
+    with pytest.raises(CredentialsError) as caught:
+        await tokens.renew(tokens.generation)
+    assert caught.value.exit_code == 5
+    assert all(name in caught.value.hint for name in GRANT_NAMES)
+    assert "answered 401" in caught.value.message
+
+
+async def test_a_static_token_is_used_until_it_is_refused_and_then_the_grant() -> None:
+    """With both, the given token goes first; without a grant there is no way to a newer one."""
+    endpoint = Endpoint()
+    tokens = endpoint.tokens("given")
+    assert (await tokens.current()).reveal() == "given"
+    assert tokens.requests == 0
+    assert await tokens.renew(tokens.generation)
+    assert (await tokens.current()).reveal() == "a1"
+    alone = endpoint.tokens("given", None)
+    assert not await alone.renew(alone.generation)
+    assert (await alone.current()).reveal() == "given"
+
+
+async def test_a_token_endpoint_in_trouble_is_asked_again_when_it_says() -> None:
+    """Errors are retried, Retry-After is kept to, and after five attempts the run stops, resumable."""
+    endpoint = Endpoint()
+    tokens = endpoint.tokens()
+    endpoint.answers = [
+        Answer(Verdict.THROTTLED, "rate_limited", "", 429, wait=7.0), Answer(Verdict.RETRY, "server_error", "", 500)
+    ]  # fmt: skip
+    assert (await tokens.current()).reveal() == "a3"
+    assert endpoint.slept[0] == 7.0
+    assert endpoint.slept[1] < 7.0
+    endpoint.answers = [Answer(Verdict.UNKNOWN, "timeout", "no answer in time")] * 5
+    with pytest.raises(StoppedError, match="no answer in time"):
+        await tokens.renew(tokens.generation)
+    assert len(endpoint.asked) == 8

@@ -1,0 +1,28 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from batch_updater.common.errors import LockedError
+from batch_updater.journal import lock
+from batch_updater.journal.lock import locked
+from batch_updater.journal.run_folder import new_run
+
+
+def test_runs_of_one_second_sort_in_the_order_they_were_made(tmp_path: Path) -> None:
+    """The newest run is the last by name, however quickly runs follow each other."""
+    made = [new_run(tmp_path).run_id for _ in range(12)]
+    assert made == sorted(made)
+    assert len(set(made)) == 12
+
+
+def test_somebody_who_only_looks_keeps_no_run_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`runs` takes a lock for a moment to see whether it is free: that is waited for, a run under way is not."""
+    sheet = tmp_path / "o.csv"
+    looker = lock._lock(tmp_path, sheet.name)
+    looker.acquire()
+    threading.Timer(0.02, looker.release).start()
+    with locked(tmp_path, sheet):
+        monkeypatch.setattr(lock, "PATIENCE", 0.01)
+        with pytest.raises(LockedError), locked(tmp_path, sheet):
+            pass

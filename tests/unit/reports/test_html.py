@@ -1,0 +1,259 @@
+import base64
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_updater.common.errors import ExitCode
+from batch_updater.common.models import Reason, RejectedRow, Result, ResultRow, RunSummary
+from batch_updater.common.settings import Settings
+from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.source import open_source
+from batch_updater.journal.journal import Journal
+from batch_updater.reports.activity import Activity, gather
+from batch_updater.reports.commands import resume_command
+from batch_updater.reports.html import headline, render_report, write_report
+from batch_updater.reports.provenance import last_rate, note_rate, note_start, rate_lines
+from batch_updater.reports.rows import ResultRows
+
+EVIL = '</td><script>alert(1)</script><img src=x onerror="alert(1)">\x1b[31m\u202e&lt;'
+SUMMARY = RunSummary(
+    run_id="20261123T101500Z-3f9a", input="orders.csv", base_url="https://api.example.com/v1",
+    started_at="2026-11-23T10:15:00.000Z", ended_at="2026-11-23T10:16:00.000Z", exit_code=3, resumable=False, rows=100,
+    result_counts={"updated": 98, "failed": 2}, code_counts={}, requests={"put": 98}, seconds=60.0,
+    rows_per_second=1.7, run_dir="orders.runs/20261123T101500Z-3f9a", results_file="results.csv",
+    reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, EVIL),)),),
+)  # fmt: skip
+FACTS: dict[str, Any] = {
+    "name": "orders.csv", "sha256": "ab" * 32, "compare": True, "on_conflict": "hold",
+    "reading": {"order_column": None, "sheet": "Sheet 2", "only": [], "expect_column": None},
+}  # fmt: skip
+ENDS = [(17_000_000_000 + tick, tick % 9 > 0, 40 + tick % 50, 3) for tick in range(300)]
+
+
+class Rows(ResultRows):
+    """Rows that were streamed already."""
+
+    def __init__(self, not_done: list[ResultRow]) -> None:
+        self.not_done = not_done
+
+
+def row(number: int, detail: str = "d", code: str = "order_not_found") -> ResultRow:
+    return ResultRow((), number, Result.FAILED, 400, code, detail, 1, "oid", "sid", "", "", "", None, "run")
+
+
+def page(
+    summary: RunSummary = SUMMARY, rows: list[ResultRow] | None = None, facts: dict[str, Any] = FACTS,
+    activity: Activity | None = None,
+) -> str:  # fmt: skip
+    shown = [row(17, EVIL), row(40)] if rows is None else rows
+    return "".join(render_report(summary, Rows(shown), facts, activity or gather(ENDS)))
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes, and the text of the page's own style and script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: dict[str, str] = {}
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in {"style", "script"}:
+            self.texts[self.open[-1]] = self.texts.get(self.open[-1], "") + data
+        else:
+            self.words += data
+
+
+def test_nothing_of_the_sheet_is_markup() -> None:
+    """A hostile cell or answer is shown as the text it is; it adds no tag and no attribute."""
+    facts = {**FACTS, "name": EVIL, "starts": [{"at": 0.0, "by": EVIL, "version": "1"}]}
+    facts |= {"settings": {"sheet": EVIL}, "chosen": ["sheet"]}
+    summary = replace(
+        SUMMARY, base_url=EVIL, run_dir=EVIL, results_file=EVIL, reason=EVIL, run_id=EVIL,
+        reasons=(replace(SUMMARY.reasons[0], code=EVIL),),
+    )  # fmt: skip
+    hostile = row(17, EVIL, EVIL)._replace(order_id=EVIL, status_id=EVIL)
+    tags = Tags(page(summary, [hostile, hostile._replace(status_name=EVIL)], facts))
+    names = [name for name, _ in tags.tags]
+    assert names.count("script") == 1
+    assert "img" not in names
+    assert not [name for _, attributes in tags.tags for name in attributes if name.startswith("on") or name == "style"]
+    assert "\x1b" not in tags.words
+    assert "\u202e" not in tags.words
+    assert tags.words.count("<script>alert(1)</script>") >= 10
+
+
+def test_the_page_asks_for_nothing_and_runs_only_its_own_script() -> None:
+    """No address is loaded, and the policy names exactly the page's one style and one script."""
+    text = page()
+    tags = Tags(text)
+    loads = {"src", "srcset", "data", "action", "formaction", "xlink:href", "background", "poster"}
+    assert not [attributes for _, attributes in tags.tags if loads & set(attributes)]
+    assert not [name for name, _ in tags.tags if name in {"link", "iframe", "object", "base", "form"}]
+    assert "url(" not in tags.texts["style"]
+    assert "@import" not in tags.texts["style"]
+    policy = next(a["content"] or "" for _, a in tags.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    for kind in ("style", "script"):
+        digest = base64.b64encode(hashlib.sha256(tags.texts[kind].encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert text.count("<style") == text.count("<script>") == 1
+
+
+def test_the_page_says_what_was_run_by_whom_where_and_how() -> None:
+    """Tenant, sheet, person, settings, counts, reasons with advice, examples and the next commands are on it."""
+    settings = Settings(base_url="https://api.example.com/v1", rate=200, compare=True)
+    facts = {**FACTS, **note_start({}, settings)}
+    words = Tags(page(facts=facts)).words
+    for part in ("2 of 100 rows are not done", "orders.csv", "https://api.example.com/v1", "updated 98.0 %",
+                 facts["starts"][0]["by"], "2026-11-23 10:16:00 UTC", "Says.", "Do.", "row 1700", "rate", "200",
+                 "batch-updater run results.csv --only failed", "batch-updater undo orders.runs"):  # fmt: skip
+        assert part in words
+
+
+def test_undo_is_offered_only_where_it_is_possible() -> None:
+    """Without --compare nobody knows the status before, and the page says so."""
+    words = Tags(page(facts={**FACTS, "compare": False})).words
+    assert "batch-updater undo" not in words
+    assert "--compare" in words
+
+
+def test_the_page_of_a_run_without_rows_or_sends_is_whole() -> None:
+    """No rows, no charts, no reasons: still a page."""
+    summary = replace(SUMMARY, rows=0, result_counts={}, reasons=(), exit_code=0, requests={}, started_at="")
+    words = Tags(page(summary, [], {}, gather([]))).words
+    assert "Nothing to do" in words
+    assert "Over time" not in words
+
+
+def test_rows_beyond_the_table_are_pointed_to() -> None:
+    """When there are more rows than the table holds, the page says how many and where they are."""
+    summary = replace(SUMMARY, reasons=(replace(SUMMARY.reasons[0], rows=12_000),))
+    words = Tags(page(summary, [row(number) for number in range(2, 10_002)])).words
+    assert "the other 2,000 are in results.csv" in " ".join(words.split())
+
+
+@pytest.mark.parametrize("code", list(ExitCode))
+def test_every_exit_status_has_its_words(code: ExitCode) -> None:
+    """The page can be written for every way a run can end."""
+    assert "badge" in page(replace(SUMMARY, exit_code=code, reason="It stopped.\n  hint: run again"))
+
+
+def test_the_headline_counts_what_is_not_done() -> None:
+    """All done, some not done, nothing to do."""
+    assert headline(SUMMARY) == "2 of 100 rows are not done"
+    assert headline(replace(SUMMARY, reasons=(), result_counts={"unchanged": 40})).endswith("40 were so already")
+    assert headline(replace(SUMMARY, rows=0, reasons=())) == "Nothing to do"
+
+
+def test_the_command_to_resume_repeats_the_choices() -> None:
+    """Every choice that must be the same for a run to be picked up is in the command."""
+    assert resume_command(SUMMARY, FACTS) == ["run", "orders.csv", "--sheet", "Sheet 2", "--compare"]
+    reading = {"delimiter": "\t", "only": ["failed", "unknown"], "expect_column": "now"}
+    facts = {"reading": reading, "on_conflict": "last", "compare": True}
+    assert resume_command(SUMMARY, facts)[2:] == [
+        "--delimiter", "tab", "--only", "failed,unknown", "--expect-column", "now", "--on-conflict", "last",
+    ]  # fmt: skip
+
+
+def test_starts_are_kept_and_settings_are_those_of_the_last() -> None:
+    """A run that was picked up lists all its starts; what it notes can be written as JSON."""
+    first = note_start({}, Settings(status_map={"a": "b"}))
+    second = note_start(first, Settings(concurrency=3))
+    assert len(second["starts"]) == 2
+    assert (second["settings"]["concurrency"], second["chosen"]) == (3, ["concurrency"])
+    assert first["settings"]["status_map"] == 1
+    json.dumps(second)
+
+
+def test_a_report_is_written_with_every_run(tmp_path: Path) -> None:
+    """The page is in the run folder and named by the summary, and the style sheet is in the package."""
+    sheet = tmp_path / "input.csv"
+    sheet.write_text("order_id,status_id\nx,y\n", encoding="utf-8")
+    with Journal.create(tmp_path / "journal.sqlite") as journal:
+        journal.add([RejectedRow(2, "bad_order_id", EVIL)])
+        journal.settle_repeats("hold")
+        journal.seal({"name": "input.csv"})
+        rows = ResultRows(open_source(sheet, ReadOptions()), journal, "run")
+        assert len(list(rows)) == 1
+        summary = write_report(tmp_path / "report.html", SUMMARY, rows, journal)
+    assert summary.report_file == str(tmp_path / "report.html")
+    assert "bad_order_id" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not list(tmp_path.glob(".report*"))
+
+
+def test_only_so_many_rows_not_done_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the rows that are not done; their counts still hold all, and a second pass the same."""
+    monkeypatch.setattr("batch_updater.reports.rows.KEPT_NOT_DONE", 3)
+    sheet = tmp_path / "input.csv"
+    sheet.write_text("order_id,status_id\n" + "x,y\n" * 10, encoding="utf-8")
+    with Journal.create(tmp_path / "journal.sqlite") as journal:
+        journal.add([RejectedRow(number, "bad_order_id", "no id") for number in range(2, 12)])
+        journal.settle_repeats("hold")
+        journal.seal({"name": "input.csv"})
+        rows = ResultRows(open_source(sheet, ReadOptions()), journal, "run")
+        for _ in range(2):
+            assert len(list(rows)) == 10
+            assert [row.row for row in rows.not_done] == [2, 3, 4]
+            assert [reason.rows for reason in rows.reasons.top()] == [10]
+            assert rows.not_done[0].cells == ()
+
+
+def test_the_charts_leave_imports_alone() -> None:
+    """The library's import hook, which makes Python warn, is not left behind."""
+    assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("pygal")]
+
+
+def chart_paths(text: str) -> Iterator[str]:
+    return (found for found in re.findall(r'<path d="([^"]+)"', text))
+
+
+def test_the_limit_is_drawn_where_one_was_found() -> None:
+    """Each start that met a limit has a line from its first refusal to its end, on the axis of the other charts."""
+    assert "Limit of requests" not in page()
+    first = note_rate({}, 1_700_000_000.0, 1_700_000_010.0, 50.0, [])
+    second = note_rate(first, 1_700_000_010.0, 1_700_000_020.0, 90.0, [(2.0, 40.0), (4.0, 90.0)])
+    assert rate_lines(second) == [[(1_700_000_012.0, 40.0), (1_700_000_014.0, 90.0), (1_700_000_020.0, 90.0)]]
+    text = page(facts={**FACTS, **second})
+    assert text.count('role="img" aria-label="Limit of requests per second"') == 2
+    assert "limit, at the end 90<" in text
+    assert [gather(ENDS).place(1_700_000_000 + seconds) for seconds in (-5, 12, 14, 99)] == [0, 12, 14, 30]
+
+
+def test_the_summary_has_the_rate_of_its_own_start() -> None:
+    """A start that sent nothing has no rate, whatever an earlier one has found; only the last ones are kept."""
+    facts: dict[str, Any] = {}
+    for n in range(30):
+        facts = note_rate(facts, 100.0 * n, 100.0 * n + 50, 123.456, [(1.234, 5.678)])
+    assert last_rate(facts, 2900.0) == {"final": 123.5, "history": [[1.23, 5.68]]}
+    assert last_rate(facts, 2901.0) == last_rate({}, 0.0) == {"final": None, "history": []}
+    assert len(facts["rates"]) == 20
+
+
+def test_charts_hold_only_drawing() -> None:
+    """The charts bring no style, script or id of their own into the page, and draw numbers only."""
+    text = page()
+    assert text.count('role="img" aria-label="Rows that ended per second"') == 2
+    assert 'type="text/javascript"' not in text
+    assert all(re.fullmatch(r"[MLhvZ0-9. -]+", path) for path in chart_paths(text))
