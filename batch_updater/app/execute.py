@@ -16,8 +16,9 @@ from batch_updater.common.errors import ExitCode, JournalError, SettingsError
 from batch_updater.common.log import LOG, event, log_to_file
 from batch_updater.common.models import Counters, RowOutcome, RunSummary
 from batch_updater.common.settings import Settings
+from batch_updater.journal.facts import Phase
 from batch_updater.reports.metrics import Meter, metered
-from batch_updater.reports.provenance import note_rate, note_start
+from batch_updater.reports.provenance import add_rates, start_facts
 from batch_updater.sending.worker_pool import Runner
 
 if TYPE_CHECKING:
@@ -66,12 +67,12 @@ async def _execute(
 ) -> RunSummary:
     if refused := run.tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
-    run.journal.set_meta({"phase": "sending", **note_start(run.facts, settings)})
+    run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
     if settings.forget_rate:
         await asyncio.to_thread(forget, run.tenant.base_url, run.tenant.account)
     guess = run.start_rate.rate if run.start_rate else None
     pacer, began = Pacer(settings.rate, adapt=settings.adapt, guess=guess), time.time()
-    async with _client(run, settings) as client:
+    async with client_for(run, settings) as client:
         runner = Runner(
             run.journal, client, pacer, concurrency=settings.concurrency, retries=settings.retries,
             compare=settings.compares, by_list=settings.compare == "list", canary=settings.canary,
@@ -80,10 +81,10 @@ async def _execute(
         )  # fmt: skip
         with handled_signals(runner.stop, enabled=catch_signals) as interrupted:
             code, reason = await drive(runner.run, interrupted)
-            run.facts["notes"] = [*run.facts.get("notes", ()), *runner.notes]
-            run.facts |= note_rate(run.facts, began, time.time(), pacer.rate, pacer.history)
+            rates = add_rates(run.facts.rates, began, time.time(), pacer.rate, pacer.history)
+            run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), rates=rates)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
-                run.journal.set_meta({"rates": run.facts["rates"]})
+                run.journal.update_facts(rates=rates)
             if rate := pacer.learned:
                 await asyncio.to_thread(remember, run.tenant.base_url, run.tenant.account, rate)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
@@ -93,7 +94,7 @@ async def _execute(
     return summary
 
 
-def _client(run: Run, settings: Settings) -> OrderClient:
+def client_for(run: Run, settings: Settings) -> OrderClient:
     if run.tenant.tokens is None:
         raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
     many = run.plan.rows >= PREPARED_FROM

@@ -8,13 +8,12 @@ from typing import Any
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.text import visible
+from batch_updater.journal.facts import Phase
 from batch_updater.journal.find_runs import is_nameless, run_folders
 from batch_updater.journal.integrity import read_number
-from batch_updater.journal.journal import Journal
 from batch_updater.journal.lock import worker
+from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import CLAIMS, RunFolder
-
-_LEADER = "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +65,17 @@ def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
         state = f"being planned, {owner}" if owner else "planning broke off; nothing was sent"
         return RunInfo(folder, "", state, False, 0, 0, 0, 0)
     try:
-        with Journal.peek(folder.journal_path) as journal:
-            facts, states = journal.meta(), journal.count("state")
-            results = Counter(journal.count("result", "state = 'ended'"))
-            results += Counter(journal.count(_LEADER, "state = 'waiting'"))  # a duplicate counts as the row before it
-            if facts["phase"] != "finished":
+        with read_journal(folder.journal_path) as journal:
+            facts, states = journal.facts(), journal.states()
+            results = Counter(journal.results()) + Counter(journal.results_of_duplicates())
+            if facts.phase is not Phase.FINISHED:
                 journal.check()
-    except (JournalError, KeyError):
+    except JournalError:
         return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
     is_open = sum(states.values()) - sum(results.values())
-    phase = facts["phase"]
-    unfinished = phase != "finished"
-    state = {"planned": "not started", "sending": "broken off"}.get(phase, phase)
-    key = folder.path.parent, facts["name"], facts["sha256"] if is_nameless(facts["name"]) else ""
+    unfinished = facts.phase is not Phase.FINISHED
+    state = {Phase.PLANNED: "not started", Phase.SENDING: "broken off"}.get(facts.phase, str(facts.phase))
+    key = folder.path.parent, facts.name, facts.sha256 if is_nameless(facts.name) else ""
     if unfinished and owner:
         state, unfinished = f"under way, {owner}", False
     elif unfinished and key in newer:
@@ -86,4 +83,4 @@ def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
     newer.add(key)
     done = results["updated"] + results["unchanged"]
     not_done = sum(results.values()) - done
-    return RunInfo(folder, facts["input"], state, unfinished, sum(states.values()), done, is_open, not_done)
+    return RunInfo(folder, facts.input, state, unfinished, sum(states.values()), done, is_open, not_done)

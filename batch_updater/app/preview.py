@@ -33,7 +33,7 @@ def trial_summary(run: Run) -> dict[str, Any]:
         "conflict": plan.conflicts,
     }
     return {
-        "schema": 1, "run_id": None, "input": run.facts["input"], "base_url": run.facts["base_url"], "exit_code": 0,
+        "schema": 1, "run_id": None, "input": run.facts.input, "base_url": run.facts.base_url, "exit_code": 0,
         "resumable": False, "rows": plan.rows, "results": {word: n for word, n in counts.items() if n},
-        "codes": run.journal.count("code", "code <> ''"), "statuses": plan.statuses, "notes": run.source.notes,
+        "codes": run.journal.codes(), "statuses": plan.statuses, "notes": run.source.notes,
     }  # fmt: skip

@@ -1,14 +1,15 @@
 """Compare a run with what the service has now: the verify file, and the sheet that undoes a run."""
 
 import csv
-import filecmp
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.common.files import replaced
+from batch_updater.common.models import RejectedRow, SourceRow, State, StatusUpdate
 from batch_updater.common.text import harmless
-from batch_updater.journal.journal import Journal
+from batch_updater.journal.reader import JournalReader
 
 SYMBOLS = {"=": "as planned", "*": "another status", "-": "no such order", "!": "could not be read"}
 VERIFY_COLUMNS = ("row", "symbol", "order_id", "status_id", "status_name", "found_id", "found_name", "detail")
@@ -16,15 +17,14 @@ UNDO_COLUMNS = ("order_id", "status_id", "expected_status_id")
 NO_PREVIOUS = "the status before was not recorded; a run with --compare records it"
 
 
-def write_verification(journal: Journal, path: Path) -> Counter[str]:
-    """Write `verify.csv` from a journal's readings, one line per order; gives how many there are of each symbol.
+def write_verification(journal: JournalReader, path: Path) -> Counter[str]:
+    """Write `verify.csv` from a journal's readings, one line per order; return how many there are of each symbol.
 
     Raises OSError.
     """
-    names: dict[str, str] = journal.meta().get("status_names", {})
+    names = journal.facts().status_names
     counts: Counter[str] = Counter()
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8-sig", newline="") as stream:
+    with replaced(path) as part, part.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(VERIFY_COLUMNS)
         for reading, order_id, status_id in journal.readings():
@@ -34,34 +34,23 @@ def write_verification(journal: Journal, path: Path) -> Counter[str]:
                 (reading.row, reading.symbol, order_id, status_id, harmless(names.get(status_id, "")), found,
                  harmless(names.get(found, "")), harmless(reading.detail))
             )  # fmt: skip
-    part.replace(path)
     return counts
 
 
-def write_undo_sheet(journal: Journal, path: Path) -> int:
-    """Write the sheet that puts back what a run has changed; gives the number of orders in it.
+def write_undo_sheet(journal: JournalReader, path: Path) -> None:
+    """Write the sheet that puts back what a run has changed.
 
     The same journal gives the same bytes, so that an interrupted undo is picked up.
     Raises SettingsError when there is nothing to undo or rows are in doubt, OSError.
     """
-    if journal.count("state").get("claimed"):
+    if journal.states().get(State.CLAIMED):
         raise SettingsError("The run has rows in doubt.", "finish it first: run the same sheet again")
-    count = 0
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(UNDO_COLUMNS)
-            for order_id, previous, set_by_us in journal.to_undo():
-                writer.writerow((order_id, previous, set_by_us))
-                count += 1
-        if not count:
-            raise SettingsError("This run has changed nothing; there is nothing to undo.")
-        if not path.exists() or not filecmp.cmp(part, path, shallow=False):
-            part.replace(path)  # else another undo may be reading it now, and holds its lock
-    finally:
-        part.unlink(missing_ok=True)
-    return count
+    rows = journal.to_undo()
+    if (first := next(rows, None)) is None:
+        raise SettingsError("This run has changed nothing; there is nothing to undo.")
+    # A sheet of the same bytes stays: another undo may be reading it now, and holds its lock.
+    with replaced(path, unless_same=True) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(chain((UNDO_COLUMNS, first), rows))
 
 
 def judge_undo(row: SourceRow) -> StatusUpdate | RejectedRow:

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import start_rate
-from batch_updater.app.planning import _plan_into
-from batch_updater.app.resume import _pick_up
-from batch_updater.app.run import OnRows, Run, _find_columns, _ignore
+from batch_updater.app.planning import plan_run
+from batch_updater.app.resume import resume_unfinished
+from batch_updater.app.run import OnRows, Run, columns_of, ignore_rows
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import read_options
 from batch_updater.inputs.sniff import check_file
 from batch_updater.inputs.source import open_source
+from batch_updater.journal.facts import Phase
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.journal import Journal
-from batch_updater.journal.lock import locked
+from batch_updater.journal.lock import lock_input
 from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, runs_place
 from batch_updater.planning.plan import Judge, read_plan
 from batch_updater.planning.preflight import Tenant
@@ -26,7 +27,7 @@ from batch_updater.planning.preflight import Tenant
 
 @contextlib.contextmanager
 def open_run(
-    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = _ignore
+    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = ignore_rows
 ) -> Iterator[Run]:
     """The run for this sheet: its unfinished one picked up again, else a new one, planned and locked.
 
@@ -40,17 +41,17 @@ def open_run(
     _refuse_output(file, settings)
     started, began = time.time(), time.monotonic()
     place = runs_place(file, settings.runs_dir)
-    with locked(place, file) as hold_for:
+    with lock_input(place, file) as hold_for:
         folder = new_run(place)
         hold_for(folder)
         try:
             sha256 = freeze(file, folder)
-            run = None if settings.restart else _pick_up(file, sha256, place, settings, tenant)
+            run = None if settings.restart else resume_unfinished(file, sha256, place, settings, tenant)
             if run:
                 hold_for(run.folder)
                 discard(folder)
             else:
-                run = _plan_into(folder, file, sha256, settings, tenant, judge=judge, on_rows=on_rows)
+                run = plan_run(folder, file, sha256, settings, tenant, judge=judge, on_rows=on_rows)
         except BaseException:
             discard(folder)
             raise
@@ -61,7 +62,7 @@ def open_run(
                 yield run
             except BaseException:
                 if _nothing_left(run):
-                    give_up(run)
+                    delete_run(run)
                 raise
 
 
@@ -72,7 +73,7 @@ def _nothing_left(run: Run) -> bool:
             not run.resumed
             and run.folder.path.exists()
             and run.journal.claims == 0
-            and run.journal.meta()["phase"] in {"planned", "sending"}
+            and run.journal.facts().phase in {Phase.PLANNED, Phase.SENDING}
         )
     except JournalError:
         return False
@@ -80,7 +81,7 @@ def _nothing_left(run: Run) -> bool:
 
 @contextlib.contextmanager
 def open_trial(
-    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = _ignore
+    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = ignore_rows
 ) -> Iterator[Run]:
     """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
     if file != STDIN:
@@ -88,7 +89,7 @@ def open_trial(
     place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
         folder = new_run(place)
-        run = _plan_into(folder, file, freeze(file, folder), settings, tenant, judge=judge, on_rows=on_rows)
+        run = plan_run(folder, file, freeze(file, folder), settings, tenant, judge=judge, on_rows=on_rows)
         run.start_rate = start_rate(settings, tenant.base_url, tenant.account)
         with run.journal:
             yield run
@@ -100,20 +101,20 @@ def open_trial(
 def reopen_run(folder: RunFolder, tenant: Tenant | None = None) -> Iterator[Run]:
     """An earlier run, to read. Raises JournalError; ResumeError when the tenant is not the run's own."""
     with Journal.open(folder.journal_path) as journal:
-        facts = journal.meta()
-        if tenant and tenant.base_url != facts["base_url"]:
+        facts = journal.facts()
+        if tenant and tenant.base_url != facts.base_url:
             raise ResumeError(
-                f"{folder.run_id} was run on {facts['base_url']}, and the settings name {tenant.base_url}.",
-                f"set EVREKA360_BASE_URL={facts['base_url']}",
+                f"{folder.run_id} was run on {facts.base_url}, and the settings name {tenant.base_url}.",
+                f"set EVREKA360_BASE_URL={facts.base_url}",
             )
-        settings = Settings(**facts["reading"], compare="each" if facts["compare"] else "no")
+        settings = Settings(**facts.reading, compare="each" if facts.compare else "no")
         source = open_source(folder.input_path, read_options(settings))
-        tenant = tenant or Tenant(facts["base_url"], names=facts["status_names"])
-        columns = _find_columns(source, settings)
+        tenant = tenant or Tenant(facts.base_url, names=facts.status_names)
+        columns = columns_of(source, settings)
         yield Run(folder, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
 
 
-def give_up(run: Run) -> None:
+def delete_run(run: Run) -> None:
     """Remove a new run that the person did not confirm; one that was begun before stays as it is."""
     if not run.resumed:
         run.journal.close()

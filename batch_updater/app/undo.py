@@ -12,7 +12,7 @@ from batch_updater.common.errors import SettingsError
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import READING
 from batch_updater.journal.find_runs import find_run
-from batch_updater.journal.lock import held
+from batch_updater.journal.lock import lock_with_undone_runs
 from batch_updater.journal.run_folder import UNDO_SHEET
 from batch_updater.planning.plan import Judge
 from batch_updater.planning.preflight import find_tenant
@@ -33,7 +33,7 @@ def open_undo(place: Path, settings: Settings) -> Iterator[tuple[Path, Settings,
     tenant = find_tenant(settings, os.environ)
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, tenant) as run:
-            stack.enter_context(held(folder, run.facts))
+            stack.enter_context(lock_with_undone_runs(folder, run.facts))
             try:
                 write_undo_sheet(run.journal, sheet)
             except OSError as error:

@@ -15,13 +15,13 @@ from batch_updater.common.errors import ExitCode, StoppedError
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import visible
 from batch_updater.journal.find_runs import find_run
-from batch_updater.journal.lock import locked
+from batch_updater.journal.lock import lock_input
 from batch_updater.planning.preflight import Tenant
 from batch_updater.sending.worker_pool import Runner
 
 if TYPE_CHECKING:
     pass
-from batch_updater.app.execute import OnTick, _client
+from batch_updater.app.execute import OnTick, client_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class VerifySummary:
 def open_verification(place: Path, tenant: Tenant) -> Iterator[Run]:
     """The run to verify, locked. Raises JournalError, LockedError, or ResumeError for another tenant's run."""
     folder = find_run(place)
-    with reopen_run(folder, tenant) as run, locked(folder.path.parent, Path(run.facts["input"])) as hold_for:
+    with reopen_run(folder, tenant) as run, lock_input(folder.path.parent, Path(run.facts.input)) as hold_for:
         hold_for(folder)
         run.journal.clear_readings()
         yield run
@@ -60,7 +60,7 @@ async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary
 
     `exit_code` is 0 when all are as planned, 3 when some are not.
     """
-    async with _client(run, settings) as client:
+    async with client_for(run, settings) as client:
         runner = Runner(
             run.journal, client, Pacer(settings.rate, adapt=settings.adapt), concurrency=settings.concurrency,
             retries=settings.retries, outage_budget=settings.outage_budget, on_tick=on_tick,

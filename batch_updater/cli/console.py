@@ -21,7 +21,7 @@ from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import execute
 from batch_updater.app.preview import read_statuses, trial_summary
 from batch_updater.app.run import Run
-from batch_updater.app.runs import give_up, open_run, open_trial
+from batch_updater.app.runs import delete_run, open_run, open_trial
 from batch_updater.app.undo import open_undo
 from batch_updater.app.verify import open_verification
 from batch_updater.app.verify import verify as verify_run
@@ -130,10 +130,10 @@ def _confirm(opened: Run, settings: Settings) -> None:
         agreed = not opened.open_rows or _ask(opened, settings)
     except click.Abort:
         click.echo(err=True)  # the cursor is behind the question
-        give_up(opened)
+        delete_run(opened)
         raise
     if not agreed:
-        give_up(opened)
+        delete_run(opened)
         raise SettingsError("Not confirmed; nothing was sent.")
     waited = time.monotonic() - asked  # the program did not work meanwhile
     opened.started, opened.began = opened.started + waited, opened.began + waited
@@ -144,7 +144,7 @@ def _ask(opened: Run, settings: Settings) -> bool:
     if settings.production:
         typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
-    return click.confirm(f"Send {number:,} updates to {opened.facts['base_url']}?", err=True)
+    return click.confirm(f"Send {number:,} updates to {opened.facts.base_url}?", err=True)
 
 
 def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> None:

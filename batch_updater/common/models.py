@@ -70,7 +70,8 @@ class SourceRow(NamedTuple):  # a tuple is made in half the time of a frozen dat
 class StatusUpdate(NamedTuple):
     """A usable row: this order shall get this status. All ids are lower-case hyphenated UUIDs.
 
-    `expected_id` is the status that the order must have now for the update to be sent; empty for any.
+    `expected_id` is the status that the order must have now for the update to be sent; empty for any. `root_row` is
+    the row's number in the sheet that the work began with, when that is another one.
     """
 
     row: int
@@ -78,15 +79,22 @@ class StatusUpdate(NamedTuple):
     status_id: str
     normalised: bool = False
     expected_id: str = ""
+    root_row: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A row that is never sent, with the machine word and the sentence that say why."""
+# What is sent to an order, of the fields above: the plan, its checksum, duplicates and readings all go by it.
+SENT = ("status_id",)
+
+
+class RejectedRow(NamedTuple):
+    """A row that is never sent, with the machine word and the sentence that say why, and its cells to be corrected."""
 
     row: int
     code: str
     detail: str
+    order_text: str = ""
+    status_text: str = ""
+    root_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +150,7 @@ class RowOutcome(NamedTuple):
     remark: str = ""  # said after the detail, whatever becomes of the row later
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Checkpoint(NamedTuple):
     """What must be durable before the next request of a row leaves.
 
     `attempts` are PUTs not counted before, `sent_at` the time of the first (seconds since the epoch).
@@ -180,18 +187,10 @@ class Reading:
     detail: str
 
 
-RESULT_COLUMNS = (
-    "result", "result_http_status", "result_code", "result_detail", "result_attempts", "result_order_id",
-    "result_status_id", "result_status_name", "result_previous_status_id", "result_row", "result_sent_at",
-    "result_duration_ms", "result_run_id",
-)  # fmt: skip
-
-
 class ResultRow(NamedTuple):
-    """One line of the result file: the input's cells and everything that is said about them."""
+    """One line of the result file: the input's cells, then what is said about them. The fields are its columns."""
 
     cells: tuple[str, ...]
-    row: int
     result: Result
     http_status: int | None
     code: str
@@ -201,9 +200,13 @@ class ResultRow(NamedTuple):
     status_id: str
     status_name: str
     previous_status_id: str
+    row: int
     sent_at: str
     duration_ms: int | None
     run_id: str
+
+
+RESULT_COLUMNS = ("result", *(f"result_{name}" for name in ResultRow._fields[2:]))
 
 
 @dataclass(frozen=True, slots=True)

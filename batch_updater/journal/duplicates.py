@@ -4,8 +4,13 @@ The same status again is led by the first such row (`waiting`). Different status
 `hold` sends none, `first` and `last` choose one, `sequence` queues each row behind the one before (`queued`).
 """
 
+from batch_updater.common.models import SENT
+
+_VALUES = ", ".join(SENT)
+_DIFFERS = " OR ".join(f"min({name}) <> max({name})" for name in SENT)
+_CHANGES = " OR ".join(f"{name} IS NOT lag({name}) OVER w" for name in SENT)
 _FIND = (
-    "CREATE TEMP TABLE repeated AS SELECT order_id, min(status_id) <> max(status_id) AS differs,"
+    f"CREATE TEMP TABLE repeated AS SELECT order_id, {_DIFFERS} AS differs,"  # noqa: S608 - constants
     " min(row) AS first, max(row) AS last FROM rows WHERE state = 'planned' AND order_id IN"
     # The index alone tells the few orders that matter; without this every row would be looked up.
     " (SELECT order_id FROM rows WHERE order_id <> '' GROUP BY order_id HAVING count(*) > 1)"
@@ -20,12 +25,12 @@ _HOLD = (
 _KEEP_ONE = (
     "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows',"
     " detail = '--on-conflict {word} chose row ' || (SELECT {word} FROM repeated q WHERE q.order_id = rows.order_id)"
-    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs) AND status_id <>"
-    " (SELECT k.status_id FROM rows k JOIN repeated q ON k.row = q.{word} WHERE q.order_id = rows.order_id)"
+    " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs) AND ({values}) <>"
+    " (SELECT {chosen} FROM rows k JOIN repeated q ON k.row = q.{word} WHERE q.order_id = rows.order_id)"
 )
 # A head is a row whose status differs from that of the row before it, for the same order.
 _LEAD = (
-    "CREATE TEMP TABLE steps AS SELECT row, order_id, status_id IS NOT lag(status_id) OVER w AS head FROM rows"
+    f"CREATE TEMP TABLE steps AS SELECT row, order_id, {_CHANGES} AS head FROM rows"  # noqa: S608 - constants
     " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated)"
     " WINDOW w AS (PARTITION BY order_id ORDER BY row)",
     "CREATE TEMP TABLE led AS SELECT row, head, CASE WHEN head"
@@ -40,9 +45,16 @@ _LEAD = (
     "DROP TABLE steps",
     "DROP TABLE repeated",
 )
-REPEATS = {
+
+
+def _keep_one(word: str) -> str:
+    chosen = ", ".join(f"k.{name}" for name in SENT)
+    return _KEEP_ONE.format(word=word, values=_VALUES, chosen=chosen)
+
+
+DUPLICATES = {
     "hold": (*_FIND, _HOLD, *_LEAD),
-    "first": (*_FIND, _KEEP_ONE.format(word="first"), *_LEAD),
-    "last": (*_FIND, _KEEP_ONE.format(word="last"), *_LEAD),
+    "first": (*_FIND, _keep_one("first"), *_LEAD),
+    "last": (*_FIND, _keep_one("last"), *_LEAD),
     "sequence": (*_FIND, *_LEAD),
 }

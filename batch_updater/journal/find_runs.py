@@ -1,15 +1,15 @@
 """Find the runs of a sheet, and the newest one that it may resume."""
 
 from pathlib import Path
-from typing import Any
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
+from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.integrity import read_number
-from batch_updater.journal.journal import Journal
+from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import CLAIMS, FRAME, JOURNAL, RUN_ID, STDIN, RunFolder, runs_place
 
 
@@ -33,7 +33,7 @@ def run_folders(place: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in found if RUN_ID.fullmatch(path.name) and path.is_dir()]
 
 
-def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFolder, dict[str, Any]] | None:
+def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFolder, RunFacts] | None:
     """The newest run of this input (of these very bytes, if given) and its journal's facts; None when there is none.
 
     Raises ResumeError when a newer journal can't be read or is gone, for it may be this input's.
@@ -43,14 +43,13 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
         try:
             if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
                 continue  # killed while it was planned
-            with Journal.peek(folder.journal_path) as journal:
-                facts = journal.meta()
-            if facts["name"] == name and sha256 in {None, facts["sha256"]}:
+            with read_journal(folder.journal_path) as journal:
+                facts = journal.facts()
+            if facts.name == name and sha256 in {None, facts.sha256}:
                 return folder, facts
-        except (JournalError, KeyError) as error:
-            said = error.message if isinstance(error, JournalError) else f"Its journal lacks {error}."
+        except JournalError as error:
             raise ResumeError(
-                f"The newest run here, {folder.run_id}, can't be picked up. {said}",
+                f"The newest run here, {folder.run_id}, can't be picked up. {error.message}",
                 "restore its files, or start anew with --restart (rows may then be sent a second time)",
             ) from None
     return None
@@ -59,15 +58,3 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
 def is_nameless(name: str) -> bool:
     """Whether an input's name does not promise the same data."""
     return name in {STDIN.name, FRAME.name}
-
-
-def differences(facts: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """What a new start asks otherwise than the run that it would pick up, one sentence each."""
-    words = {"sha256": "the file's bytes"}
-    found = []
-    for key, value in wanted.items():
-        if facts.get(key) != value:
-            label = words.get(key, "--" + key.replace("_", "-"))
-            both = "" if key == "sha256" else f": was {facts.get(key) or 'not set'}, now {value or 'not set'}"
-            found.append(f"{label} differ{'' if key == 'sha256' else 's'}{both}")
-    return found

@@ -13,7 +13,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import InputError, StoppedError
-from batch_updater.journal.journal import sync
+from batch_updater.common.files import sync
 from batch_updater.journal.run_folder import STDIN, RunFolder
 
 PIECE = 1 << 20

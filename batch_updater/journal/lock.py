@@ -15,14 +15,15 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import LockedError, SettingsError
-from batch_updater.journal.journal import Journal
+from batch_updater.journal.facts import RunFacts
+from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder
 
 PATIENCE = 0.5  # seconds: who only looks whether a run is under way has its lock for a moment
 
 
 @contextlib.contextmanager
-def locked(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
+def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
     """Hold the lock on one input, wherever its runs are. Raises LockedError, naming who has it.
 
     A dead process holds nothing. The function that is given tells others which run the lock is held for.
@@ -39,7 +40,7 @@ def locked(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
         hint = "choose another place with --runs-dir"
         raise SettingsError(f"{place} can't be written: {error.strerror}.", hint) from None
     try:
-        with _claimed(file):
+        with _flock_sheet(file):
             _write_owner(owner)
             yield lambda folder: _write_owner(owner, folder.run_id)
     finally:
@@ -48,17 +49,17 @@ def locked(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
 
 
 @contextlib.contextmanager
-def held(folder: RunFolder, facts: dict[str, Any]) -> Iterator[None]:
+def lock_with_undone_runs(folder: RunFolder, facts: RunFacts) -> Iterator[None]:
     """Hold the lock of a run, and when it is an undo that of the run which it undoes, and so on: the orders are one.
 
     `facts` are those of its journal. Raises LockedError, or JournalError when a run above can't be read.
     """
-    with locked(folder.path.parent, Path(facts["input"])) as hold_for, contextlib.ExitStack() as stack:
+    with lock_input(folder.path.parent, Path(facts.input)) as hold_for, contextlib.ExitStack() as stack:
         hold_for(folder)
-        if above := _undone(folder, Path(facts["input"])):
-            with Journal.peek(above.journal_path) as journal:
-                facts = journal.meta()
-            stack.enter_context(held(above, facts))
+        if above := _undone(folder, Path(facts.input)):
+            with read_journal(above.journal_path) as journal:
+                facts = journal.facts()
+            stack.enter_context(lock_with_undone_runs(above, facts))
         yield
 
 
@@ -73,7 +74,7 @@ def _lock(place: Path, name: str) -> FileLock:
 
 
 @contextlib.contextmanager
-def _claimed(file: Path) -> Iterator[None]:
+def _flock_sheet(file: Path) -> Iterator[None]:
     """A lock on the sheet itself, for a second run with another `--runs-dir`. Raises LockedError."""
     if fcntl is None or not file.is_file() or not os.access(file, os.R_OK):
         yield

@@ -1,4 +1,246 @@
-"""What a journal says, while nobody or somebody else writes it."""
+"""What a journal says, while nobody or somebody else writes it. Every query has a name."""
 
-SCHEMA_VERSION = 4
-_UPDATE = "row, order_id, status_id, expected_id, checksum"
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from batch_updater.common.errors import JournalError
+from batch_updater.common.models import ListedOrder, Reading, StatusUpdate
+from batch_updater.journal import lifecycle
+from batch_updater.journal.facts import RunFacts
+from batch_updater.journal.integrity import find_damage, find_loss, read_number
+from batch_updater.journal.schema import SCHEMA_VERSION, UPDATE, UPGRADES, update_of
+
+
+class Entry(NamedTuple):
+    """One row as the journal has it, with the result and state of the row that speaks for a duplicate.
+
+    `may_have_left` is said of claimed rows: whether an update may have been sent.
+    """
+
+    row: int
+    order_id: str
+    status_id: str
+    state: str
+    leader: int | None
+    result: str | None
+    code: str
+    detail: str
+    http_status: int | None
+    attempts: int
+    sent_at: float | None
+    duration_ms: int | None
+    previous_status_id: str | None
+    remark: str
+    root_row: int | None
+    may_have_left: bool
+    leader_result: str | None
+    leader_state: str | None
+
+
+class JournalReader:
+    """A run's journal, to be read. One thread at a time may use it. Everything raises JournalError."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+
+    def check(self) -> None:
+        """Raise JournalError when the files are damaged, or lack what was written to them."""
+        claims = self.path.with_suffix(".claims")
+        if (announced := read_number(claims)) is None:
+            raise JournalError(f"{claims} is missing or damaged: what was sent can't be known.")
+        self._db.execute("BEGIN")  # one moment of the file, whoever writes to it meanwhile
+        try:
+            self._check(announced)
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def _check(self, announced: int) -> None:
+        if found := find_damage(self._db, self.path):
+            raise JournalError(f"The journal {self.path} is damaged: {found}")
+        version = self.version
+        if version > SCHEMA_VERSION:
+            made_by = self._meta().get("program", "a newer version")
+            raise JournalError(
+                f"The journal {self.path} was written by batch-updater {made_by}, which this version can't read.",
+                "install that version or a newer one",
+            )
+        if version < SCHEMA_VERSION and version not in UPGRADES:
+            raise JournalError(f"The journal {self.path} was never finished, or is of a version that is too old.")
+        if lost := find_loss(self._db, announced):
+            raise JournalError(
+                f"The journal {self.path} {lost}: its -wal file was cut or taken away."
+                " What was sent can't be known from it."
+            )
+
+    def _select(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
+        try:
+            yield from self._db.execute(query, values)
+        except sqlite3.ProgrammingError:
+            raise  # a bug, no trouble with the file
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} can't be read: {error}") from None
+
+    def _value(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        found = list(self._select(query, values))
+        return found[0][0] if found else None
+
+    def _meta(self) -> dict[str, Any]:
+        return {key: json.loads(value) for key, value in self._select("SELECT key, value FROM meta")}
+
+    @property
+    def version(self) -> int:
+        """The version of the tables; 0 for a journal that was never finished."""
+        return int(self._meta().get("schema", 0))
+
+    def facts(self) -> RunFacts:
+        """Return the facts about the run."""
+        try:
+            return RunFacts.model_validate(self._meta())
+        except ValidationError as error:
+            wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+            raise JournalError(f"The journal {self.path} is damaged: its facts lack {wrong}.") from None
+
+    @property
+    def claims(self) -> int:
+        """How many claims were made, over all starts of the run."""
+        return int(self._value("SELECT sum(claims) FROM counts") or 0)
+
+    # Counts
+
+    def _counts(self, column: str, condition: str = "1") -> dict[str, int]:
+        query = (
+            f"SELECT {column}, count(*) FROM rows WHERE {column} IS NOT NULL AND {condition}"  # noqa: S608 - constants
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        return {str(value): number for value, number in self._select(query)}
+
+    def states(self) -> dict[str, int]:
+        """Return how many rows are in each state."""
+        return self._counts("state")
+
+    def results(self) -> dict[str, int]:
+        """Return how many rows have ended with each result."""
+        return self._counts("result", "state = 'ended'")
+
+    def results_of_duplicates(self) -> dict[str, int]:
+        """Return how many duplicates each result speaks for, of rows that have ended."""
+        return self._counts(
+            "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')", "state = 'waiting'"
+        )
+
+    def codes(self) -> dict[str, int]:
+        """Return how many rows have each code."""
+        return self._counts("code", "code <> ''")
+
+    def tidied(self) -> int:
+        """Return how many rows hold an id that was not written in its usual form."""
+        return self._counts("normalised").get("1", 0)
+
+    def updates_per_status(self) -> dict[str, int]:
+        """Return how many rows that may still be sent there are of each status id, the most frequent first."""
+        return self._counts("status_id", lifecycle.TO_SEND)
+
+    def attempts(self) -> int:
+        """Return how many PUTs were sent so far, over all starts of the run."""
+        return int(self._value("SELECT sum(attempts) FROM rows") or 0)
+
+    # Rows
+
+    def _page(self, condition: str, after: int, count: int) -> list[StatusUpdate]:
+        query = f"SELECT {UPDATE} FROM rows WHERE row > ? AND {condition} ORDER BY row LIMIT ?"  # noqa: S608 - constants
+        return [update_of(found) for found in list(self._select(query, (after, count)))]
+
+    def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
+        """Return claimed rows without an outcome, in order, from beyond row `after`."""
+        return self._page(lifecycle.IN_DOUBT, after, count)
+
+    def unknown(self, after: int, count: int) -> list[StatusUpdate]:
+        """Return rows that ended unknown, in order, from beyond row `after`."""
+        return self._page(lifecycle.UNKNOWN, after, count)
+
+    def possibly_overwritten(self, after: int, count: int) -> list[StatusUpdate]:
+        """Return last rows of sequences that a late answer may have undone, in order, from beyond row `after`."""
+        if self.facts().on_conflict != "sequence":
+            return []
+        return self._page(lifecycle.POSSIBLY_OVERWRITTEN, after, count)
+
+    def to_verify(self, after: int, count: int) -> list[StatusUpdate]:
+        """Return rows that say what an order should have, in order, from beyond row `after`."""
+        return self._page(lifecycle.LAST_WORD_ON_ITS_ORDER, after, count)
+
+    def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
+        """Return planned rows that ask for the very status which their order has."""
+        query = f"SELECT {UPDATE} FROM rows WHERE order_id = ? AND status_id = ? AND state = 'planned'"  # noqa: S608 - constants
+        return [update_of(row) for order in orders for row in self._select(query, (order.id, order.status_id))]
+
+    def to_undo(self) -> Iterator[tuple[str, str, str]]:
+        """Yield orders that the run has changed, or may have: id, the status before ('' if not known), the last set."""
+        query = (
+            "WITH changed AS (SELECT order_id, min(row) AS first, max(row) AS last FROM rows"  # noqa: S608 - constants
+            f" WHERE {lifecycle.MAY_HAVE_CHANGED} GROUP BY order_id)"
+            " SELECT c.order_id, coalesce(f.previous_status_id, ''), l.status_id FROM changed c"
+            " JOIN rows f ON f.row = c.first JOIN rows l ON l.row = c.last ORDER BY c.first"
+        )
+        yield from self._select(query)
+
+    def readings(self) -> Iterator[tuple[Reading, str, str]]:
+        """Yield what `verify` has read, in order, each with the order's id and the status it should have."""
+        query = (
+            "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
+            " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
+        )
+        for row, symbol, found, detail, order_id, status_id in self._select(query):
+            yield Reading(row, symbol, found, detail), order_id, status_id
+
+    def ends(self) -> Iterator[tuple[int, bool, int, int]]:
+        """Yield when rows ended, in order: tenth of a second since the epoch, whether updated, milliseconds, rows.
+
+        Milliseconds run from the first send to the last answer and are cut to two digits, so that groups are few.
+        """
+        cut = "CASE WHEN ms < 100 THEN ms WHEN ms < 1000 THEN ms / 10 * 10 WHEN ms < 10000 THEN ms / 100 * 100"
+        query = (
+            f"SELECT CAST(sent_at * 10 + ms / 100 AS INTEGER), result = 'updated', {cut} ELSE ms / 1000 * 1000 END,"  # noqa: S608 - constants
+            " count(*) FROM (SELECT sent_at, result, coalesce(duration_ms, 0) AS ms FROM rows"
+            " WHERE sent_at IS NOT NULL AND state = 'ended') GROUP BY 1, 2, 3 ORDER BY 1"
+        )
+        for tenth, done, milliseconds, number in self._select(query):
+            yield tenth, bool(done), milliseconds, number
+
+    def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, str, str]]:
+        """Return the first rows that are not sent: row, result, detail; `planned`: only those the sheet tells of."""
+        query = (
+            "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') AND (claim = 0 OR NOT ?)"
+            " ORDER BY row LIMIT ?"
+        )
+        return list(self._select(query, (planned, limit)))
+
+    def first(self, code: str) -> tuple[int, str] | None:
+        """Return the first row with this code, and its detail."""
+        found = list(self._select("SELECT row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1", (code,)))
+        return found[0] if found else None
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every row in order."""
+        own = ", ".join(f"r.{name}" for name in Entry._fields[:-3])
+        query = (
+            f"SELECT {own}, NOT ({lifecycle.CERTAINLY_NOT_SENT.format('r.')}), f.result, f.state"  # noqa: S608 - constants
+            " FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row"
+        )
+        yield from map(Entry._make, self._select(query, (self.facts().compare,)))
+
+
+@contextlib.contextmanager
+def read_journal(path: Path) -> Iterator[JournalReader]:
+    """Open a journal that somebody else may be writing; nothing is checked. Raises JournalError."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            yield JournalReader(path, db)
+    except (sqlite3.Error, OSError, ValueError) as error:
+        raise JournalError(f"The journal {path} can't be read: {error}") from None

@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import JournalError, SettingsError
-from batch_updater.journal.journal import sync
+from batch_updater.common.files import replaced, sync
 
 JOURNAL = "journal.sqlite"
 CLAIMS = "journal.claims"
@@ -55,9 +55,8 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write `summary.json`, whole or not at all."""
-        part = self.path / ".summary.part"
-        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        part.replace(self.path / "summary.json")
+        with replaced(self.path / "summary.json") as part:
+            part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def runs_place(file: Path, runs_dir: Path | None) -> Path:

@@ -1,10 +1,13 @@
-"""The tables of a journal, how a row in them changes, and how it is told from a damaged one."""
+"""The tables of a journal, how a row in them changes, and how older journals become like new ones."""
 
 import zlib
+from operator import itemgetter
+from typing import Any
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import StatusUpdate
+from batch_updater.common.models import SENT, Checkpoint, RejectedRow, RowOutcome, StatusUpdate
 
+SCHEMA_VERSION = 5
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- One row. Every commit that changes rows changes it too, so that it tells whether all of them have been kept.
@@ -21,7 +24,9 @@ CREATE TABLE rows (
   claim INTEGER NOT NULL DEFAULT 0,  -- the number of the claim that announced it last; 0: never announced
   remark TEXT NOT NULL DEFAULT '',
   changes INTEGER NOT NULL DEFAULT 0,  -- since it was planned
-  checksum INTEGER NOT NULL DEFAULT 0  -- of what is sent; SQLite does not notice a flipped bit in a value
+  checksum INTEGER NOT NULL DEFAULT 0,  -- of what is sent; SQLite does not notice a flipped bit in a value
+  root_row INTEGER,  -- its number in the sheet that the work began with, when that is another one
+  order_text TEXT NOT NULL DEFAULT '', status_text TEXT NOT NULL DEFAULT ''  -- a rejected row's cells, to be corrected
 );
 CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
 """
@@ -29,46 +34,64 @@ INDEXES = """
 CREATE INDEX rows_order ON rows (order_id, row);
 CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
 """
+# What makes a journal of each older version one of the next.
+UPGRADES: dict[int, tuple[str, ...]] = {
+    4: (
+        "ALTER TABLE rows ADD COLUMN root_row INTEGER",
+        "ALTER TABLE rows ADD COLUMN order_text TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE rows ADD COLUMN status_text TEXT NOT NULL DEFAULT ''",
+    ),
+}
+UPDATE = ", ".join((*StatusUpdate._fields, "checksum"))  # the columns that `update_of` reads
+INSERT_PLANNED = f"INSERT INTO rows (state, {UPDATE}) VALUES ('planned'{', ?' * (len(StatusUpdate._fields) + 1)})"  # noqa: S608 - constants
+INSERT_REJECTED = (
+    f"INSERT INTO rows (state, result, {', '.join(RejectedRow._fields)})"  # noqa: S608 - constants
+    f" VALUES ('ended', 'invalid'{', ?' * len(RejectedRow._fields)})"
+)
+_CHECKED = itemgetter(*map(StatusUpdate._fields.index, ("row", "order_id", *SENT, "expected_id")))
 HOLD_BACK = (
     "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
-    " 'row ' || ? || ' of this order comes later and is done; sent now, this one would undo that'"
-    " WHERE order_id = ? AND row < ? AND state = 'planned'"
+    " 'row ' || ?1 || ' of this order comes later and is done; sent now, this one would undo that'"
+    " WHERE order_id = ?2 AND row < ?1 AND state = 'planned'"
 )
-OUTCOME = (
-    "UPDATE rows SET changes = changes + 1, state = ?, result = ?, code = ?, detail = ?,"
-    " http_status = coalesce(?, http_status), attempts = attempts + ?,"
-    " sent_at = coalesce(sent_at, ?), duration_ms = coalesce(?, duration_ms),"
-    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
-)
+# How a value joins what the journal has already; others take its place.
+_MERGE = {
+    "attempts": "attempts + {0}",
+    "sent_at": "coalesce(sent_at, {0})",
+    "previous_status_id": "coalesce(previous_status_id, {0})",
+    "http_status": "coalesce({0}, http_status)",
+    "duration_ms": "coalesce({0}, duration_ms)",
+    "remark": "coalesce(nullif({0}, ''), remark)",
+}
+
+
+def _merge(fields: tuple[str, ...]) -> str:
+    """Return the statement that takes a tuple of these fields, of which the first is the row, into its row."""
+    changes = (f"{name} = {_MERGE.get(name, '{0}').format(f'?{n}')}" for n, name in enumerate(fields[1:], 2))
+    return f"UPDATE rows SET changes = changes + 1, {', '.join(changes)} WHERE row = ?1"  # noqa: S608 - constants
+
+
+OUTCOME, CHECKPOINT = _merge(RowOutcome._fields), _merge(Checkpoint._fields)
 # An order that had another status before it was sent an update has this one by that, though nobody said so.
 CONFIRM = (
     "UPDATE rows SET changes = changes + 1, result = 'updated', code = 'confirmed_by_reading',"
     " detail = 'an earlier start sent it and no answer confirmed it; read back, the order has the status'"
     " WHERE row = ? AND attempts > 0 AND previous_status_id <> status_id"
 )
-NOTE = (
-    "UPDATE rows SET changes = changes + 1, attempts = attempts + ?, sent_at = coalesce(sent_at, ?),"
-    " previous_status_id = coalesce(previous_status_id, ?), remark = coalesce(nullif(?, ''), remark) WHERE row = ?"
-)
 CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', claim = ? WHERE row = ?"
 UNCLAIM = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE row = ? AND state = 'claimed'"
-UNCLAIM_UNREAD = (
-    "UPDATE rows SET changes = changes + 1, state = 'planned'"
-    " WHERE state = 'claimed' AND previous_status_id IS NULL AND (? OR expected_id <> '')"
-)
 RELEASE = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'queued' AND leader = ?"
 COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_changes() - ?"
 
 
 def checksum(update: StatusUpdate) -> int:
-    """Of what is sent; SQLite does not notice a flipped bit in a value."""
-    return zlib.crc32(f"{update.row} {update.order_id} {update.status_id} {update.expected_id}".encode())
+    """Return the checksum of what is sent."""
+    return zlib.crc32(" ".join(map(str, _CHECKED(update))).encode())
 
 
-def update_of(values: tuple[int, str, str, str, int]) -> StatusUpdate:
-    """The update in a row: its number, order, status, expected status, checksum. Raises JournalError for another."""
-    row, order_id, status_id, expected_id, kept = values
-    update = StatusUpdate(row, order_id, status_id, expected_id=expected_id)
-    if checksum(update) != kept:
-        raise JournalError(f"The journal is damaged: row {row} is not what was planned.")
+def update_of(values: tuple[Any, ...]) -> StatusUpdate:
+    """Return the update in a row, from its columns `UPDATE`. Raises JournalError when it is not what was planned."""
+    update = StatusUpdate(*values[:-1])
+    if checksum(update) != values[-1]:
+        raise JournalError(f"The journal is damaged: row {update.row} is not what was planned.")
     return update

@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
-from batch_updater.journal.journal import Journal
+from batch_updater.journal.draft import Draft, SettledDraft
+from batch_updater.journal.reader import JournalReader
 from batch_updater.planning.swapped import swapped
 
 BLOCK = 5000
@@ -30,20 +31,25 @@ class Plan:
 
 
 Judge = Callable[[SourceRow], StatusUpdate | RejectedRow]
+PrepareBlock = Callable[[list[SourceRow]], None]
+
+
+def ignore_block(_block: list[SourceRow]) -> None:
+    """Prepare nothing."""
 
 
 def make_plan(
     rows: Iterable[SourceRow],
     judge: Judge,
-    journal: Journal,
+    draft: Draft,
     on_conflict: str,
-    prepare: Callable[[list[SourceRow]], None] = lambda _block: None,
+    prepare: PrepareBlock = ignore_block,
     *,
     name: object = "the sheet",
     on_rows: Callable[[int], None] = lambda _number: None,
     overtaken: Mapping[str, int] = MappingProxyType({}),
-) -> None:
-    """Judge every row and write the plan into the journal. Memory does not grow with the rows.
+) -> SettledDraft:
+    """Judge every row and write the plan into the draft. Memory does not grow with the rows.
 
     `overtaken`, which may be filled while the rows are read, has orders of which a later row is done already.
     `prepare` sees each block of rows before it is judged, `on_rows` is told how many are done. Raises InputError,
@@ -57,16 +63,14 @@ def make_plan(
         if first and (how := swapped(judged)):
             raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
         first = False
-        journal.add(judged)
+        draft.add(judged)
         on_rows(done := done + len(block))
-    journal.hold_back(overtaken)
-    journal.settle_repeats(on_conflict)
+    return draft.settle(on_conflict, overtaken)
 
 
-def read_plan(journal: Journal) -> Plan:
-    """What the plan in a journal says now: for a run picked up again, what is left of it."""
-    states = journal.count("state")
-    results = journal.count("result", "state = 'ended'")
+def read_plan(journal: JournalReader) -> Plan:
+    """Return what the plan in a journal says now: for a resumed run, what is left of it."""
+    states, results = journal.states(), journal.results()
     return Plan(
         rows=sum(states.values()),
         to_send=states.get("planned", 0) + states.get("queued", 0),
@@ -75,7 +79,7 @@ def read_plan(journal: Journal) -> Plan:
         duplicates=states.get("waiting", 0),
         invalid=results.get("invalid", 0),
         conflicts=results.get("conflict", 0),
-        normalised=journal.count("normalised").get("1", 0),
-        statuses=journal.count("status_id", "state IN ('planned', 'queued', 'claimed')"),
+        normalised=journal.tidied(),
+        statuses=journal.updates_per_status(),
         problems=journal.problems(5),
     )

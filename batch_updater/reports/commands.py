@@ -1,28 +1,28 @@
 """The command lines that the program proposes."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from batch_updater.common.models import RunSummary
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import READING
+from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET
 
 
-def resume_command(summary: RunSummary, facts: Mapping[str, Any]) -> list[str]:
+def resume_command(summary: RunSummary, facts: RunFacts) -> list[str]:
     """The command that picks this run up again, with the choices that must be the same."""
     sheet = Path(summary.input)
     if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
         return ["undo", str(sheet.parent)]
     words = ["run", summary.input]
-    choices = {**facts.get("reading", {}), "on_conflict": facts.get("on_conflict")}
+    choices = {**facts.reading, "on_conflict": facts.on_conflict}
     for name, value in choices.items():
         if value and (name, value) not in (("on_conflict", "hold"), ("order_by", "id")):
             text = ",".join(value) if isinstance(value, list) else str(value)
             words += ["--" + name.replace("_", "-"), "tab" if text == "\t" else text]
-    if facts.get("compare") and not choices.get("expect_column"):
+    if facts.compare and not choices.get("expect_column"):
         words.append("--compare")
     return words
 
@@ -46,11 +46,12 @@ def next_step(summary: RunSummary, command: Sequence[str]) -> tuple[str, list[st
     return "To read every order back", [_PROGRAM, "verify", summary.run_dir]
 
 
-def _earlier_command(file: Path, facts: dict[str, Any]) -> str:
+def _earlier_command(file: Path, facts: RunFacts) -> str:
     """The command line that asks for what a run was planned for, options that have their default left out."""
-    words = ["batch-updater", "run", str(file), "--base-url", facts["base_url"]]
+    words = ["batch-updater", "run", str(file), "--base-url", facts.base_url]
+    asked = {**facts.reading, "on_conflict": facts.on_conflict, "compare": facts.compare}
     for key in ("on_conflict", "compare", *sorted(READING)):
-        value, option = facts.get(key), "--" + key.replace("_", "-")
+        value, option = asked.get(key), "--" + key.replace("_", "-")
         if not value or value == Settings.model_fields[key].default:
             continue
         if key == "where":

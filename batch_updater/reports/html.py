@@ -17,13 +17,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from batch_updater.common.errors import ExitCode
+from batch_updater.common.files import replaced
 from batch_updater.common.models import Result, RunSummary
 from batch_updater.common.text import duration, visible
-from batch_updater.journal.journal import Journal
+from batch_updater.journal.facts import RunFacts, program_version
+from batch_updater.journal.reader import JournalReader
 from batch_updater.reports import charts
 from batch_updater.reports.activity import Activity, gather
 from batch_updater.reports.commands import next_step, resume_command
-from batch_updater.reports.provenance import program_version, rate_lines
+from batch_updater.reports.provenance import rate_lines
 from batch_updater.reports.rows import ResultRows
 
 REPORT = "report.html"
@@ -46,22 +48,19 @@ class _Fact:
     mono: bool = False
 
 
-def write_report(path: Path, summary: RunSummary, rows: ResultRows, journal: Journal) -> RunSummary:
+def write_report(
+    path: Path, summary: RunSummary, rows: ResultRows, journal: JournalReader, facts: RunFacts
+) -> RunSummary:
     """Write the page, whole or not at all, after `rows` have been streamed; give the summary that names it.
 
     Raises OSError when it can't be written, JournalError when the journal can't be read.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(render_report(summary, rows, journal.meta(), gather(journal.ends())))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replaced(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(render_report(summary, rows, facts, gather(journal.ends())))
     return replace(summary, report_file=str(path))
 
 
-def render_report(summary: RunSummary, rows: ResultRows, facts: Mapping[str, Any], activity: Activity) -> Iterator[str]:
+def render_report(summary: RunSummary, rows: ResultRows, facts: RunFacts, activity: Activity) -> Iterator[str]:
     """The page in pieces. `facts` are the journal's."""
     style, script = _own("report.css"), _own("report.js")
     environment = Environment(
@@ -71,8 +70,8 @@ def render_report(summary: RunSummary, rows: ResultRows, facts: Mapping[str, Any
     environment.filters["visible"] = visible
     kind, word = _ENDS.get(summary.exit_code, ("some", f"exit {summary.exit_code}"))
     return environment.get_template("report.html.j2").generate(
-        summary=summary, name=visible(facts.get("name", summary.input)), headline=headline(summary),
-        production=bool(facts.get("settings", {}).get("production")), end={"kind": kind, "word": word},
+        summary=summary, name=visible(facts.name), headline=headline(summary),
+        production=bool(facts.settings.get("production")), end={"kind": kind, "word": word},
         parts=list(_parts(summary)), facts=list(_facts(summary, facts)), steps=list(_steps(summary, facts)),
         charts=_charts(activity, facts), pauses=_pauses(activity), not_done=rows.not_done, kept=len(rows.not_done),
         missing=sum(reason.rows for reason in summary.reasons) - len(rows.not_done),
@@ -123,13 +122,13 @@ def _parts(summary: RunSummary) -> Iterator[dict[str, Any]]:
         place += width * scale
 
 
-def _facts(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[_Fact]:
-    starts = facts.get("starts", [])
+def _facts(summary: RunSummary, facts: RunFacts) -> Iterator[_Fact]:
+    starts = facts.starts
     requests = summary.requests
     if starts:
-        people = list(dict.fromkeys(start["by"] for start in starts))
+        people = list(dict.fromkeys(start.by for start in starts))
         yield _Fact("By", ", ".join(people))
-        yield _Fact("Began", _moment(starts[0]["at"]))
+        yield _Fact("Began", _moment(starts[0].at))
     else:
         yield _Fact("Began", _readable(summary.started_at))
     yield _Fact("Ended", _readable(summary.ended_at))
@@ -144,8 +143,8 @@ def _facts(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[_Fact]:
     yield _Fact("Exit status", str(summary.exit_code))
     yield _Fact("Run", summary.run_id, mono=True)
     yield _Fact("Service", summary.base_url, long=True, mono=True)
-    if digest := facts.get("sha256"):
-        yield _Fact("Sheet's SHA-256", digest, long=True, mono=True)
+    if facts.sha256:
+        yield _Fact("Sheet's SHA-256", facts.sha256, long=True, mono=True)
 
 
 def _moment(seconds: float) -> str:
@@ -157,7 +156,7 @@ def _readable(moment: str) -> str:
     return _moment(datetime.fromisoformat(moment).timestamp()) if moment else "unknown"
 
 
-def _steps(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def _steps(summary: RunSummary, facts: RunFacts) -> Iterator[dict[str, str]]:
     """What a person can do with this run: go on or try again, read back, put back."""
     why, command = next_step(summary, resume_command(summary, facts))
     yield {"why": f"{why}:", "command": shlex.join(command)}
@@ -166,7 +165,7 @@ def _steps(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[dict[str, 
         yield {"why": "To read every order back and compare:", "command": shlex.join(verify)}
     if not summary.result_counts.get(Result.UPDATED.value):
         return
-    if facts.get("compare"):
+    if facts.compare:
         undo = ["batch-updater", "undo", summary.run_dir]
         yield {
             "why": "To put back the status each order had before, where it still has the one this run set:",
@@ -176,7 +175,7 @@ def _steps(summary: RunSummary, facts: Mapping[str, Any]) -> Iterator[dict[str, 
         yield {"why": "Undo: not possible; only a run with --compare notes what each order had before.", "command": ""}
 
 
-def _charts(activity: Activity, facts: Mapping[str, Any]) -> dict[str, str] | None:
+def _charts(activity: Activity, facts: RunFacts) -> dict[str, str] | None:
     latency, rates = activity.latency, rate_lines(facts)
     if latency is None or len(activity.points) < 2:
         return None
@@ -220,9 +219,9 @@ def _times(number: int) -> str:
     return "Once" if number == 1 else f"{number} times"
 
 
-def _settings(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    chosen = set(facts.get("chosen", []))
-    for name, value in facts.get("settings", {}).items():
+def _settings(facts: RunFacts) -> Iterator[dict[str, Any]]:
+    chosen = set(facts.chosen)
+    for name, value in facts.settings.items():
         if name == "base_url" or (value in (None, [], "", 0) and name not in chosen):
             continue
         yield {"name": name.replace("_", "-"), "value": _said(value), "chosen": name in chosen}

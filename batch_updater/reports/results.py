@@ -2,11 +2,11 @@
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from batch_updater.common.errors import SettingsError
+from batch_updater.common.files import replaced
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow
 from batch_updater.common.text import FORMULA, HALVES, harmless, whole
 from batch_updater.reports.workbook import Look, Value, write_workbook
@@ -29,28 +29,14 @@ def write_results(
 
     def _write_excel(part: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
         look = Look(tuple(widths), notes)
-        return write_workbook(part, header, RESULT_COLUMNS, ((row, _values(row)) for row in rows), look)
+        return write_workbook(part, header, RESULT_COLUMNS, ((row, row[1:]) for row in rows), look)
 
     writers = {".csv": _write_csv, ".xlsx": _write_excel, ".jsonl": _write_jsonl}
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise SettingsError(f"{path} has no known ending.", "use .csv, .xlsx or .jsonl")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        found = writer(part, header, rows)
-        with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return found
-
-
-def _values(row: ResultRow, words: Callable[[str], str] = str) -> list[Value]:
-    return [
-        str(row.result), row.http_status, row.code, words(row.detail), row.attempts, row.order_id, row.status_id,
-        words(row.status_name), row.previous_status_id, row.row, row.sent_at, row.duration_ms, row.run_id,
-    ]  # fmt: skip
+    with replaced(path) as part:
+        return writer(part, header, rows)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
@@ -63,14 +49,15 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> 
 
 def _csv_line(row: ResultRow) -> list[Value]:
     cells: list[Value] = [harmless(cell) if cell[:1] in _LOOKED_AT else cell for cell in row.cells]
-    return cells + _values(row, harmless)  # of our own columns only the words of the API can be taken for a formula
+    said = row._replace(detail=harmless(row.detail), status_name=harmless(row.status_name))  # the API's own words
+    return [*cells, *said[1:]]
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
     names = _distinct([*map(whole, header), *RESULT_COLUMNS])
     with path.open("w", encoding="utf-8") as stream:
         for row in rows:
-            values = (*row.cells, *_values(row))
+            values = (*row.cells, *row[1:])
             try:
                 stream.write(_json_line(names, values))
             except UnicodeEncodeError:

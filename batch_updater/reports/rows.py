@@ -1,15 +1,14 @@
 """From the journal and the frozen sheet to the rows of the result file."""
 
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.models import Result, ResultRow, State
 from batch_updater.inputs.source import Source
-from batch_updater.journal.journal import Journal
+from batch_updater.journal.reader import Entry, JournalReader
 from batch_updater.reports.reasons import NOT_DONE, ReasonCounts
 
 KEPT_NOT_DONE = 10_000
@@ -34,11 +33,9 @@ class ResultRows:
     Raises JournalError when the journal and the sheet do not have the same rows.
     """
 
-    def __init__(self, source: Source, journal: Journal, run_id: str) -> None:
+    def __init__(self, source: Source, journal: JournalReader, run_id: str) -> None:
         self._source, self._journal, self._run_id = source, journal, run_id
-        facts = journal.meta()
-        self._names: dict[str, str] = facts.get("status_names", {})
-        self._compares: bool = facts.get("compare", False)
+        self._names = journal.facts().status_names
         self.results: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.reasons = ReasonCounts()
@@ -52,10 +49,9 @@ class ResultRows:
         entries = self._journal.entries()
         for source_row in self._source.rows():
             entry = next(entries, None)
-            if entry is None or entry["row"] != source_row.number:
+            if entry is None or entry.row != source_row.number:
                 raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
-            said = _say(entry, compares=self._compares)
-            row = _result_row(source_row.cells, entry, said, self._names, self._run_id)
+            row = _result_row(source_row.cells, entry, self._names, self._run_id)
             self._count(row)
             yield row
         if next(entries, None) is not None:
@@ -70,37 +66,30 @@ class ResultRows:
                 self.not_done.append(row._replace(cells=()))
 
 
-def _result_row(
-    cells: tuple[str, ...], entry: sqlite3.Row, said: tuple[Result, str, str], names: dict[str, str], run_id: str
-) -> ResultRow:
-    result, code, detail = said
-    if entry["remark"]:
-        detail = "; ".join(part for part in (detail, entry["remark"]) if part)
+def _result_row(cells: tuple[str, ...], entry: Entry, names: Mapping[str, str], run_id: str) -> ResultRow:
+    result, code, detail = _say(entry)
+    if entry.remark:
+        detail = "; ".join(part for part in (detail, entry.remark) if part)
     return ResultRow(
-        cells, entry["row"], result, entry["http_status"], code, detail, entry["attempts"],
-        entry["order_id"], entry["status_id"], names.get(entry["status_id"], ""), entry["previous_status_id"] or "",
-        iso(entry["sent_at"]) if entry["sent_at"] else "", entry["duration_ms"], run_id,
+        cells=cells, result=result, http_status=entry.http_status, code=code, detail=detail, attempts=entry.attempts,
+        order_id=entry.order_id, status_id=entry.status_id, status_name=names.get(entry.status_id, ""),
+        previous_status_id=entry.previous_status_id or "", row=entry.root_row or entry.row,
+        sent_at=iso(entry.sent_at) if entry.sent_at else "", duration_ms=entry.duration_ms, run_id=run_id,
     )  # fmt: skip
 
 
-def _may_have_left(entry: sqlite3.Row, *, compares: bool) -> bool:
-    """Whether a claimed row may have been sent: one that is read first, only once the journal has what was read."""
-    is_read_first = compares or entry["expected_id"]
-    return not is_read_first or entry["previous_status_id"] is not None
-
-
-def _say(entry: sqlite3.Row, *, compares: bool) -> tuple[Result, str, str]:
-    code, detail = entry["code"], entry["detail"]
-    if entry["state"] == State.ENDED:
-        return _RESULTS[entry["result"]], code, detail
-    match State(entry["state"]):
+def _say(entry: Entry) -> tuple[Result, str, str]:
+    code, detail = entry.code, entry.detail
+    if entry.state == State.ENDED:
+        return _RESULTS[entry.result or ""], code, detail
+    match State(entry.state):
         case State.WAITING:
-            led_by = entry["leader_result"] if entry["leader_state"] == State.ENDED else Result.NOT_SENT.value
+            led_by = entry.leader_result if entry.leader_state == State.ENDED else Result.NOT_SENT.value
             return Result.DUPLICATE, code, f"{detail}, which is {led_by}"
-        case State.CLAIMED if _may_have_left(entry, compares=compares):
+        case State.CLAIMED if entry.may_have_left:
             return Result.UNKNOWN, code or "stopped", detail or "the run ended while this row was under way"
         case State.QUEUED:
-            return Result.NOT_SENT, "stopped", f"the run stopped before row {entry['leader']} of this order had ended"
+            return Result.NOT_SENT, "stopped", f"the run stopped before row {entry.leader} of this order had ended"
         case _:
-            result = _RESULTS.get(entry["result"], Result.NOT_SENT)
+            result = _RESULTS.get(entry.result or "", Result.NOT_SENT)
             return result, code or "stopped", detail or "the run stopped before this row"

@@ -12,9 +12,9 @@ from batch_updater.common.errors import BatchUpdaterError, CredentialsError, Sto
 from batch_updater.common.log import event
 from batch_updater.common.models import (
     Answer,
+    Checkpoint,
     Counters,
     ListedOrder,
-    Note,
     Reading,
     Result,
     RowOutcome,
@@ -38,7 +38,7 @@ class Delivery:
         pacer: Pacer,
         control: Control,
         counters: Counters,
-        keep: Callable[[Note], Awaitable[bool]],
+        keep: Callable[[Checkpoint], Awaitable[bool]],
         *,
         retries: int,
         compare: bool,
@@ -125,7 +125,7 @@ class Delivery:
         if answer.status_id is None or answer.status_id == update.status_id:
             seen = "could not be read back" if answer.status_id is None else "was right when read back"
             remark = f"an earlier update of this order was not confirmed at once; this one {seen} at the end"
-            await self._keep(Note(update.row, remark=remark))
+            await self._keep(Checkpoint(update.row, remark=remark))
             return None
         detail = f"confirmed, but read back the order is {self._named(answer.status_id)}"
         return RowOutcome(update.row, State.ENDED, Result.FAILED, "overtaken", detail)
@@ -266,7 +266,7 @@ class Delivery:
 
     async def _note(self, way: _Way) -> bool:
         attempts = way.left - way.noted
-        if not await self._keep(Note(way.update.row, attempts, way.sent_at, way.previous)):
+        if not await self._keep(Checkpoint(way.update.row, attempts, way.sent_at, way.previous)):
             return False
         way.noted += attempts
         return True

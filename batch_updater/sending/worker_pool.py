@@ -63,7 +63,7 @@ class Runner:
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
         self._delivery = Delivery(
-            client, pacer, self._control, self.counters, self._recorder.keep,
+            client, pacer, self._control, self.counters, self._recorder.checkpoint,
             retries=retries, compare=compare, sequenced=journal.sequenced, names=names or {},
         )  # fmt: skip
         self._queue: asyncio.Queue[Any] = asyncio.Queue(2 * CLAIM_BLOCK)
@@ -90,7 +90,7 @@ class Runner:
             await self._send_phase(self._claim_next, delivery.send)
             self._all_counted = True
             await self._phase(self._pages(journal.unknown), delivery.read_back)
-            await self._phase(self._pages(journal.overtaken), delivery.recheck)
+            await self._phase(self._pages(journal.possibly_overwritten), delivery.recheck)
         self._raise_failure()
 
     async def verify(self) -> None:
@@ -102,14 +102,14 @@ class Runner:
     async def _try_canary(self) -> None:
         """Send and read back a few rows, unless an earlier start of the run has done so and all were right."""
         journal, recorder = self._journal, self._recorder
-        if (await recorder.call(journal.meta)).get("canary_passed"):
+        if (await recorder.call(journal.facts)).canary_passed:
             return
         await self._send_phase(self._once(lambda: journal.claim_canary(self._canary)), self._delivery.send_canary)
         if self._delivery.canary_failure:
             self._control.fail(self._delivery.canary_failure)
         if not self._control.stopping.is_set():
             try:
-                await recorder.call(lambda: journal.set_meta({"canary_passed": True}))
+                await recorder.call(lambda: journal.update_facts(canary_passed=True))
             except JournalError as error:
                 self._control.fail(error)
 
@@ -118,7 +118,7 @@ class Runner:
 
         Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
         """
-        rows = await self._recorder.call(lambda: self._journal.count("state").get("planned", 0))
+        rows = await self._recorder.call(lambda: self._journal.states().get(State.PLANNED, 0))
         listing = Listing(self._delivery.read_page, self._settle_listed, rows)
         why = await listing.why_not()
         if self._control.stopping.is_set():

@@ -19,6 +19,7 @@ import xlsxwriter
 from support.program import DONE, PLANNED, environment, good_rows, judge, program, puts, served, write_sheet
 
 from batch_updater.inputs.pandas_io import read_results
+from batch_updater.journal.facts import Phase
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, status_id
 
@@ -115,7 +116,7 @@ def check_announced(job: Job, sandbox: Sandbox, copy: Path) -> bool:
             if not file.name.endswith("-shm"):
                 shutil.copy(file, copy)
         with Journal.open(copy / journal.name) as opened:
-            finished = opened.meta()["phase"] == "finished"
+            finished = opened.facts().phase is Phase.FINISHED
         with sqlite3.connect(copy / journal.name) as db:
             announced |= set(db.execute("SELECT order_id, status_id FROM rows WHERE claim > 0"))
         db.close()
@@ -248,7 +249,7 @@ def test_a_kill_at_any_moment_loses_nothing(
 
 
 @pytest.mark.parametrize("fault", ["fsync", "pwrite"])
-@pytest.mark.parametrize(("moment", "number"), [("add", 1), ("_claim", 3), ("record", 3), ("set_meta", 3)])
+@pytest.mark.parametrize(("moment", "number"), [("add", 1), ("_claim", 3), ("record", 3), ("update_facts", 3)])
 def test_a_disk_that_fails_below_sqlite_stops_the_run(
     tmp_path: Path, starter: Starter, moment: str, number: int, fault: str
 ) -> None:
@@ -269,11 +270,11 @@ def test_a_disk_that_fails_below_sqlite_stops_the_run(
         else:
             check_announced(job, sandbox, tmp_path / "copy")
             with Journal.open(tmp_path / "copy" / "journal.sqlite") as journal:
-                states = {entry["order_id"]: entry["state"] for entry in journal.entries() if not entry["leader"]}
+                states = {entry.order_id: entry.state for entry in journal.entries() if not entry.leader}
             assert {states[order] for order in sent} <= {"ended", "claimed"}
-            assert (len(sent) == 300) == (moment == "set_meta")
+            assert (len(sent) == 300) == (moment == "update_facts")
             summary = json.loads(next(job.runs.glob("2*/summary.json")).read_text())
-            if moment != "set_meta":  # there the file is older than the failure
+            if moment != "update_facts":  # there the file is older than the failure
                 assert summary["exit_code"] == 6
                 assert "can't be written" in summary["reason"]
         ended = program(*job.arguments, env=environment(sandbox.base_url))

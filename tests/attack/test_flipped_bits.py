@@ -3,10 +3,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+from support.journals import sealed
 from support.program import quick_folder
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.models import StatusUpdate
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 
 
@@ -17,10 +19,9 @@ def test_a_flipped_bit_never_makes_another_update(tmp_path: Path, seed: int) -> 
     planned = [StatusUpdate(n + 2, str(uuid.UUID(int=n)), str(uuid.UUID(int=n * n))) for n in range(60)]
     with quick_folder(tmp_path) as folder:
         path = folder / "journal.sqlite"
-        with Journal.create(path) as journal:
-            journal.add(planned)
-            journal.settle_repeats("hold")
-            journal.seal({})
+        with Draft.create(path) as draft:
+            draft.add(planned)
+            journal = sealed(draft, "hold")
         whole = path.read_bytes()
         for number in range(10):
             data = bytearray(whole)

@@ -143,15 +143,18 @@ def sending(sheet: Path, url: str, concurrency: int, beside: Callable[[], Any] |
         if other:
             other.cancel()
 
+    from support.journals import sealed
+
+    from batch_updater.journal.draft import Draft
+
     rows = read_sheet(sheet)
     with tempfile.TemporaryDirectory() as place:
-        journal = Journal.create(Path(place) / "journal.sqlite")
-        journal.add([StatusUpdate(n, row["order_id"], row["status_id"]) for n, row in enumerate(rows, 2)])
-        journal.settle_repeats("hold")
-        journal.seal({})
+        draft = Draft.create(Path(place) / "journal.sqlite")
+        draft.add([StatusUpdate(n, row["order_id"], row["status_id"]) for n, row in enumerate(rows, 2)])
+        journal = sealed(draft, "hold")
         with Meter() as meter:
             run_loop(send(journal))
-        done = journal.count("result").get("updated")
+        done = journal.results().get("updated")
         journal.close()
     if done != len(rows):
         raise SystemExit(f"only {done} of {len(rows)} rows were updated")

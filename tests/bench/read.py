@@ -67,16 +67,17 @@ def step_plan(path: Path, place: Path) -> None:
     from batch_updater.inputs.columns import find_columns
     from batch_updater.inputs.selection import ReadOptions
     from batch_updater.inputs.source import open_source
-    from batch_updater.journal.journal import Journal
     from batch_updater.planning.plan import make_plan
     from batch_updater.planning.validate import Rules
 
     source = open_source(path, ReadOptions())
     columns = find_columns(source.header, None, None)
-    journal = Journal.create(place / "journal.sqlite")
-    make_plan(source.rows(), Rules(columns.order, columns.status).judge, journal, "hold")
-    journal.seal({})
-    journal.close()
+    from support.journals import some_facts
+
+    from batch_updater.journal.draft import Draft
+
+    draft = Draft.create(place / "journal.sqlite")
+    make_plan(source.rows(), Rules(columns.order, columns.status).judge, draft, "hold").seal(some_facts()).close()
 
 
 def step_results(path: Path, place: Path) -> None:

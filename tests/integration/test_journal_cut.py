@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.journals import sealed
 from support.program import quick_folder
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Note, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import Checkpoint, Result, RowOutcome, State, StatusUpdate
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 
 PAGE = 4096
@@ -50,20 +52,19 @@ def ended(rows: Iterable[int], detail: str = "") -> list[RowOutcome]:
 
 def begin(folder: Path, rows: int = 90) -> Watched:
     """A journal of so many rows, 30 of them in sequences, with a long fact."""
-    journal = Watched.create(folder / NAME)
-    journal.add(
+    draft = Draft.create(folder / NAME)
+    draft.add(
         StatusUpdate(row, uid(row if row < rows - 28 else row - 30), uid(row % 5 + 1000)) for row in range(2, rows + 2)
     )
-    journal.settle_repeats("sequence")
-    journal.seal({"on_conflict": "sequence", "name": "o.csv", "status_names": {uid(n): "x" * 30 for n in range(150)}})
-    return journal
+    sealed(draft, "sequence", status_names={uid(n): "x" * 30 for n in range(150)}).close()
+    return Watched.open(folder / NAME)
 
 
 def work(journal: Journal) -> None:
     """What a run writes: claims, notes, outcomes, rows given back and claimed anew."""
     for _ in range(3):
         rows = [update.row for update in journal.claim(12)]
-        journal.note([Note(rows[0], 1, 1e9, uid(7))])
+        journal.checkpoint([Checkpoint(rows[0], 1, 1e9, uid(7))])
         journal.record(ended(rows[:6], "some words of the service"))
         journal.unclaim(rows[10:])
     journal.record([RowOutcome(rows[7], State.PLANNED, Result.NOT_SENT, "server_error", "no", 503, 1)])
@@ -118,7 +119,7 @@ def is_right(path: Path, said: list[Rows]) -> bool:
         return False
     with journal:
         assert list(journal.entries()) in said
-        assert len(journal.meta()["status_names"]) == 150
+        assert len(journal.facts().status_names) == 150
     return True
 
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from support.journals import sealed
 
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
@@ -12,6 +13,7 @@ from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, StoppedError
 from batch_updater.common.models import Answer, RowOutcome, StatusUpdate, Verdict
 from batch_updater.common.secret import Secret
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
 from batch_updater.sending.worker_pool import Runner
@@ -22,11 +24,9 @@ DONE = status_id("Completed")
 
 
 def journal_of(folder: Path, count: int) -> Journal:
-    journal = Journal.create(folder / "j.sqlite")
-    journal.add([StatusUpdate(n + 2, order_id(n + 1), DONE) for n in range(count)])
-    journal.settle_repeats("hold")
-    journal.seal({})
-    return journal
+    draft = Draft.create(folder / "j.sqlite")
+    draft.add([StatusUpdate(n + 2, order_id(n + 1), DONE) for n in range(count)])
+    return sealed(draft, "hold")
 
 
 def runner_for(journal: Journal, client: OrderClient, *, retries: int = 5, budget: float = 300.0) -> Runner:
@@ -54,10 +54,10 @@ async def test_a_service_that_comes_back_is_waited_for(tmp_path: Path, unused_tc
         await sandbox.start()
         await asyncio.wait_for(task, 60)
         applied = {item["order_id"] for item in sandbox.ledger if item["applied"]}
-    results = journal.count("result")
-    assert all(e["order_id"] in applied for e in journal.entries() if e["result"] == "updated")
+    results = journal.results()
+    assert all(e.order_id in applied for e in journal.entries() if e.result == "updated")
     assert results["updated"] >= (1500 if retries else 1440)
-    assert journal.count("state") == {"ended": 1500}
+    assert journal.states() == {"ended": 1500}
     journal.close()
 
 
@@ -71,12 +71,12 @@ async def test_a_silent_service_is_given_up_after_the_budget(
         with pytest.raises(StoppedError, match=r"has not answered for 0\.5 s") as stopped:
             await runner_for(journal, client, retries=retries, budget=0.5).run()
         assert stopped.value.exit_code == ExitCode.STOPPED
-        failed = journal.count("result", "state = 'ended'").get("failed", 0)
+        failed = journal.results().get("failed", 0)
         assert failed <= (60 if retries == 0 else 0), "the outage is noticed after some twenty rows, not thousands"
-        assert journal.count("state")["planned"] == 3000 - failed
+        assert journal.states()["planned"] == 3000 - failed
         async with Sandbox(SandboxOptions(port=unused_tcp_port)):
             await runner_for(journal, client, retries=retries).run()
-    assert journal.count("result")["updated"] == 3000 - failed
+    assert journal.results()["updated"] == 3000 - failed
     journal.close()
 
 
@@ -117,7 +117,7 @@ async def test_an_unforeseen_error_lets_the_others_finish(tmp_path: Path) -> Non
     with pytest.raises(BatchUpdaterError, match="never foreseen") as stopped:
         await asyncio.wait_for(runner.run(), 20)
     assert stopped.value.exit_code == ExitCode.BUG
-    assert journal.count("state") == {"planned": 46, "ended": 3, "claimed": 1}
+    assert journal.states() == {"planned": 46, "ended": 3, "claimed": 1}
     journal.close()
 
 
@@ -153,7 +153,7 @@ async def test_a_cancelled_run_records_what_had_left(tmp_path: Path) -> None:
                 await task
     entries = list(journal.entries())
     journal.close()
-    assert [(e["state"], e["attempts"], e["sent_at"] is not None) for e in entries] == [
+    assert [(e.state, e.attempts, e.sent_at is not None) for e in entries] == [
         *[("claimed", 1, True)] * 20, *[("planned", 0, False)] * 20,
     ]  # fmt: skip
 
@@ -168,5 +168,5 @@ async def test_the_services_strangest_words_can_be_kept(tmp_path: Path) -> None:
 
     journal = journal_of(tmp_path, 5)
     await asyncio.wait_for(Runner(journal, Odd(), Pacer(None), concurrency=4, retries=0).run(), 20)
-    assert {entry["detail"] for entry in journal.entries()} == {"\\ud800 no"}
+    assert {entry.detail for entry in journal.entries()} == {"\\ud800 no"}
     journal.close()

@@ -3,6 +3,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from support.journals import sealed
 
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
@@ -11,6 +12,7 @@ from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, JournalError
 from batch_updater.common.models import Counters, StatusUpdate, Verdict
 from batch_updater.common.secret import Secret
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
 from batch_updater.sending.worker_pool import Runner
@@ -21,11 +23,9 @@ UPDATE = StatusUpdate(2, str(uuid.UUID(int=7)), str(uuid.UUID(int=8)))
 
 
 def journal_of(path: Path, count: int) -> Journal:
-    journal = Journal.create(path / "j.sqlite")
-    journal.add([StatusUpdate(n + 2, order_id(n + 1), status_id("Completed")) for n in range(count)])
-    journal.settle_repeats("hold")
-    journal.seal({})
-    return journal
+    draft = Draft.create(path / "j.sqlite")
+    draft.add([StatusUpdate(n + 2, order_id(n + 1), status_id("Completed")) for n in range(count)])
+    return sealed(draft, "hold")
 
 
 def client_for(url: str, token: str = "sandbox-token", timeout: float = 5.0) -> OrderClient:
@@ -83,10 +83,10 @@ async def test_every_updated_row_was_applied(tmp_path: Path) -> None:
         entries = list(journal.entries())
         journal.close()
         applied = {item["order_id"]: item["status_id"] for item in sandbox.ledger if item["applied"]}
-        assert {e["state"] for e in entries} == {"ended"}
-        assert all(applied.get(e["order_id"]) == e["status_id"] for e in entries if e["result"] == "updated")
-        assert sum(e["result"] == "updated" for e in entries) > 280
-        assert sum(e["attempts"] for e in entries) == len(sandbox.ledger)
+        assert {e.state for e in entries} == {"ended"}
+        assert all(applied.get(e.order_id) == e.status_id for e in entries if e.result == "updated")
+        assert sum(e.result == "updated" for e in entries) > 280
+        assert sum(e.attempts for e in entries) == len(sandbox.ledger)
         assert max(item["in_flight"] for item in sandbox.ledger) <= 8
 
 
@@ -103,8 +103,8 @@ async def test_requests_under_way_have_a_bounded_time_after_a_stop(
             await asyncio.sleep(0.01)
         runner.stop()
         await asyncio.wait_for(task, 5)
-        assert journal.count("state") == {"planned": 16, "claimed": 4}
-        assert [entry["attempts"] for entry in journal.entries()] == [1] * 4 + [0] * 16, "each that left is counted"
+        assert journal.states() == {"planned": 16, "claimed": 4}
+        assert [entry.attempts for entry in journal.entries()] == [1] * 4 + [0] * 16, "each that left is counted"
         journal.close()
 
 
@@ -114,7 +114,7 @@ async def test_a_refused_token_stops_the_run(tmp_path: Path) -> None:
         journal = journal_of(tmp_path, 50)
         with pytest.raises(CredentialsError):
             await Runner(journal, client, Pacer(None), concurrency=8, retries=3).run()
-        assert journal.count("state") == {"planned": 50}
+        assert journal.states() == {"planned": 50}
         journal.close()
         assert len(sandbox.ledger) <= 8
 
@@ -151,7 +151,7 @@ async def test_a_bug_in_what_watches_a_run_stops_it(tmp_path: Path, when: int) -
         async with asyncio.timeout(20):
             with pytest.raises(BatchUpdaterError, match="no bar"):
                 await runner.run()
-        states = journal.count("state")
+        states = journal.states()
         journal.close()
         assert states.get("ended", 0) == len([entry for entry in sandbox.ledger if entry["method"] == "PUT"])
         assert set(states) <= {"ended", "planned"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from support.journals import sealed
 
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
@@ -14,6 +15,7 @@ from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import JournalError
 from batch_updater.common.models import RowOutcome, StatusUpdate
 from batch_updater.common.secret import Secret
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
 from batch_updater.sending.worker_pool import Runner
@@ -24,11 +26,9 @@ FIRST, SECOND = status_id("Assigned"), status_id("Completed")
 
 
 def journal_of(folder: Path, rows: list[tuple[int, str]], on_conflict: str = "hold") -> Journal:
-    journal = Journal.create(folder / "j.sqlite")
-    journal.add([StatusUpdate(n, order_id(order), status) for n, (order, status) in enumerate(rows, 2)])
-    journal.settle_repeats(on_conflict)
-    journal.seal({"on_conflict": on_conflict})
-    return journal
+    draft = Draft.create(folder / "j.sqlite")
+    draft.add([StatusUpdate(n, order_id(order), status) for n, (order, status) in enumerate(rows, 2)])
+    return sealed(draft, on_conflict)
 
 
 def interrupted(journal: Journal, claimed: int) -> Journal:
@@ -96,9 +96,9 @@ async def test_a_refusal_after_a_lost_answer_is_no_word_about_the_order(tmp_path
     async with StrictSandbox(SandboxOptions(orders=2)) as sandbox:
         done, missing = await run(journal, sandbox)
     journal.close()
-    assert (done["result"], done["code"], done["attempts"]) == ("updated", "confirmed_by_reading", 2)
-    assert done["remark"] == "the last one was refused: Order has this status already"
-    assert (missing["result"], missing["code"], missing["remark"]) == ("failed", "order_not_found", "")
+    assert (done.result, done.code, done.attempts) == ("updated", "confirmed_by_reading", 2)
+    assert done.remark == "the last one was refused: Order has this status already"
+    assert (missing.result, missing.code, missing.remark) == ("failed", "order_not_found", "")
 
 
 @pytest.mark.parametrize("read_status", [403, 404, 405])
@@ -108,8 +108,8 @@ async def test_a_row_that_can_not_be_read_back_is_sent_again_and_says_so(tmp_pat
     async with GatedSandbox(SandboxOptions(), read_status) as sandbox:
         entries = await run(journal, sandbox)
     journal.close()
-    assert [entry["result"] for entry in entries] == ["updated"] * 6
-    assert [f"could not be read back ({read_status})" in str(entry["remark"]) for entry in entries] == [
+    assert [entry.result for entry in entries] == ["updated"] * 6
+    assert [f"could not be read back ({read_status})" in str(entry.remark) for entry in entries] == [
         True, True, True, True, False, False,
     ]  # fmt: skip
 
@@ -119,7 +119,7 @@ async def test_a_row_that_nobody_can_read_now_stays_in_doubt(tmp_path: Path) -> 
     journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 5)]), 2)
     async with GatedSandbox(SandboxOptions(), 500) as sandbox:
         entries = await run(journal, sandbox, retries=0)
-        assert [entry["state"] for entry in entries] == ["claimed", "claimed", "ended", "ended"]
+        assert [entry.state for entry in entries] == ["claimed", "claimed", "ended", "ended"]
         assert sum(item["method"] == "PUT" for item in sandbox.ledger) == 2
     journal.close()
 
@@ -141,7 +141,7 @@ async def test_rows_in_doubt_that_a_stop_leaves_unread_stay_in_doubt(
             await asyncio.sleep(0)
         runner.stop()
         await task
-    assert journal.count("state") == {"claimed": 40}
+    assert journal.states() == {"claimed": 40}
     journal.close()
 
 
@@ -154,7 +154,7 @@ async def test_rows_in_doubt_are_read_before_anything_is_sent(tmp_path: Path) ->
         entries = await run(journal, sandbox)
         methods = [item["method"] for item in sandbox.ledger]
     journal.close()
-    assert [entry["code"] for entry in entries] == ["confirmed_after_interruption"] * 10 + ["ok"] * 20
+    assert [entry.code for entry in entries] == ["confirmed_after_interruption"] * 10 + ["ok"] * 20
     assert methods == ["GET"] * 30 + ["PUT"] * 20
 
 
@@ -167,7 +167,7 @@ async def test_what_settling_finds_is_sent_although_the_journal_is_slow(
     async with Sandbox(SandboxOptions()) as sandbox:
         entries = await run(journal, sandbox)
     journal.close()
-    assert {entry["result"] for entry in entries} == {"updated"}
+    assert {entry.result for entry in entries} == {"updated"}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ async def test_unknown_ends_are_read_back_at_the_end(tmp_path: Path, lost: bool,
     async with Sandbox(options) if lost else GatedSandbox(options, 500) as sandbox:
         entries = await run(journal, sandbox, retries=0)
     journal.close()
-    assert {(entry["result"], entry["code"], entry["attempts"]) for entry in entries} == {(result, code, 1)}
+    assert {(entry.result, entry.code, entry.attempts) for entry in entries} == {(result, code, 1)}
 
 
 async def test_an_update_that_was_lost_and_not_applied_is_failed(tmp_path: Path) -> None:
@@ -189,8 +189,8 @@ async def test_an_update_that_was_lost_and_not_applied_is_failed(tmp_path: Path)
     async with LateSandbox(SandboxOptions()) as sandbox:
         entries = await run(journal, sandbox, retries=0)
     journal.close()
-    assert [(entry["result"], entry["code"]) for entry in entries] == [("failed", "not_applied")]
-    assert status_id("Planned") in str(entries[0]["detail"])
+    assert [(entry.result, entry.code) for entry in entries] == [("failed", "not_applied")]
+    assert status_id("Planned") in str(entries[0].detail)
 
 
 def as_it_is(journal: Journal) -> Journal:
@@ -210,8 +210,8 @@ async def test_an_older_status_is_never_left_behind_unsaid(
         entries = await run(journal, sandbox)
         assert sandbox.orders[order_id(1)]["status"]["id"] == FIRST
     journal.close()
-    assert entries[1]["result"] == "failed"
-    assert entries[1]["code"] == "overtaken"
+    assert entries[1].result == "failed"
+    assert entries[1].code == "overtaken"
 
 
 async def test_a_sequence_that_may_still_be_undone_says_so(tmp_path: Path) -> None:
@@ -220,8 +220,8 @@ async def test_a_sequence_that_may_still_be_undone_says_so(tmp_path: Path) -> No
     async with Sandbox(SandboxOptions(lose_answers=1.0)) as sandbox:
         entries = await run(journal, sandbox, retries=0)
     journal.close()
-    assert [entry["result"] for entry in entries] == ["updated", "updated"]
-    assert "was right when read back" in str(entries[1]["remark"])
+    assert [entry.result for entry in entries] == ["updated", "updated"]
+    assert "was right when read back" in str(entries[1].remark)
 
 
 async def test_a_sequence_is_sent_to_its_end_however_the_commits_fall(
@@ -231,7 +231,7 @@ async def test_a_sequence_is_sent_to_its_end_however_the_commits_fall(
     look = Journal.has_open
 
     def late(journal: Journal) -> bool:
-        waiting = [str(e["row"]) for e in journal.entries() if e["state"] == "queued"]
+        waiting = [str(e.row) for e in journal.entries() if e.state == "queued"]
         journal._db.execute(f"UPDATE rows SET state = 'planned' WHERE row IN ({','.join(waiting)})")
         return look(journal)
 
@@ -240,7 +240,7 @@ async def test_a_sequence_is_sent_to_its_end_however_the_commits_fall(
     async with Sandbox(SandboxOptions(latency=0.1)) as sandbox:
         entries = await run(journal, sandbox)
     journal.close()
-    assert {entry["state"] for entry in entries} == {"ended"}
+    assert {entry.state for entry in entries} == {"ended"}
 
 
 async def test_a_stop_during_the_canary_is_no_failed_canary(tmp_path: Path) -> None:
@@ -256,11 +256,11 @@ async def test_a_stop_during_the_canary_is_no_failed_canary(tmp_path: Path) -> N
             runner.stop()
             await task
         assert sum(item["method"] == "PUT" for item in sandbox.ledger) == 1
-        assert not journal.meta().get("canary_passed")
+        assert not journal.facts().canary_passed
         await run(journal, sandbox, canary=3)
         assert sum(item["method"] == "GET" for item in sandbox.ledger) == 3
-        assert journal.meta().get("canary_passed")
-        assert journal.count("state") == {"ended": 29}
+        assert journal.facts().canary_passed
+        assert journal.states() == {"ended": 29}
     journal.close()
 
 
@@ -279,7 +279,7 @@ async def test_nothing_is_said_of_a_row_whose_outcome_can_not_be_kept(
         with pytest.raises(JournalError, match="disk I/O"):
             await run(journal, sandbox)
         sent = len(sandbox.ledger)
-    states = journal.count("state")
+    states = journal.states()
     journal.close()
     assert states["claimed"] >= sent
     assert sent < 200

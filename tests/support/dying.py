@@ -24,7 +24,7 @@ from typing import Any
 from batch_updater.api import client
 from batch_updater.app import execute, runs
 from batch_updater.cli import main as cli
-from batch_updater.journal import journal, recorder
+from batch_updater.journal import draft, journal, recorder
 from batch_updater.sending import control
 from batch_updater.sending import worker_pool as runner
 
@@ -34,7 +34,7 @@ CALLS = {  # numbers of the system calls: fsync and fdatasync, pwrite64
     "x86_64": {"fsync": (74, 75), "pwrite": (18,)},
     "aarch64": {"fsync": (82, 83), "pwrite": (68,)},
 }
-METHODS = ("add", "_claim", "record", "set_meta")
+METHODS = {"add": draft.Draft, "_claim": journal.Journal, "record": journal.Journal, "update_facts": journal.Journal}
 LOADED = (execute, runs)
 CONNECT, NOTE_CLAIM = sqlite3.connect, journal.Journal._note_claim
 seen: Counter[str] = Counter()
@@ -70,13 +70,13 @@ def refuse(calls: tuple[int, ...], error: int) -> bool:
 
 def reaching(name: str) -> None:
     """Make a method of the journal a moment."""
-    method = getattr(journal.Journal, name)
+    method = getattr(METHODS[name], name)
 
-    def reached(self: journal.Journal, *values: Any) -> Any:
+    def reached(self: journal.JournalWriter, *values: Any, **more: Any) -> Any:
         reach(name)
-        return method(self, *values)
+        return method(self, *values, **more)
 
-    setattr(journal.Journal, name, reached)
+    setattr(METHODS[name], name, reached)
 
 
 def watch_sends() -> None:

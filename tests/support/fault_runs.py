@@ -25,6 +25,7 @@ from batch_updater.app.runs import open_run
 from batch_updater.common.models import RunSummary
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings, load_settings
+from batch_updater.journal.facts import Phase
 from batch_updater.planning.preflight import Tenant, with_credentials
 
 BEFORE, WANTED, OTHER = (str(uuid.UUID(int=n)) for n in (900, 901, 902))
@@ -149,7 +150,7 @@ class Scene:
                 if update.order_id in applied:
                     self.server.orders[update.order_id] = update.status_id
                     self.server.seen.append(Seen(PUT, update.order_id, update.status_id, applied=True, ended=True))
-            run.journal.set_meta({"phase": "sending"})
+            run.journal.update_facts(phase=Phase.SENDING)
         self.unnoted = 1
 
     def judge(self, summary: RunSummary) -> Rows:

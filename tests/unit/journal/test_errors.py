@@ -6,24 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.journals import NAME, A, B, C, S, ended, plan, rows_of
+from support.journals import NAME, A, B, C, S, ended, plan, rows_of, sealed
 
 from batch_updater.common.errors import ExitCode, JournalError
-from batch_updater.common.models import Note, Reading, StatusUpdate
+from batch_updater.common.models import Checkpoint, Reading, StatusUpdate
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
+from batch_updater.journal.reader import read_journal
 
 SPACE = "free some disk space, then run again"
 CHANGES: dict[str, Callable[[Journal], object]] = {
     "claim": lambda journal: journal.claim(1),
     "claim_canary": lambda journal: journal.claim_canary(1),
-    "note": lambda journal: journal.note([Note(2, 1)]),
+    "checkpoint": lambda journal: journal.checkpoint([Checkpoint(2, 1)]),
     "record": lambda journal: journal.record([ended(2)]),
     "unclaim": lambda journal: journal.unclaim([2]),
-    "unclaim_unread": lambda journal: journal.unclaim_unread(compares=True),
+    "unclaim_unread": lambda journal: journal.unclaim_unread(),
     "record_readings": lambda journal: journal.record_readings([Reading(2, "=", S, "")]),
     "clear_readings": lambda journal: journal.clear_readings(),
-    "set_meta": lambda journal: journal.set_meta({"name": "o.csv"}),
-    "add": lambda journal: journal.add([StatusUpdate(9, C, S)]),
+    "update_facts": lambda journal: journal.update_facts(name="p.csv"),
 }
 
 
@@ -31,6 +32,7 @@ CHANGES: dict[str, Callable[[Journal], object]] = {
 def journal(folder: Path) -> Iterator[Journal]:
     """Two rows, the first of them claimed."""
     with plan(folder, [(2, A, S), (3, B, S)]) as made:
+        made.update_facts(compare=True)
         made.claim(1)
         made.record_readings([Reading(3, "=", S, "")])
         yield made
@@ -38,7 +40,7 @@ def journal(folder: Path) -> Iterator[Journal]:
 
 def content(journal: Journal) -> list[Any]:
     """All that a journal says."""
-    return [[{**row} for row in journal.entries()], journal.meta(), list(journal.readings()), journal.claims]
+    return [[row._asdict() for row in journal.entries()], journal.facts(), list(journal.readings()), journal.claims]
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -70,18 +72,17 @@ def test_a_full_disk_leaves_nothing_behind(journal: Journal) -> None:
     assert caught.value.hint == SPACE
     assert content(journal) == before
     journal.record([ended(2)])
-    assert journal.count("state") == {"ended": 1, "planned": 1}
+    assert journal.states() == {"ended": 1, "planned": 1}
 
 
 def test_rows_are_added_all_or_none(folder: Path) -> None:
     """A row that is there already undoes the whole addition, and does not get in the way of the next."""
-    with Journal.create(folder / NAME) as journal:
-        journal.add([StatusUpdate(2, A, S)])
+    with Draft.create(folder / NAME) as draft:
+        draft.add([StatusUpdate(2, A, S)])
         with pytest.raises(JournalError, match=r"rows\.row"):
-            journal.add([StatusUpdate(3, B, S), StatusUpdate(2, B, S)])
-        journal.add([StatusUpdate(4, C, S)])
-        journal.settle_repeats("hold")
-        journal.seal({})
+            draft.add([StatusUpdate(3, B, S), StatusUpdate(2, B, S)])
+        draft.add([StatusUpdate(4, C, S)])
+        journal = sealed(draft, "hold")
         assert rows_of(journal.claim(9)) == [2, 4]
 
 
@@ -99,7 +100,7 @@ def test_a_claim_that_can_not_be_announced_is_an_error(journal: Journal) -> None
 @pytest.mark.parametrize(
     "read",
     [
-        lambda journal: journal.meta(),
+        lambda journal: journal.facts(),
         lambda journal: list(journal.readings()),
         lambda journal: journal.attempts(),
         lambda journal: journal.claim(1),
@@ -115,7 +116,7 @@ def test_a_journal_that_can_not_be_read_is_an_error(journal: Journal, read: Call
     assert caught.value.message.startswith(f"The journal {journal.path} can't be read: no such table: ")
 
 
-@pytest.mark.parametrize("use", [Journal.meta, lambda journal: journal.set_meta({})])
+@pytest.mark.parametrize("use", [Journal.facts, lambda journal: journal.update_facts(name="p.csv")])
 def test_a_journal_that_was_closed_is_no_trouble_with_the_file(folder: Path, use: Callable[[Journal], object]) -> None:
     """A mistake of the program is not called a full disk."""
     journal = plan(folder, [])
@@ -125,20 +126,19 @@ def test_a_journal_that_was_closed_is_no_trouble_with_the_file(folder: Path, use
 
 
 def unplanned(folder: Path) -> None:
-    Journal.create(folder / "none" / NAME)
+    Draft.create(folder / "none" / NAME)
 
 
 def decided_twice(folder: Path) -> None:
-    with Journal.create(folder / NAME) as journal:
-        journal.settle_repeats("hold")
-        journal.settle_repeats("hold")
+    with Draft.create(folder / NAME) as draft:
+        draft.settle("hold")
+        draft.settle("hold")
 
 
 def sealed_over_a_folder(folder: Path) -> None:
     (folder / "j.claims").mkdir()
-    with Journal.create(folder / NAME) as journal:
-        journal.settle_repeats("hold")
-        journal.seal({})
+    with Draft.create(folder / NAME) as draft:
+        sealed(draft, "hold")
 
 
 def without_an_index(folder: Path) -> None:
@@ -148,14 +148,14 @@ def without_an_index(folder: Path) -> None:
 
 
 def peeked(folder: Path) -> None:
-    with Journal.peek(folder / NAME):
+    with read_journal(folder / NAME):
         pass
 
 
 def peeked_at_text(folder: Path) -> None:
     (folder / NAME).write_text("row,state\n" * 99)
-    with Journal.peek(folder / NAME) as journal:
-        journal.meta()
+    with read_journal(folder / NAME) as journal:
+        journal.facts()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_journal_is_not_made_over_another_one(folder: Path) -> None:
     """The one that is there is named, and stays."""
     plan(folder, [(2, A, S)]).close()
     with pytest.raises(JournalError) as caught:
-        Journal.create(folder / NAME)
+        Draft.create(folder / NAME)
     assert caught.value.message == f"The journal {folder / NAME} exists already."
     with Journal.open(folder / NAME) as journal:
         assert rows_of(journal.claim(9)) == [2]
@@ -190,8 +190,8 @@ def test_looking_into_a_journal_changes_nothing(folder: Path) -> None:
     """Peeked at, it can't be written, and is told as it is, damaged or not."""
     plan(folder, [(2, A, S)]).close()
     (folder / "j.claims").unlink()
-    with Journal.peek(folder / NAME) as journal:
-        assert journal.count("state") == {"planned": 1}
-        with pytest.raises(JournalError, match="readonly"):
-            journal.set_meta({})
+    with read_journal(folder / NAME) as journal:
+        assert journal.states() == {"planned": 1}
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            journal._db.execute("DELETE FROM rows")
             journal.clear_readings()

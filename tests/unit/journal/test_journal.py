@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.journals import NAME, A, B, C, S, T, U, ended, plan, rows_of
+from support.journals import NAME, A, B, C, S, T, U, ended, plan, rows_of, sealed, some_facts
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Note, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import Checkpoint, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sending.outcome import already_set
 
@@ -26,7 +27,7 @@ def test_a_repeated_row_waits_for_its_leader(folder: Path) -> None:
     assert [u.row for u in journal.claim(9)] == [2, 3]
     journal.record([RowOutcome(2, State.ENDED, Result.UPDATED, "ok", "", 200, 1, 1.0, 5)])
     entry = list(journal.entries())[2]
-    assert (entry["state"], entry["leader"], entry["leader_result"]) == ("waiting", 2, "updated")
+    assert (entry.state, entry.leader, entry.leader_result) == ("waiting", 2, "updated")
     journal.close()
 
 
@@ -35,7 +36,7 @@ def test_claims_are_durable_before_they_are_given(folder: Path) -> None:
     journal = plan(folder, [(2, A, S), (3, B, S)])
     journal.claim(1)
     other = Journal.open(folder / "j.sqlite")
-    assert other.count("state") == {"claimed": 1, "planned": 1}
+    assert other.states() == {"claimed": 1, "planned": 1}
     other.close()
     journal.close()
 
@@ -54,22 +55,21 @@ def test_an_order_is_unchanged_only_when_nothing_was_sent_to_it(folder: Path, at
     """Read with another status before it was sent, and with the wanted one later: an unconfirmed update did that."""
     journal = plan(folder, [(2, A, S)])
     journal.claim(1)
-    journal.note([Note(2, attempts, 1.0, previous_status_id=T)])
+    journal.checkpoint([Checkpoint(2, attempts, 1.0, previous_status_id=T)])
     journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
     journal.record([already_set(*journal.claim(1))])
-    assert next(journal.entries())["result"] == said
+    assert next(journal.entries()).result == said
     journal.check()
     journal.close()
 
 
 def test_a_rejected_row_is_never_claimed(folder: Path) -> None:
     """Rejected rows are in the journal but never given out."""
-    journal = Journal.create(folder / "j.sqlite")
-    journal.add([RejectedRow(2, "bad_order_id", "no")])
-    journal.settle_repeats("hold")
-    journal.seal({})
+    draft = Draft.create(folder / "j.sqlite")
+    draft.add([RejectedRow(2, "bad_order_id", "no")])
+    journal = sealed(draft, "hold")
     assert journal.claim(5) == []
-    assert journal.count("state") == {"ended": 1}
+    assert journal.states() == {"ended": 1}
     assert journal.problems(5) == [(2, "invalid", "no")]
     journal.close()
 
@@ -82,7 +82,7 @@ def test_a_sequence_sends_each_status_after_the_one_before(folder: Path) -> None
         ended.append([u.row for u in block])
         journal.record([RowOutcome(u.row, State.ENDED, Result.UPDATED, "ok", "") for u in block])
     assert ended == [[2, 7], [4], [6]]
-    assert [(e["row"], e["leader"]) for e in journal.entries() if e["state"] == "waiting"] == [(3, 2), (5, 4)]
+    assert [(e.row, e.leader) for e in journal.entries() if e.state == "waiting"] == [(3, 2), (5, 4)]
     journal.close()
 
 
@@ -119,7 +119,7 @@ def orders(rows: range, statuses: str = S) -> list[tuple[int, str, str]]:
 
 def kept(journal: Journal, *columns: str) -> list[tuple[object, ...]]:
     """Some columns of every row."""
-    return [tuple(row[column] for column in columns) for row in journal.entries()]
+    return list(journal._db.execute(f"SELECT {', '.join(columns)} FROM rows ORDER BY row"))
 
 
 def test_rows_are_claimed_in_order_and_once(folder: Path) -> None:
@@ -140,7 +140,7 @@ def test_claims_are_counted_over_all_starts(folder: Path) -> None:
         assert journal.claims == 0
         journal.claim(2)
         journal.claim_canary(1)
-        journal.note([Note(1, 1)])
+        journal.checkpoint([Checkpoint(1, 1)])
         journal.record([ended(1)])
         journal.unclaim([2])
         assert journal.claims == 2
@@ -205,7 +205,7 @@ def test_a_row_that_its_leader_releases_is_claimed_next(folder: Path) -> None:
         assert journal.claim(9) == []
         journal.record([ended(1, Result.FAILED)])
         assert rows_of(journal.claim(9)) == [2]
-        assert journal.count("state") == {"claimed": 3, "ended": 1, "queued": 1}
+        assert journal.states() == {"claimed": 3, "ended": 1, "queued": 1}
 
 
 @pytest.mark.parametrize(("compares", "planned"), [(True, [2, 4]), (False, [4])])
@@ -214,10 +214,11 @@ def test_a_claim_is_taken_back_when_its_order_was_to_be_read_and_was_not(
 ) -> None:
     """With --compare every claimed row that has no reading, without it those that expect a status."""
     with plan(folder, [(2, A, S), (3, B, S), (4, C, S, False, T), (5, U, S)]) as journal:
+        journal.update_facts(compare=compares)
         journal.claim(4)
-        journal.note([Note(3, previous_status_id=T)])
+        journal.checkpoint([Checkpoint(3, previous_status_id=T)])
         journal.record([ended(5)])
-        journal.unclaim_unread(compares=compares)
+        journal.unclaim_unread()
         assert [row for row, state in kept(journal, "row", "state") if state == "planned"] == planned
 
 
@@ -241,8 +242,8 @@ def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
     """Attempts add up, the first send and status before stay, the last answer counts; silence erases nothing."""
     with plan(folder, orders(range(2, 4))) as journal:
         journal.claim(1)
-        journal.note([Note(2, 1, 1.5, S, "read")])
-        journal.note([Note(2, 1, 2.5, T, "")])
+        journal.checkpoint([Checkpoint(2, 1, 1.5, S, "read")])
+        journal.checkpoint([Checkpoint(2, 1, 2.5, T, "")])
         assert kept(journal, "state", "attempts", "sent_at", "previous_status_id", "remark") == [
             ("claimed", 2, 1.5, S, "read"), ("planned", 0, None, None, ""),
         ]  # fmt: skip
@@ -253,17 +254,19 @@ def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
         assert kept(journal, *SAYS, "previous_status_id", "remark")[0] == (
             "ended", "unknown", "timeout", "b", 502, 4, 1.5, 9, S, "twice",
         )  # fmt: skip
-        journal.note([Note(2, remark="thrice")])
+        journal.checkpoint([Checkpoint(2, remark="thrice")])
         assert kept(journal, "remark")[0] == ("thrice",)
 
 
 def test_facts_are_kept_and_replaced(folder: Path) -> None:
     """As they were given, over a restart; a later one replaces its namesake only."""
     with plan(folder, [], "first") as journal:
-        journal.set_meta({"names": {S: "Ö"}, "canary_passed": False})
-        journal.set_meta({"canary_passed": True})
+        journal.update_facts(status_names={S: "Ö"}, canary_passed=False)
+        journal.update_facts(canary_passed=True)
     with Journal.open(folder / NAME) as journal:
-        assert journal.meta() == {"on_conflict": "first", "schema": 4, "names": {S: "Ö"}, "canary_passed": True}
+        assert journal.facts() == some_facts(on_conflict="first", status_names={S: "Ö"}, canary_passed=True)
+        with pytest.raises(TypeError, match="nam"):
+            journal.update_facts(nam="p.csv")
 
 
 def test_a_plan_says_which_ids_were_rewritten(folder: Path) -> None:
@@ -277,10 +280,10 @@ def test_a_plan_says_which_ids_were_rewritten(folder: Path) -> None:
 
 def test_a_journal_is_at_its_place_when_it_is_whole_and_not_before(folder: Path) -> None:
     """While it is planned nothing can be taken for a journal; then nothing else is left."""
-    with Journal.create(folder / NAME) as journal:
-        journal.settle_repeats("hold")
+    with Draft.create(folder / NAME) as draft:
+        settled = draft.settle("hold")
         assert not (folder / NAME).exists()
-        journal.seal({})
+        settled.seal(some_facts()).close()
     assert sorted(file.name for file in folder.iterdir()) == ["j.claims", NAME]
 
 
@@ -288,7 +291,7 @@ def test_a_journal_is_flushed_before_it_is_at_its_place(folder: Path, monkeypatc
     """First the plan and the claims file, then, once it has its name, the folder that holds the name."""
     flushed: list[tuple[str, bool]] = []
     monkeypatch.setattr(
-        "batch_updater.journal.journal.sync", lambda path: flushed.append((path.name, (folder / NAME).exists()))
+        "batch_updater.journal.draft.sync", lambda path: flushed.append((path.name, (folder / NAME).exists()))
     )
     plan(folder, [(2, A, S)]).close()
     assert flushed == [("planning.sqlite", False), ("j.claims", False), (folder.name, True)]
@@ -305,10 +308,9 @@ def test_a_sealed_journal_survives_a_power_cut(folder: Path) -> None:
 def test_threads_may_use_a_journal_one_after_the_other(folder: Path) -> None:
     """Created, sealed and opened in one thread, it is used and closed in another."""
     with ThreadPoolExecutor(1) as pool:
-        journal = pool.submit(Journal.create, folder / NAME).result()
-        journal.settle_repeats("hold")
-        pool.submit(journal.seal, {}).result()
-        journal.set_meta({"name": "o.csv"})
+        draft = pool.submit(Draft.create, folder / NAME).result()
+        journal = pool.submit(sealed, draft).result()
+        journal.update_facts(name="p.csv")
         journal.close()
         with pool.submit(Journal.open, folder / NAME).result() as journal:
-            assert journal.meta()["name"] == "o.csv"
+            assert journal.facts().name == "p.csv"

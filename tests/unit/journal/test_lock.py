@@ -5,7 +5,7 @@ import pytest
 
 from batch_updater.common.errors import LockedError
 from batch_updater.journal import lock
-from batch_updater.journal.lock import locked
+from batch_updater.journal.lock import lock_input
 from batch_updater.journal.run_folder import new_run
 
 
@@ -22,7 +22,7 @@ def test_somebody_who_only_looks_keeps_no_run_from_starting(tmp_path: Path, monk
     looker = lock._lock(tmp_path, sheet.name)
     looker.acquire()
     threading.Timer(0.02, looker.release).start()
-    with locked(tmp_path, sheet):
+    with lock_input(tmp_path, sheet):
         monkeypatch.setattr(lock, "PATIENCE", 0.01)
-        with pytest.raises(LockedError), locked(tmp_path, sheet):
+        with pytest.raises(LockedError), lock_input(tmp_path, sheet):
             pass

@@ -92,9 +92,9 @@ def test_a_lost_answer_may_undo_the_last_row_of_a_sequence(
         journal.record([before, ended(1, attempts=3)])
         journal.claim(9)
         journal.record([last] if last else [])
-        assert rows_of(journal.overtaken(0, 9)) == found
+        assert rows_of(journal.possibly_overwritten(0, 9)) == found
         journal.claim(9)
-        assert rows_of(journal.overtaken(0, 9)) == found, "whatever is under way behind it"
+        assert rows_of(journal.possibly_overwritten(0, 9)) == found, "whatever is under way behind it"
 
 
 def test_a_late_answer_is_looked_for_behind_the_last_row_that_has_ended(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_late_answer_is_looked_for_behind_the_last_row_that_has_ended(folder: 
         for row, found in ((2, []), (3, [3]), (4, [4])):
             journal.claim(9)
             journal.record([ended(row, attempts=2)])
-            assert rows_of(journal.overtaken(0, 9)) == found
+            assert rows_of(journal.possibly_overwritten(0, 9)) == found
 
 
 def all_lost(journal: Journal) -> None:
@@ -121,7 +121,7 @@ def two_steps_done(journal: Journal) -> None:
     [
         (Journal.in_doubt, lambda journal: journal.claim(9), TWO_STEPS[:3]),
         (Journal.unknown, all_lost, TWO_STEPS[:3]),
-        (Journal.overtaken, two_steps_done, TWO_STEPS[3:]),
+        (Journal.possibly_overwritten, two_steps_done, TWO_STEPS[3:]),
         (Journal.to_verify, lambda journal: None, TWO_STEPS[3:]),
     ],
 )
@@ -186,29 +186,22 @@ def test_only_a_sequence_has_open_rows(folder: Path, updates: list[tuple[int, st
         assert not journal.has_open()
 
 
-def test_a_journal_in_the_making_has_no_sequence(folder: Path) -> None:
-    """Until it is sealed nothing in it is open."""
-    with Journal.create(folder / NAME) as journal:
-        journal.add([StatusUpdate(2, A, S), StatusUpdate(3, A, T)])
-        assert (journal.sequenced, journal.has_open()) == (False, False)
-
-
-def test_rows_are_counted_by_any_column(folder: Path) -> None:
+def test_rows_are_counted_by_state_result_code_and_status(folder: Path) -> None:
     """The most frequent value first, then by value; only rows that have one, and only those asked for."""
     with plan(folder, [(2, A, S), (3, B, T), (4, C, S)], "hold", [RejectedRow(5, "bad_order_id", "no")]) as journal:
         journal.claim(2)
         journal.record([ended(2, http_status=200, attempts=2), ended(3, http_status=404, attempts=3)])
-        assert list(journal.count("state").items()) == [("ended", 3), ("planned", 1)]
-        assert list(journal.count("http_status").items()) == [("200", 1), ("404", 1)]
-        assert list(journal.count("result").items()) == [("updated", 2), ("invalid", 1)]
-        assert journal.count("status_id", "state = 'ended' AND result = 'updated'") == {S: 1, T: 1}
+        assert list(journal.states().items()) == [("ended", 3), ("planned", 1)]
+        assert list(journal.codes().items()) == [("ok", 2), ("bad_order_id", 1)]
+        assert list(journal.results().items()) == [("updated", 2), ("invalid", 1)]
+        assert journal.updates_per_status() == {S: 1}
         assert journal.attempts() == 5
 
 
 def test_nothing_was_attempted_in_an_empty_plan(folder: Path) -> None:
     """No rows: no attempts, no counts, nothing to send."""
     with plan(folder, []) as journal:
-        assert (journal.attempts(), journal.count("state"), journal.claim(1)) == (0, {}, [])
+        assert (journal.attempts(), journal.states(), journal.claim(1)) == (0, {}, [])
 
 
 def test_rows_that_will_not_be_sent_are_named_first_come_first(folder: Path) -> None:
@@ -229,7 +222,7 @@ def test_every_row_is_given_with_what_its_leader_says(folder: Path) -> None:
     with plan(folder, [(2, A, S), (4, A, S)], "hold", rejected) as journal:
         journal.claim(1)
         journal.record([ended(2)])
-        found = [{**row} for row in journal.entries()]
+        found = [row._asdict() for row in journal.entries()]
     kept = [[e[n] for n in ("row", "state", "result", "leader_result", "leader_state")] for e in found]
     assert kept == [
         [2, "ended", "updated", None, None],

@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.journals import result_row, sealed, some_facts
 
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.models import Reason, RejectedRow, Result, ResultRow, RunSummary
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import open_source
-from batch_updater.journal.journal import Journal
+from batch_updater.journal.draft import Draft
+from batch_updater.journal.facts import Rates, RunFacts, Start
 from batch_updater.reports.activity import Activity, gather
 from batch_updater.reports.commands import resume_command
 from batch_updater.reports.html import headline, render_report, write_report
-from batch_updater.reports.provenance import last_rate, note_rate, note_start, rate_lines
+from batch_updater.reports.provenance import add_rates, last_rate, rate_lines, start_facts
 from batch_updater.reports.rows import ResultRows
 
 EVIL = '</td><script>alert(1)</script><img src=x onerror="alert(1)">\x1b[31m\u202e&lt;'
@@ -31,10 +32,10 @@ SUMMARY = RunSummary(
     rows_per_second=1.7, run_dir="orders.runs/20261123T101500Z-3f9a", results_file="results.csv",
     reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, EVIL),)),),
 )  # fmt: skip
-FACTS: dict[str, Any] = {
-    "name": "orders.csv", "sha256": "ab" * 32, "compare": True, "on_conflict": "hold",
-    "reading": {"order_column": None, "sheet": "Sheet 2", "only": [], "expect_column": None},
-}  # fmt: skip
+FACTS = some_facts(
+    name="orders.csv", sha256="ab" * 32, compare=True,
+    reading={"order_column": None, "sheet": "Sheet 2", "only": [], "expect_column": None},
+)  # fmt: skip
 ENDS = [(17_000_000_000 + tick, tick % 9 > 0, 40 + tick % 50, 3) for tick in range(300)]
 
 
@@ -46,11 +47,11 @@ class Rows(ResultRows):
 
 
 def row(number: int, detail: str = "d", code: str = "order_not_found") -> ResultRow:
-    return ResultRow((), number, Result.FAILED, 400, code, detail, 1, "oid", "sid", "", "", "", None, "run")
+    return result_row(number, code=code, detail=detail)
 
 
 def page(
-    summary: RunSummary = SUMMARY, rows: list[ResultRow] | None = None, facts: dict[str, Any] = FACTS,
+    summary: RunSummary = SUMMARY, rows: list[ResultRow] | None = None, facts: RunFacts = FACTS,
     activity: Activity | None = None,
 ) -> str:  # fmt: skip
     shown = [row(17, EVIL), row(40)] if rows is None else rows
@@ -85,8 +86,8 @@ class Tags(HTMLParser):
 
 def test_nothing_of_the_sheet_is_markup() -> None:
     """A hostile cell or answer is shown as the text it is; it adds no tag and no attribute."""
-    facts = {**FACTS, "name": EVIL, "starts": [{"at": 0.0, "by": EVIL, "version": "1"}]}
-    facts |= {"settings": {"sheet": EVIL}, "chosen": ["sheet"]}
+    starts = (Start(at=0.0, by=EVIL, version="1"),)
+    facts = FACTS.with_changes(name=EVIL, starts=starts, settings={"sheet": EVIL}, chosen=("sheet",))
     summary = replace(
         SUMMARY, base_url=EVIL, run_dir=EVIL, results_file=EVIL, reason=EVIL, run_id=EVIL,
         reasons=(replace(SUMMARY.reasons[0], code=EVIL),),
@@ -124,17 +125,17 @@ def test_the_page_asks_for_nothing_and_runs_only_its_own_script() -> None:
 def test_the_page_says_what_was_run_by_whom_where_and_how() -> None:
     """Tenant, sheet, person, settings, counts, reasons with advice, examples and the next commands are on it."""
     settings = Settings(base_url="https://api.example.com/v1", rate=200, compare=True)
-    facts = {**FACTS, **note_start({}, settings)}
+    facts = FACTS.with_changes(**start_facts(FACTS, settings))
     words = Tags(page(facts=facts)).words
     for part in ("2 of 100 rows are not done", "orders.csv", "https://api.example.com/v1", "updated 98.0 %",
-                 facts["starts"][0]["by"], "2026-11-23 10:16:00 UTC", "Says.", "Do.", "row 1700", "rate", "200",
+                 facts.starts[0].by, "2026-11-23 10:16:00 UTC", "Says.", "Do.", "row 1700", "rate", "200",
                  "batch-updater run results.csv --only failed", "batch-updater undo orders.runs"):  # fmt: skip
         assert part in words
 
 
 def test_undo_is_offered_only_where_it_is_possible() -> None:
     """Without --compare nobody knows the status before, and the page says so."""
-    words = Tags(page(facts={**FACTS, "compare": False})).words
+    words = Tags(page(facts=FACTS.with_changes(compare=False))).words
     assert "batch-updater undo" not in words
     assert "--compare" in words
 
@@ -142,7 +143,7 @@ def test_undo_is_offered_only_where_it_is_possible() -> None:
 def test_the_page_of_a_run_without_rows_or_sends_is_whole() -> None:
     """No rows, no charts, no reasons: still a page."""
     summary = replace(SUMMARY, rows=0, result_counts={}, reasons=(), exit_code=0, requests={}, started_at="")
-    words = Tags(page(summary, [], {}, gather([]))).words
+    words = Tags(page(summary, [], FACTS, gather([]))).words
     assert "Nothing to do" in words
     assert "Over time" not in words
 
@@ -171,7 +172,7 @@ def test_the_command_to_resume_repeats_the_choices() -> None:
     """Every choice that must be the same for a run to be picked up is in the command."""
     assert resume_command(SUMMARY, FACTS) == ["run", "orders.csv", "--sheet", "Sheet 2", "--compare"]
     reading = {"delimiter": "\t", "only": ["failed", "unknown"], "expect_column": "now"}
-    facts = {"reading": reading, "on_conflict": "last", "compare": True}
+    facts = FACTS.with_changes(reading=reading, on_conflict="last")
     assert resume_command(SUMMARY, facts)[2:] == [
         "--delimiter", "tab", "--only", "failed,unknown", "--expect-column", "now", "--on-conflict", "last",
     ]  # fmt: skip
@@ -179,25 +180,24 @@ def test_the_command_to_resume_repeats_the_choices() -> None:
 
 def test_starts_are_kept_and_settings_are_those_of_the_last() -> None:
     """A run that was picked up lists all its starts; what it notes can be written as JSON."""
-    first = note_start({}, Settings(status_map={"a": "b"}))
-    second = note_start(first, Settings(concurrency=3))
-    assert len(second["starts"]) == 2
-    assert (second["settings"]["concurrency"], second["chosen"]) == (3, ["concurrency"])
-    assert first["settings"]["status_map"] == 1
-    json.dumps(second)
+    first = FACTS.with_changes(**start_facts(FACTS, Settings(status_map={"a": "b"})))
+    second = first.with_changes(**start_facts(first, Settings(concurrency=3)))
+    assert len(second.starts) == 2
+    assert (second.settings["concurrency"], second.chosen) == (3, ("concurrency",))
+    assert first.settings["status_map"] == 1
+    json.dumps(second.to_json())
 
 
 def test_a_report_is_written_with_every_run(tmp_path: Path) -> None:
     """The page is in the run folder and named by the summary, and the style sheet is in the package."""
     sheet = tmp_path / "input.csv"
     sheet.write_text("order_id,status_id\nx,y\n", encoding="utf-8")
-    with Journal.create(tmp_path / "journal.sqlite") as journal:
-        journal.add([RejectedRow(2, "bad_order_id", EVIL)])
-        journal.settle_repeats("hold")
-        journal.seal({"name": "input.csv"})
+    with Draft.create(tmp_path / "journal.sqlite") as draft:
+        draft.add([RejectedRow(2, "bad_order_id", EVIL)])
+        journal = sealed(draft, name="input.csv")
         rows = ResultRows(open_source(sheet, ReadOptions()), journal, "run")
         assert len(list(rows)) == 1
-        summary = write_report(tmp_path / "report.html", SUMMARY, rows, journal)
+        summary = write_report(tmp_path / "report.html", SUMMARY, rows, journal, journal.facts())
     assert summary.report_file == str(tmp_path / "report.html")
     assert "bad_order_id" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not list(tmp_path.glob(".report*"))
@@ -208,10 +208,9 @@ def test_only_so_many_rows_not_done_are_kept(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("batch_updater.reports.rows.KEPT_NOT_DONE", 3)
     sheet = tmp_path / "input.csv"
     sheet.write_text("order_id,status_id\n" + "x,y\n" * 10, encoding="utf-8")
-    with Journal.create(tmp_path / "journal.sqlite") as journal:
-        journal.add([RejectedRow(number, "bad_order_id", "no id") for number in range(2, 12)])
-        journal.settle_repeats("hold")
-        journal.seal({"name": "input.csv"})
+    with Draft.create(tmp_path / "journal.sqlite") as draft:
+        draft.add([RejectedRow(number, "bad_order_id", "no id") for number in range(2, 12)])
+        journal = sealed(draft, name="input.csv")
         rows = ResultRows(open_source(sheet, ReadOptions()), journal, "run")
         for _ in range(2):
             assert len(list(rows)) == 10
@@ -232,10 +231,11 @@ def chart_paths(text: str) -> Iterator[str]:
 def test_the_limit_is_drawn_where_one_was_found() -> None:
     """Each start that met a limit has a line from its first refusal to its end, on the axis of the other charts."""
     assert "Limit of requests" not in page()
-    first = note_rate({}, 1_700_000_000.0, 1_700_000_010.0, 50.0, [])
-    second = note_rate(first, 1_700_000_010.0, 1_700_000_020.0, 90.0, [(2.0, 40.0), (4.0, 90.0)])
-    assert rate_lines(second) == [[(1_700_000_012.0, 40.0), (1_700_000_014.0, 90.0), (1_700_000_020.0, 90.0)]]
-    text = page(facts={**FACTS, **second})
+    first = add_rates((), 1_700_000_000.0, 1_700_000_010.0, 50.0, [])
+    second = add_rates(first, 1_700_000_010.0, 1_700_000_020.0, 90.0, [(2.0, 40.0), (4.0, 90.0)])
+    facts = FACTS.with_changes(rates=second)
+    assert rate_lines(facts) == [[(1_700_000_012.0, 40.0), (1_700_000_014.0, 90.0), (1_700_000_020.0, 90.0)]]
+    text = page(facts=facts)
     assert text.count('role="img" aria-label="Limit of requests per second"') == 2
     assert "limit, at the end 90<" in text
     assert [gather(ENDS).place(1_700_000_000 + seconds) for seconds in (-5, 12, 14, 99)] == [0, 12, 14, 30]
@@ -243,12 +243,13 @@ def test_the_limit_is_drawn_where_one_was_found() -> None:
 
 def test_the_summary_has_the_rate_of_its_own_start() -> None:
     """A start that sent nothing has no rate, whatever an earlier one has found; only the last ones are kept."""
-    facts: dict[str, Any] = {}
+    rates: tuple[Rates, ...] = ()
     for n in range(30):
-        facts = note_rate(facts, 100.0 * n, 100.0 * n + 50, 123.456, [(1.234, 5.678)])
+        rates = add_rates(rates, 100.0 * n, 100.0 * n + 50, 123.456, [(1.234, 5.678)])
+    facts = FACTS.with_changes(rates=rates)
     assert last_rate(facts, 2900.0) == {"final": 123.5, "history": [[1.23, 5.68]]}
-    assert last_rate(facts, 2901.0) == last_rate({}, 0.0) == {"final": None, "history": []}
-    assert len(facts["rates"]) == 20
+    assert last_rate(facts, 2901.0) == last_rate(FACTS, 0.0) == {"final": None, "history": []}
+    assert len(facts.rates) == 20
 
 
 def test_charts_hold_only_drawing() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.journals import result_row
 
 import batch_updater
 from batch_updater.common.models import Result, ResultRow
@@ -19,7 +20,7 @@ README_CODES = {
 
 
 def row(number: int, result: Result = Result.FAILED, code: str = "order_not_found", detail: str = "d") -> ResultRow:
-    return ResultRow(("a",), number, result, 400, code, detail, 1, "o", "s", "", "", "", None, "run")
+    return result_row(number, cells=("a",), result=result, code=code, detail=detail)
 
 
 def texts(node: ast.AST) -> Iterator[str]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
+from support.journals import result_row
 
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import RESULT_COLUMNS, Result, ResultRow
+from batch_updater.common.models import RESULT_COLUMNS, ResultRow
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET, read_results
 from batch_updater.reports.results import write_results
 
@@ -14,10 +15,8 @@ HEADER = ("Order", "note")
 
 
 def row(number: int, note: str = "x", detail: str = "") -> ResultRow:
-    return ResultRow(
-        (f"o{number}", note), number, Result.FAILED, 400, "order_not_found", detail, 2, "oid", "sid", "", "",
-        "2026-11-23T10:00:00.000Z", 12, "run",
-    )  # fmt: skip
+    sent_at = "2026-11-23T10:00:00.000Z"
+    return result_row(number, cells=(f"o{number}", note), detail=detail, attempts=2, sent_at=sent_at, duration_ms=12)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".jsonl"])

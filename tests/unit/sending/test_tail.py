@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.journals import sealed
 
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.models import Answer, ListedOrder, StatusUpdate, Verdict
+from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sending.worker_pool import Runner
 
@@ -95,13 +97,12 @@ def send(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Call
             await Runner(journal, service, Pacer(None, loop.time), concurrency=WORKERS).run()
 
         service = Service(latency)
-        with Journal.create(tmp_path / "journal.sqlite") as journal:
-            journal.add(StatusUpdate(n, str(uuid.UUID(int=n)), str(uuid.UUID(int=1))) for n in range(2, rows + 2))
-            journal.settle_repeats("hold")
-            journal.seal({})
+        with Draft.create(tmp_path / "journal.sqlite") as draft:
+            draft.add(StatusUpdate(n, str(uuid.UUID(int=n)), str(uuid.UUID(int=1))) for n in range(2, rows + 2))
+            journal = sealed(draft, "hold")
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
                 runner.run(run(journal))
-            assert journal.count("result") == {"updated": rows}
+            assert journal.results() == {"updated": rows}
         return service
 
     return send

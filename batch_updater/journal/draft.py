@@ -1,0 +1,77 @@
+"""A journal in the making: nothing can be sent from it before its duplicates are settled and it is sealed."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from batch_updater.common.errors import JournalError
+from batch_updater.common.files import sync
+from batch_updater.common.models import RejectedRow, StatusUpdate
+from batch_updater.journal import schema
+from batch_updater.journal.duplicates import DUPLICATES
+from batch_updater.journal.facts import RunFacts, program_version
+from batch_updater.journal.journal import Journal, JournalWriter, connect
+
+PLANNING = "planning.sqlite"  # what a journal is called until it is whole
+
+
+class Draft(JournalWriter):
+    """A new journal to plan into: `add` the rows, then `settle` what several rows of one order mean."""
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Begin a journal; it is at `path` only once it is sealed. Raises JournalError."""
+        if path.exists():
+            raise JournalError(f"The journal {path} exists already.")
+        try:
+            db = connect(path.with_name(PLANNING))
+            db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + schema.SCHEMA)
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {path} can't be written: {error}") from None
+        return cls(path, db)
+
+    def add(self, rows: Iterable[StatusUpdate | RejectedRow]) -> None:
+        """Add validated rows to the plan in one commit."""
+        items = list(rows)
+        updates = [item for item in items if isinstance(item, StatusUpdate)]
+        self._write(
+            (schema.INSERT_PLANNED, ((*update, schema.checksum(update)) for update in updates)),
+            (schema.INSERT_REJECTED, (item for item in items if isinstance(item, RejectedRow))),
+        )
+
+    def settle(self, on_conflict: str, superseded: Mapping[str, int] = MappingProxyType({})) -> "SettledDraft":
+        """Decide what several rows of one order mean, by `hold`, `first`, `last` or `sequence`.
+
+        `superseded` has orders of which this later row is done: rows before it are held back.
+        """
+        try:
+            self._db.executescript(schema.INDEXES)
+            self._write((schema.HOLD_BACK, [(row, order) for order, row in superseded.items()]))
+            for statement in DUPLICATES[on_conflict]:
+                self._db.execute(statement)
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} can't be written: {error}") from None
+        return SettledDraft(self.path, self._db)
+
+
+class SettledDraft(JournalWriter):
+    """A whole plan, to be looked at, then sealed."""
+
+    def seal(self, facts: RunFacts) -> Journal:
+        """End planning: keep the facts of the run, make everything durable, and move it to its place."""
+        claims, planning = self.path.with_suffix(".claims"), self.path.with_name(PLANNING)
+        try:
+            claims.write_bytes(b"%020d" % 0)
+            self._write(("INSERT INTO counts SELECT 0, 0, count(*) FROM rows", [()]))
+            self._write_meta({**facts.to_json(), "schema": schema.SCHEMA_VERSION, "program": program_version()})
+            self._db.execute("PRAGMA journal_mode = WAL")  # later, a kill could leave a rollback journal in the way
+            self._db.close()
+            for path in (planning, claims):
+                sync(path)
+            planning.rename(self.path)
+            sync(self.path.parent)
+            return Journal(self.path, connect(self.path))
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"The journal {self.path} can't be written: {error}") from None

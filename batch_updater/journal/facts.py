@@ -1,0 +1,130 @@
+"""What a journal knows of its run as a whole: what was asked, how each start went. Typed; JSON only in the file."""
+
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from batch_updater.common.errors import ExitCode
+
+
+class Phase(StrEnum):
+    """Where a run stands as a whole; which rows are left is a matter of the rows."""
+
+    PLANNED = "planned"  # nothing has been claimed
+    SENDING = "sending"  # a start is under way, or was killed
+    STOPPED = "stopped"  # the last start ended early
+    FINISHED = "finished"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Start(_Frozen):
+    """One start of a run: when (seconds since the epoch), by whom, with which version of the program."""
+
+    at: float
+    by: str
+    version: str
+
+
+class Rates(_Frozen):
+    """The limit of one start: `at` and `ended` in seconds since the epoch, `final` and each change in requests/s.
+
+    A change is seconds since `at` and the limit from then on; `final` is None when there was no limit.
+    """
+
+    at: float
+    ended: float
+    final: float | None
+    history: tuple[tuple[float, float], ...] = ()
+
+
+class Requests(_Frozen):
+    """Requests over all starts, updates apart: those are counted row by row."""
+
+    get: int = 0
+    token: int = 0
+    retried: int = 0
+    throttled: int = 0
+
+
+class Ended(_Frozen):
+    """How the last start ended. Times are seconds since the epoch, `seconds` wall time."""
+
+    started: float
+    ended: float
+    seconds: float
+    exit_code: int
+    reason: str
+    rows_per_second: float
+
+
+class RunFacts(_Frozen):
+    """The facts of a run, as its journal holds them.
+
+    `input` is the sheet as it was named, `name` its file name, `sha256` that of its bytes. `reading` and `status_map`
+    are the settings by which it was planned, `compare` whether orders are read before they are sent. `root` is the id
+    of the run that this one follows up; its rows then carry the row numbers of that run's sheet.
+    """
+
+    run_id: str
+    name: str
+    input: str
+    sha256: str
+    base_url: str
+    account: str | None = None
+    on_conflict: str = "hold"
+    compare: bool = False
+    status_map: dict[str, str] = {}
+    reading: dict[str, Any] = {}
+    status_names: dict[str, str] = {}
+    output: str | None = None
+    root: str = ""
+    phase: Phase = Phase.PLANNED
+    canary_passed: bool = False
+    settings: dict[str, Any] = {}
+    chosen: tuple[str, ...] = ()
+    starts: tuple[Start, ...] = ()
+    rates: tuple[Rates, ...] = ()
+    notes: tuple[str, ...] = ()
+    requests: Requests = Requests()
+    end: Ended | None = None
+
+    def with_changes(self, **changes: Any) -> "RunFacts":
+        """Return these facts with other values of some. Raises TypeError for a fact that there is not."""
+        if unknown := set(changes) - set(type(self).model_fields):
+            raise TypeError(f"no facts of a run: {unknown}")
+        return self.model_copy(update=changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON types."""
+        return self.model_dump(mode="json")
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the last start did not come to its own end."""
+        return self.end is None or self.end.exit_code not in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}
+
+    def differences(self, wanted: "RunFacts") -> list[str]:
+        """Return what a new start would do otherwise than this run was planned for, one sentence each."""
+        found = [] if self.sha256 == wanted.sha256 else ["the file's bytes differ"]
+        was, now = ({**facts.reading, **facts.model_dump(include=_SAME)} for facts in (self, wanted))
+        for key, value in now.items():
+            if was.get(key) != value:
+                option = "--" + key.replace("_", "-")
+                found.append(f"{option} differs: was {was.get(key) or 'not set'}, now {value or 'not set'}")
+        return found
+
+
+_SAME = {"base_url", "account", "on_conflict", "compare", "status_map"}
+
+
+def program_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("batch-updater")
+    except PackageNotFoundError:
+        return "unknown"

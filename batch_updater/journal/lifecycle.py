@@ -1,0 +1,60 @@
+"""A row's life: the named conditions as SQL, and what is left to do in a run.
+
+planned -> claimed -> ended is the ordinary way. A row that repeats an earlier one `waits` for it for ever; one that
+gives its order another status is `queued` until that has ended. A claimed row without an outcome is in doubt: its
+update may have been applied.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from batch_updater.common.models import State
+from batch_updater.journal.facts import RunFacts
+
+IN_DOUBT = "state = 'claimed'"
+UNKNOWN = "state = 'ended' AND result = 'unknown'"
+STILL_TO_COME = "state IN ('queued', 'planned')"
+TO_SEND = "state IN ('planned', 'queued', 'claimed')"
+MAY_HAVE_CHANGED = "state = 'ended' AND result IN ('updated', 'unknown')"
+# Orders that are read first are read before anything is sent, and the reading is durable by then.
+CERTAINLY_NOT_SENT = "{0}state = 'claimed' AND {0}previous_status_id IS NULL AND (? OR {0}expected_id <> '')"
+USABLE = (
+    "{0}order_id <> '' AND ({0}result IS NULL OR {0}result NOT IN ('invalid', 'conflict')) AND {0}state <> 'waiting'"
+)
+LAST_WORD_ON_ITS_ORDER = (
+    f"{USABLE.format('')} AND NOT EXISTS"  # noqa: S608 - constants
+    f" (SELECT 1 FROM rows l WHERE l.order_id = rows.order_id AND l.row > rows.row AND {USABLE.format('l.')})"
+)
+# The last row of a sequence that followed one whose answers were lost: a late answer may have undone it.
+POSSIBLY_OVERWRITTEN = (
+    "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL"
+    " AND row = (SELECT max(l.row) FROM rows l WHERE l.order_id = rows.order_id AND l.state = 'ended')"
+    " AND EXISTS (SELECT 1 FROM rows e WHERE e.order_id = rows.order_id AND e.row < rows.row"
+    " AND e.claim > 0 AND NOT (e.code IN ('ok', 'already_set') AND e.attempts <= 1 AND e.remark = ''))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIsLeft:
+    """What a later start would do: rows to read back first, rows to send, and whether to look again at sequences."""
+
+    in_doubt: int
+    to_send: int
+    recheck: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.in_doubt or self.to_send or self.recheck)
+
+
+class _Rows(Protocol):
+    def states(self) -> Mapping[str, int]: ...
+    def possibly_overwritten(self, after: int, count: int) -> Sequence[object]: ...
+
+
+def what_is_left(journal: _Rows, facts: RunFacts) -> WhatIsLeft:
+    """Return what is left to do in a run of these facts; it is false when the run has come to its end."""
+    states = journal.states()
+    to_send = states.get(State.PLANNED, 0) + states.get(State.QUEUED, 0)
+    recheck = facts.ended_early and bool(journal.possibly_overwritten(0, 1))
+    return WhatIsLeft(states.get(State.CLAIMED, 0), to_send, recheck)
