@@ -1,0 +1,38 @@
+import pytest
+from support.journals import some_facts
+
+from batch_updater.journal.facts import Ended, Phase, RunFacts
+
+END = {"started": 1.0, "ended": 2.0, "seconds": 1.0, "reason": "", "rows_per_second": 1.0}
+
+
+def test_facts_come_back_from_json_as_they_were() -> None:
+    """Numbers, lists and nested facts keep their types; what another version has written beside them is left out."""
+    facts = some_facts(phase=Phase.STOPPED, end=Ended(exit_code=6, **END), notes=("a", "b"), status_names={"x": "Ö"})
+    assert RunFacts.model_validate({**facts.to_json(), "a fact of tomorrow": 1}) == facts
+
+
+def test_a_new_start_is_told_what_it_asks_otherwise() -> None:
+    """The bytes, the service and every choice that decides what is read or sent; other choices may differ."""
+    was = some_facts(reading={"sheet": None, "where": []}, sha256="a", output="x.csv")
+    now = some_facts(reading={"sheet": "2", "where": []}, sha256="b", on_conflict="last", base_url="http://y")
+    assert was.differences(was.with_changes(output="y.csv", notes=("n",))) == []
+    assert was.differences(now) == [
+        "the file's bytes differ",
+        "--sheet differs: was not set, now 2",
+        "--base-url differs: was http://x, now http://y",
+        "--on-conflict differs: was hold, now last",
+    ]
+
+
+@pytest.mark.parametrize(("code", "early"), [(0, False), (3, False), (6, True), (130, True), (None, True)])
+def test_a_run_has_ended_early_unless_all_rows_had_their_turn(code: int | None, early: bool) -> None:
+    """Done and not all done are ends of their own; a start without an end was killed."""
+    facts = some_facts(end=None if code is None else Ended(exit_code=code, **END))
+    assert facts.ended_early is early
+
+
+def test_a_misspelt_fact_is_no_fact() -> None:
+    """Changing a fact that there is not is an error, not a new fact."""
+    with pytest.raises(TypeError, match="outptu"):
+        some_facts().with_changes(outptu="x.csv")

@@ -1,0 +1,84 @@
+"""Journals of earlier versions, as their programs have left them, open and are gone on with."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support.journals import NAME, A, S, plan, rows_of
+
+from batch_updater.common.errors import JournalError
+from batch_updater.journal.facts import Phase
+from batch_updater.journal.journal import Journal
+from batch_updater.journal.lifecycle import WhatIsLeft, what_is_left
+from batch_updater.journal.reader import read_journal
+from batch_updater.journal.schema import SCHEMA_VERSION, UPGRADES
+
+KEPT = Path(__file__).parent / "kept"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The journal of a kept run, in a folder where it may be changed."""
+    shutil.copytree(KEPT / request.param, tmp_path / "run")
+    return tmp_path / "run" / "journal.sqlite"
+
+
+def test_a_journal_of_every_version_is_kept() -> None:
+    """Whoever raises the version keeps a journal of the one before, and says how it becomes like a new one."""
+    assert sorted(UPGRADES) == list(range(min(UPGRADES), SCHEMA_VERSION))
+    assert {int(folder.name.partition("-")[0]) for folder in KEPT.iterdir()} == set(UPGRADES)
+
+
+@pytest.mark.parametrize("kept", ["4-finished"], indirect=True)
+def test_a_finished_run_of_an_older_version_can_be_read_verified_and_undone(kept: Path) -> None:
+    """Its facts, rows, orders to verify and orders to undo are what they were."""
+    with read_journal(kept) as journal:
+        assert (journal.version, journal.facts().phase, sum(journal.states().values())) == (4, Phase.FINISHED, 12)
+    with Journal.open(kept) as journal:
+        assert journal.version == SCHEMA_VERSION
+        facts, entries = journal.facts(), list(journal.entries())
+        assert (facts.name, facts.compare, facts.end and facts.end.exit_code) == ("orders.csv", True, 0)
+        assert not what_is_left(journal, facts)
+        assert len(entries) == 12
+        assert {entry.root_row for entry in entries} == {None}
+        assert len(list(journal.to_undo())) == journal.results()["updated"] > 0
+        assert len(journal.to_verify(0, 99)) == 7
+        journal.check()
+
+
+@pytest.mark.parametrize("kept", ["4-interrupted"], indirect=True)
+def test_an_interrupted_run_of_an_older_version_goes_on(kept: Path) -> None:
+    """Rows in doubt, planned and queued ones are where they were; they can be claimed and ended."""
+    with Journal.open(kept) as journal:
+        assert what_is_left(journal, journal.facts()) == WhatIsLeft(in_doubt=3, to_send=5, recheck=False)
+        assert rows_of(journal.in_doubt(0, 9)) == [3, 4, 5]
+        assert rows_of(journal.claim(9)) == [6, 7, 11, 13]
+    with Journal.open(kept) as journal:  # opened once more it is an ordinary journal
+        assert len(journal.in_doubt(0, 99)) == 7
+
+
+def test_a_journal_of_a_newer_version_is_refused_by_the_program_that_wrote_it(folder: Path) -> None:
+    """The message names that version of the program, and nothing is changed."""
+    plan(folder, [(2, A, S)]).close()
+    with sqlite3.connect(folder / NAME) as db:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", [SCHEMA_VERSION + 1])
+        db.execute("""UPDATE meta SET value = '"9.9.9"' WHERE key = 'program'""")
+    db.close()
+    with pytest.raises(JournalError, match=r"written by batch-updater 9\.9\.9") as caught:
+        Journal.open(folder / NAME)
+    assert caught.value.hint == "install that version or a newer one"
+    with read_journal(folder / NAME) as journal:
+        assert journal.version == SCHEMA_VERSION + 1
+
+
+@pytest.mark.parametrize("kept", ["4-interrupted"], indirect=True)
+def test_a_kill_during_an_upgrade_leaves_the_older_journal(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The change is one commit: an error in its last step takes all of it back."""
+    monkeypatch.setitem(UPGRADES, 4, (*UPGRADES[4], "INSERT INTO nowhere VALUES (1)"))
+    with pytest.raises(JournalError, match="nowhere"):
+        Journal.open(kept)
+    monkeypatch.undo()
+    with read_journal(kept) as journal:
+        assert journal.version == 4
+    Journal.open(kept).close()
