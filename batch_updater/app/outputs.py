@@ -8,18 +8,33 @@ from dataclasses import replace
 from pathlib import Path
 
 from batch_updater.app.run import Run
-from batch_updater.common.errors import ExitCode, JournalError
+from batch_updater.app.runs import reopen_run
+from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Counters, RunSummary
 from batch_updater.common.secret import masked
 from batch_updater.common.text import visible
 from batch_updater.inputs.pandas_io import read_results
 from batch_updater.journal.facts import Ended, Phase, Requests
+from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
+from batch_updater.journal.lock import worker
 from batch_updater.reports.provenance import last_rate
 from batch_updater.reports.reasons import NOT_DONE
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
+
+
+def results(place: Path) -> RunSummary:
+    """Write the result file, summary and report of a run again, from its journal; nothing is sent.
+
+    Raises SettingsError when `place` is no run, LockedError while it is under way, JournalError.
+    """
+    folder = find_run(place)
+    if who := worker(folder):  # what is written now could take the place of what that writes in the end
+        raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
+    with reopen_run(folder) as run:
+        return write_outputs(run)
 
 
 def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str = "") -> RunSummary:

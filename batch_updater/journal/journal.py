@@ -164,7 +164,8 @@ class Journal(JournalWriter):
         items = list(outcomes)
         ended = [(o.row,) for o in items if o.state is State.ENDED] if self.sequenced else []
         unchanged = [(o.row,) for o in items if o.result is Result.UNCHANGED]
-        self._change((schema.OUTCOME, items), (schema.CONFIRM, unchanged), (schema.RELEASE, ended))
+        values = [(o.row, o.state.value, o.result.value, *o[3:]) for o in items]  # SQLite takes plain texts faster
+        self._change((schema.OUTCOME, values), (schema.CONFIRM, unchanged), (schema.RELEASE, ended))
         if ended or any(o.state is State.PLANNED for o in items):
             self._cursor = 0
 

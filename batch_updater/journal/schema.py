@@ -49,6 +49,7 @@ INSERT_REJECTED = (
     f" VALUES ('ended', 'invalid'{', ?' * len(RejectedRow._fields)})"
 )
 _CHECKED = itemgetter(*map(StatusUpdate._fields.index, ("row", "order_id", *SENT, "expected_id")))
+_CHECKED_TEXT = "%d %s" + " %s" * len(SENT) + " %s"
 HOLD_BACK = (
     "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
     " 'row ' || ?1 || ' of this order comes later and is done; sent now, this one would undo that'"
@@ -86,7 +87,7 @@ COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_change
 
 def checksum(update: StatusUpdate) -> int:
     """Return the checksum of what is sent."""
-    return zlib.crc32(" ".join(map(str, _CHECKED(update))).encode())
+    return zlib.crc32((_CHECKED_TEXT % _CHECKED(update)).encode())
 
 
 def update_of(values: tuple[Any, ...]) -> StatusUpdate:
