@@ -23,7 +23,7 @@ def replaced(path: Path, *, unless_same: bool = False) -> Iterator[Path]:
     On an error nothing is left behind, and `path` stays as it was; with `unless_same` also when it has these bytes
     already. Raises OSError.
     """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    part = path.with_name(f".{path.stem}.part{path.suffix}")  # one name: what a kill has left is written over
     try:
         yield part
         if unless_same and path.exists() and filecmp.cmp(part, path, shallow=False):
