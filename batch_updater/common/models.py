@@ -124,7 +124,7 @@ class ListedOrder:
 
 
 class RowOutcome(NamedTuple):
-    """What became of one row. `attempts` are those not noted before; `sent_at` is seconds since the epoch.
+    """What became of one row. `attempts` are those in no checkpoint; `sent_at` is seconds since the epoch.
 
     `state` is ENDED, PLANNED for a row to be sent at the next start, or CLAIMED for one left in doubt.
     """
@@ -143,7 +143,7 @@ class RowOutcome(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Checkpoint:
     """What must be durable before the next request of a row leaves.
 
     `attempts` are PUTs not counted before, `sent_at` the time of the first (seconds since the epoch).

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import ListedOrder, Note, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import (
+    Checkpoint,
+    ListedOrder,
+    Reading,
+    RejectedRow,
+    Result,
+    RowOutcome,
+    State,
+    StatusUpdate,
+)
 from batch_updater.journal import schema
 from batch_updater.journal.duplicates import REPEATS
 from batch_updater.journal.integrity import find_damage, find_loss, read_number
@@ -255,9 +264,10 @@ class Journal:
         """Take back claims of orders that are read first and were not: the reading is noted before anything is sent."""
         self._change((schema.UNCLAIM_UNREAD, [(compares,)]))
 
-    def note(self, notes: Iterable[Note]) -> None:
+    def checkpoint(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Keep what must be durable before the next request of a row leaves."""
-        self._change((schema.NOTE, [(n.attempts, n.sent_at, n.previous_status_id, n.remark, n.row) for n in notes]))
+        values = [(c.attempts, c.sent_at, c.previous_status_id, c.remark, c.row) for c in checkpoints]
+        self._change((schema.NOTE, values))
 
     def record_readings(self, readings: Iterable[Reading]) -> None:
         """Keep what `verify` has read."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Note, Reading, RowOutcome
+from batch_updater.common.models import Checkpoint, Reading, RowOutcome
 from batch_updater.common.secret import masked
 from batch_updater.journal.journal import Journal
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Asked:
-    """A note that somebody waits for; `kept` says whether the journal has it."""
+    """A checkpoint that somebody waits for; `kept` says whether the journal has it."""
 
-    note: Note
+    checkpoint: Checkpoint
     kept: asyncio.Future[bool]
 
 
@@ -65,10 +65,10 @@ class Recorder:
         """Whether nothing waits to be written, and nothing is being written."""
         return not self._records and not self._asked and not self._committing.locked()
 
-    async def keep(self, note: Note) -> bool:
-        """Make a note durable before going on; False when the journal can't."""
+    async def checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """Make a checkpoint durable before going on; False when the journal can't."""
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._asked.append(_Asked(note, kept))
+        self._asked.append(_Asked(checkpoint, kept))
         self._wake.set()
         return await kept
 
@@ -104,7 +104,7 @@ class Recorder:
                 return
             kept = False
             try:
-                await self.call(lambda: _write(self._journal, records, [one.note for one in asked]))
+                await self.call(lambda: _write(self._journal, records, [one.checkpoint for one in asked]))
                 kept = True
             except JournalError:
                 raise
@@ -118,9 +118,9 @@ class Recorder:
                 _answer(asked, kept=kept)
 
 
-def _write(journal: Journal, records: list[RowOutcome | Reading], notes: list[Note]) -> None:
-    if notes:
-        journal.note(notes)
+def _write(journal: Journal, records: list[RowOutcome | Reading], checkpoints: list[Checkpoint]) -> None:
+    if checkpoints:
+        journal.checkpoint(checkpoints)
     if outcomes := [record for record in records if isinstance(record, RowOutcome)]:
         journal.record(outcomes)
     if readings := [record for record in records if isinstance(record, Reading)]:

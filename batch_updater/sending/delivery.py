@@ -12,9 +12,9 @@ from batch_updater.common.errors import BatchUpdaterError, CredentialsError, Sto
 from batch_updater.common.log import event
 from batch_updater.common.models import (
     Answer,
+    Checkpoint,
     Counters,
     ListedOrder,
-    Note,
     Reading,
     Result,
     RowOutcome,
@@ -30,7 +30,7 @@ CANNOT_READ = frozenset({403, 404, 405})
 
 
 class Delivery:
-    """Handles rows; each method is one row from its turn to its outcome. `keep` makes a note durable."""
+    """Handles rows; each method is one row from its turn to its outcome. `checkpoint` makes one durable."""
 
     def __init__(
         self,
@@ -38,14 +38,15 @@ class Delivery:
         pacer: Pacer,
         control: Control,
         counters: Counters,
-        keep: Callable[[Note], Awaitable[bool]],
+        checkpoint: Callable[[Checkpoint], Awaitable[bool]],
         *,
         retries: int,
         compare: bool,
         sequenced: bool,
         names: Mapping[str, str],
     ) -> None:
-        self._client, self._pacer, self._control, self._counters, self._keep = client, pacer, control, counters, keep
+        self._client, self._pacer, self._control, self._counters = client, pacer, control, counters
+        self._checkpoint = checkpoint
         self._retries, self._compare, self._sequenced, self._names = retries, compare, sequenced, names
         self.watch = PaceWatch(pacer)
         self.canary_failure: StoppedError | None = None
@@ -125,7 +126,7 @@ class Delivery:
         if answer.status_id is None or answer.status_id == update.status_id:
             seen = "could not be read back" if answer.status_id is None else "was right when read back"
             remark = f"an earlier update of this order was not confirmed at once; this one {seen} at the end"
-            await self._keep(Note(update.row, remark=remark))
+            await self._checkpoint(Checkpoint(update.row, remark=remark))
             return None
         detail = f"confirmed, but read back the order is {self._named(answer.status_id)}"
         return RowOutcome(update.row, State.ENDED, Result.FAILED, "overtaken", detail)
@@ -262,13 +263,13 @@ class Delivery:
 
     async def _note_attempts(self, way: _Way) -> bool:
         """Make failed attempts durable before the next one leaves; False when the journal can't."""
-        return way.left == way.noted or await self._note(way)
+        return way.left == way.checkpointed or await self._note(way)
 
     async def _note(self, way: _Way) -> bool:
-        attempts = way.left - way.noted
-        if not await self._keep(Note(way.update.row, attempts, way.sent_at, way.previous)):
+        attempts = way.left - way.checkpointed
+        if not await self._checkpoint(Checkpoint(way.update.row, attempts, way.sent_at, way.previous)):
             return False
-        way.noted += attempts
+        way.checkpointed += attempts
         return True
 
     def _outcome(self, way: _Way, answer: Answer) -> RowOutcome:
@@ -276,6 +277,6 @@ class Delivery:
         state, result, detail, remark = judge(answer, doubtful=way.doubtful, stopping=self._control.stopping.is_set())
         sent = way.left > 0
         return RowOutcome(
-            way.update.row, state, result, answer.code, detail, answer.http_status, way.left - way.noted,
+            way.update.row, state, result, answer.code, detail, answer.http_status, way.left - way.checkpointed,
             way.sent_at if sent else None, way.duration_ms if sent else None, way.previous, remark,
         )  # fmt: skip

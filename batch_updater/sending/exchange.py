@@ -38,7 +38,7 @@ class _Way:
     update: StatusUpdate
     left: int = 0  # attempts that left this machine
     tried: int = 0  # attempts that count against the retries
-    noted: int = 0  # attempts the journal knows of already
+    checkpointed: int = 0  # attempts the journal knows of already
     previous: str | None = None  # the order's status before, when it was read
     doubtful: bool = False  # an attempt may have been applied although nobody said so
     sent_at: float | None = None

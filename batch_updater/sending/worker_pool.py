@@ -63,7 +63,7 @@ class Runner:
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
         self._delivery = Delivery(
-            client, pacer, self._control, self.counters, self._recorder.keep,
+            client, pacer, self._control, self.counters, self._recorder.checkpoint,
             retries=retries, compare=compare, sequenced=journal.sequenced, names=names or {},
         )  # fmt: skip
         self._queue: asyncio.Queue[Any] = asyncio.Queue(2 * CLAIM_BLOCK)

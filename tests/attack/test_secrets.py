@@ -189,7 +189,7 @@ def test_secrets_in_files_are_in_no_process(watched: Watched, identify: Callable
         "api.client:OrderClient.list_statuses", "api.connector:Connector._create_connection",
         "api.transport:SessionWire.request", "api.pacing.pacer:Pacer.acquire", "app.execute:finish",
         "app.outputs:write_results", "cli.console:describe", "journal.journal:Journal.claim",
-        "journal.journal:Journal.note", "journal.journal:Journal.record", "journal.journal:Journal.set_meta",
+        "journal.journal:Journal.checkpoint", "journal.journal:Journal.record", "journal.journal:Journal.set_meta",
         "cli.progress:Progress.update", "reports.html:write_report", "app.planning:make_plan",
         "api.pacing.rate_log:PaceWatch.look",
     ],
@@ -213,7 +213,7 @@ def test_a_bug_anywhere_shows_no_secret(watched: Watched, monkeypatch: pytest.Mo
         ended = watched.call("run", sheet, "--yes", "-vv", "--compare", env=environment(sandbox.base_url))
     assert ended.returncode == {
         "reports.html:write_report": 0,
-        "journal.journal:Journal.note": 6,
+        "journal.journal:Journal.checkpoint": 6,
         "journal.journal:Journal.record": 6,
     }.get(place, 1)
     assert "Bearer ***" in ended.stderr

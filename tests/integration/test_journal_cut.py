@@ -16,7 +16,7 @@ import pytest
 from support.program import quick_folder
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Note, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import Checkpoint, Result, RowOutcome, State, StatusUpdate
 from batch_updater.journal.journal import Journal
 
 PAGE = 4096
@@ -63,7 +63,7 @@ def work(journal: Journal) -> None:
     """What a run writes: claims, notes, outcomes, rows given back and claimed anew."""
     for _ in range(3):
         rows = [update.row for update in journal.claim(12)]
-        journal.note([Note(rows[0], 1, 1e9, uid(7))])
+        journal.checkpoint([Checkpoint(rows[0], 1, 1e9, uid(7))])
         journal.record(ended(rows[:6], "some words of the service"))
         journal.unclaim(rows[10:])
     journal.record([RowOutcome(rows[7], State.PLANNED, Result.NOT_SENT, "server_error", "no", 503, 1)])

@@ -9,14 +9,14 @@ import pytest
 from support.journals import NAME, A, B, C, S, ended, plan, rows_of
 
 from batch_updater.common.errors import ExitCode, JournalError
-from batch_updater.common.models import Note, Reading, StatusUpdate
+from batch_updater.common.models import Checkpoint, Reading, StatusUpdate
 from batch_updater.journal.journal import Journal
 
 SPACE = "free some disk space, then run again"
 CHANGES: dict[str, Callable[[Journal], object]] = {
     "claim": lambda journal: journal.claim(1),
     "claim_canary": lambda journal: journal.claim_canary(1),
-    "note": lambda journal: journal.note([Note(2, 1)]),
+    "checkpoint": lambda journal: journal.checkpoint([Checkpoint(2, 1)]),
     "record": lambda journal: journal.record([ended(2)]),
     "unclaim": lambda journal: journal.unclaim([2]),
     "unclaim_unread": lambda journal: journal.unclaim_unread(compares=True),

@@ -7,7 +7,7 @@ import pytest
 from support.journals import NAME, A, B, C, S, T, U, ended, plan, rows_of
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Note, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import Checkpoint, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.journal.journal import Journal
 from batch_updater.sending.outcome import already_set
 
@@ -54,7 +54,7 @@ def test_an_order_is_unchanged_only_when_nothing_was_sent_to_it(folder: Path, at
     """Read with another status before it was sent, and with the wanted one later: an unconfirmed update did that."""
     journal = plan(folder, [(2, A, S)])
     journal.claim(1)
-    journal.note([Note(2, attempts, 1.0, previous_status_id=T)])
+    journal.checkpoint([Checkpoint(2, attempts, 1.0, previous_status_id=T)])
     journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
     journal.record([already_set(*journal.claim(1))])
     assert next(journal.entries())["result"] == said
@@ -140,7 +140,7 @@ def test_claims_are_counted_over_all_starts(folder: Path) -> None:
         assert journal.claims == 0
         journal.claim(2)
         journal.claim_canary(1)
-        journal.note([Note(1, 1)])
+        journal.checkpoint([Checkpoint(1, 1)])
         journal.record([ended(1)])
         journal.unclaim([2])
         assert journal.claims == 2
@@ -215,7 +215,7 @@ def test_a_claim_is_taken_back_when_its_order_was_to_be_read_and_was_not(
     """With --compare every claimed row that has no reading, without it those that expect a status."""
     with plan(folder, [(2, A, S), (3, B, S), (4, C, S, False, T), (5, U, S)]) as journal:
         journal.claim(4)
-        journal.note([Note(3, previous_status_id=T)])
+        journal.checkpoint([Checkpoint(3, previous_status_id=T)])
         journal.record([ended(5)])
         journal.unclaim_unread(compares=compares)
         assert [row for row, state in kept(journal, "row", "state") if state == "planned"] == planned
@@ -241,8 +241,8 @@ def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
     """Attempts add up, the first send and status before stay, the last answer counts; silence erases nothing."""
     with plan(folder, orders(range(2, 4))) as journal:
         journal.claim(1)
-        journal.note([Note(2, 1, 1.5, S, "read")])
-        journal.note([Note(2, 1, 2.5, T, "")])
+        journal.checkpoint([Checkpoint(2, 1, 1.5, S, "read")])
+        journal.checkpoint([Checkpoint(2, 1, 2.5, T, "")])
         assert kept(journal, "state", "attempts", "sent_at", "previous_status_id", "remark") == [
             ("claimed", 2, 1.5, S, "read"), ("planned", 0, None, None, ""),
         ]  # fmt: skip
@@ -253,7 +253,7 @@ def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
         assert kept(journal, *SAYS, "previous_status_id", "remark")[0] == (
             "ended", "unknown", "timeout", "b", 502, 4, 1.5, 9, S, "twice",
         )  # fmt: skip
-        journal.note([Note(2, remark="thrice")])
+        journal.checkpoint([Checkpoint(2, remark="thrice")])
         assert kept(journal, "remark")[0] == ("thrice",)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from batch_updater.api.pacing.pacer import Pacer
-from batch_updater.common.models import Answer, Counters, ListedOrder, Note, Result, State, StatusUpdate, Verdict
+from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, Result, State, StatusUpdate, Verdict
 from batch_updater.sandbox.server import order_id, status_id
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
@@ -40,11 +40,11 @@ class Service:
 
 
 def delivery(control: Control, service: Service, *, sequenced: bool = False) -> Delivery:
-    async def keep(_note: Note) -> bool:
+    async def checkpoint(_checkpoint: Checkpoint) -> bool:
         return True
 
     return Delivery(
-        service, Pacer(None), control, Counters(), keep, retries=0, compare=False, sequenced=sequenced, names={}
+        service, Pacer(None), control, Counters(), checkpoint, retries=0, compare=False, sequenced=sequenced, names={}
     )  # fmt: skip
 
 
