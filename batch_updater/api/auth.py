@@ -103,7 +103,7 @@ class Tokens:
         answer = await attempt_again(attempt, await attempt(), lambda: tries >= SIGN_IN_ATTEMPTS, sleep)
         if answer.verdict in {Verdict.DONE, Verdict.REFUSED, Verdict.UNAUTHORIZED}:
             return answer
-        kind = BlockedError if answer.blocked else StoppedError
+        kind = BlockedError if answer.needs_human else StoppedError
         raise kind(f"Signing in failed: {answer.detail}.", answer.hint or "run again when the service is back")
 
 

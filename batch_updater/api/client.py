@@ -13,7 +13,7 @@ from aiohttp import encode_basic_auth
 from batch_updater.api.auth import Tokens
 from batch_updater.api.connector import Connector
 from batch_updater.api.credentials import Grant, Granted
-from batch_updater.api.network import DIRECT, Route
+from batch_updater.api.network import DIRECT, Network
 from batch_updater.api.protocol import (
     classify,
     order_url,
@@ -26,7 +26,15 @@ from batch_updater.api.protocol import (
     update_url,
 )
 from batch_updater.api.timeouts import Deadlines
-from batch_updater.api.transport import FAILURES, MAX_BODY, PreparedWire, Request, SessionWire, Wire, failure
+from batch_updater.api.transport import (
+    FAILURES,
+    MAX_BODY,
+    PreparedTransport,
+    Request,
+    SessionTransport,
+    Transport,
+    failure,
+)
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, StatusUpdate, Verdict
 from batch_updater.common.secret import without
 
@@ -56,14 +64,14 @@ class OrderClient:
         timeout: float,
         concurrency: int,
         prepared: bool = False,
-        route: Route = DIRECT,
+        network: Network = DIRECT,
     ) -> None:
         self._base_url = base_url
         self._tokens = tokens
         self._signed_as = -1  # the generation of the token in the headers
         self._headers: dict[str, str] = {}
-        connector = Connector(route, limit=concurrency + 1)  # one more for the token
-        self._wire: Wire = PreparedWire(connector, base_url) if prepared else SessionWire(connector)
+        connector = Connector(network, limit=concurrency + 1)  # one more for the token
+        self._transport: Transport = PreparedTransport(connector, base_url) if prepared else SessionTransport(connector)
         self._deadlines = Deadlines(timeout)
         tokens.attach(self._ask_for_token)
 
@@ -75,7 +83,7 @@ class OrderClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._deadlines.stop()
-        await self._wire.close()
+        await self._transport.close()
 
     async def update_status(self, update: StatusUpdate) -> Answer:
         """Send one PUT, exactly once, and say what its answer means. Network failures are answers too."""
@@ -125,7 +133,7 @@ class OrderClient:
             return judge(status, headers, without(body, (token,)))  # a service may repeat what it was sent
 
         answer = await self._exchange(request, look)
-        return replace(answer, signed=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
+        return replace(answer, token_generation=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> tuple[Answer, Granted | None]:
         granted: Granted | None = None
@@ -144,6 +152,6 @@ class OrderClient:
     async def _exchange(self, request: Request, judge: Judge) -> Answer:
         try:
             with self._deadlines:
-                return judge(*await self._wire.request(request))
+                return judge(*await self._transport.request(request))
         except FAILURES as error:
             return failure(error)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
-from batch_updater.api.network import PROXY_NAMES, Route
+from batch_updater.api.network import PROXY_NAMES, Network
 from batch_updater.common.models import Answer, Verdict
 
 _CREDENTIALS = " and ".join(PROXY_NAMES)
@@ -15,7 +15,7 @@ _NOT_THIS_HOST = {62, 64}
 _UNTRUSTED = {2, 18, 19, 20, 21, 24, 27}
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 _OLD_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
-LATE = Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
+LATE = Answer(Verdict.RETRY, "timeout", "no connection in time", was_sent=False)
 
 
 class NoConnectionError(Exception):
@@ -38,9 +38,9 @@ class _Peer(NamedTuple):
 class _Reasons:
     """What a failure to connect means, told from the library's exceptions. Their own texts may hold headers."""
 
-    def __init__(self, route: Route) -> None:
-        self._route = route
-        self._proxy = URL(route.proxy.address) if route.proxy else None
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._proxy = URL(network.proxy.address) if network.proxy else None
 
     def explain(self, error: Exception, host: str) -> Answer:
         """Whether another attempt can help, why there is no connection, and what to do."""
@@ -58,7 +58,7 @@ class _Reasons:
         if isinstance(error, aiohttp.ClientResponseError):
             return _bad_proxy(f"{self._proxy} does not answer like a proxy", "check --proxy, then run again")
         code = "proxy_error" if self._proxy else "connection_error"
-        return Answer(Verdict.RETRY, code, "the connection broke while it was made", left=False)
+        return Answer(Verdict.RETRY, code, "the connection broke while it was made", was_sent=False)
 
     def _peer(self, host: str, port: int | None) -> _Peer:
         if self._proxy and (host, port) == (self._proxy.raw_host, self._proxy.port):
@@ -78,22 +78,22 @@ class _Reasons:
             return _bad_tls(detail, f"check {peer.setting}, then run again")
         if verify not in _UNTRUSTED:
             return _bad_tls(f"{whose} is refused: {says}", "look at it, then run again")
-        if self._route.ca_file:
-            detail = f"{whose} is signed by nobody in {self._route.ca_file} ({says})"
+        if self._network.ca_file:
+            detail = f"{whose} is signed by nobody in {self._network.ca_file} ({says})"
             return _bad_tls(detail, f"check that --ca-file holds the authority of {peer.host}")
         detail = f"{whose} is signed by nobody whom this machine trusts ({says})"
         hint = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
         return _bad_tls(detail, hint)
 
     def _refused(self, status: int, host: str) -> Answer:
-        if status == 407 and self._route.proxy and self._route.proxy.user:
+        if status == 407 and self._network.proxy and self._network.proxy.user:
             hint = f"check {_CREDENTIALS}, then run again"
             return _bad_proxy(f"the proxy {self._proxy} does not accept the credentials", hint)
         if status == 407:
             hint = f"set {_CREDENTIALS}, or these names with _FILE, then run again"
             return _bad_proxy(f"the proxy {self._proxy} wants a user and a password", hint)
         if status >= 500 or status in {408, 429}:
-            return Answer(Verdict.RETRY, "proxy_error", f"the proxy can't connect to {host} ({status})", left=False)
+            return Answer(Verdict.RETRY, "proxy_error", f"the proxy can't connect to {host} ({status})", was_sent=False)
         detail = f"the proxy {self._proxy} refuses to connect to {host} ({status})"
         return _bad_proxy(detail, "ask those who run it to allow it, or check --proxy; then run again")
 
@@ -104,16 +104,16 @@ def _no_tls(error: OSError, peer: _Peer) -> Answer:
         return _bad_tls(f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
     if reason in _OLD_TLS:
         return _bad_tls(f"{peer.name} speaks no version of TLS that is safe", f"check {peer.setting}")
-    return Answer(Verdict.RETRY, "tls_error", f"no TLS connection to {peer.name}", left=False)
+    return Answer(Verdict.RETRY, "tls_error", f"no TLS connection to {peer.name}", was_sent=False)
 
 
 def _unreachable(peer: _Peer, detail: str) -> Answer:
-    return Answer(Verdict.RETRY, peer.code, detail, left=False)
+    return Answer(Verdict.RETRY, peer.code, detail, was_sent=False)
 
 
 def _bad_tls(detail: str, hint: str) -> Answer:
-    return Answer(Verdict.STOP, "tls_error", detail, left=False, hint=hint)
+    return Answer(Verdict.STOP, "tls_error", detail, was_sent=False, hint=hint)
 
 
 def _bad_proxy(detail: str, hint: str) -> Answer:
-    return Answer(Verdict.STOP, "proxy_error", detail, left=False, hint=hint)
+    return Answer(Verdict.STOP, "proxy_error", detail, was_sent=False, hint=hint)

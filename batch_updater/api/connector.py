@@ -13,7 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from batch_updater.api.connection_errors import LATE, NoConnectionError, _Reasons
-from batch_updater.api.network import Route
+from batch_updater.api.network import Network
 
 MOST_UNREAD = 100  # answers that nobody has taken yet, interim ones (1xx) too
 
@@ -37,22 +37,22 @@ class _Handler(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connections by one route, through a proxy and a TLS handshake where it has them.
+    """Connections to the service over one network, through a proxy and a TLS handshake where it has them.
 
     Never hands out a kept connection on which something arrived unasked: it would be taken for the answer to the
     next request, and a late yes to one update would confirm another. Raises NoConnectionError.
     """
 
-    def __init__(self, route: Route, *, limit: int) -> None:
-        super().__init__(limit=limit, ssl=route.trust or True)
+    def __init__(self, network: Network, *, limit: int) -> None:
+        super().__init__(limit=limit, ssl=network.trust or True)
         handler: type[ResponseHandler] = _Handler
         self._factory = partial(handler, loop=self._loop)
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._reasons = _Reasons(route)
-        self._proxy = URL(route.proxy.address) if route.proxy else None
+        self._reasons = _Reasons(network)
+        self._proxy = URL(network.proxy.address) if network.proxy else None
         self._proxy_headers: dict[str, str] = {}
-        if route.proxy and route.proxy.user and route.proxy.password:
-            basic = aiohttp.encode_basic_auth(route.proxy.user.reveal(), route.proxy.password.reveal())
+        if network.proxy and network.proxy.user and network.proxy.password:
+            basic = aiohttp.encode_basic_auth(network.proxy.user.reveal(), network.proxy.password.reveal())
             self._proxy_headers[hdrs.PROXY_AUTHORIZATION] = basic
 
     async def connect(

@@ -26,7 +26,7 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Network:
     """What every connection is made with. `trust` has the authorities of `ca_file`; None stands for the system's."""
 
     ca_file: Path | None = None
@@ -34,13 +34,13 @@ class Route:
     proxy: Proxy | None = None
 
 
-DIRECT = Route()
+DIRECT = Network()
 
 
-def find_route(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Route:
+def find_network(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Network:
     """The way that the settings name, checked. Raises SettingsError."""
     trust = _read_authorities(settings.ca_file) if settings.ca_file else None
-    return Route(settings.ca_file, trust, _find_proxy(base_url, settings, environment))
+    return Network(settings.ca_file, trust, _find_proxy(base_url, settings, environment))
 
 
 def _read_authorities(path: Path) -> ssl.SSLContext:

@@ -27,7 +27,7 @@ CONFIRMATION = "order status updated successfully"
 MAX_WAIT = 300.0
 PAGE_LENGTH = 50  # the longest that the API allows
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_RETRIED = {408: "timeout", 425: "server_error"}
+RETRIED_STATUSES = {408: "timeout", 425: "server_error"}
 _REFUSED = {403: "forbidden", 404: "order_not_found", 409: "conflict", 412: "precondition_failed"}
 
 
@@ -139,9 +139,9 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     if status in {429, 503}:
         code = "rate_limited" if status == 429 else "server_error"
         return Answer(Verdict.THROTTLED, code, said or f"the service answered {status}", status, wait)
-    if status in _RETRIED or status >= 500:
+    if status in RETRIED_STATUSES or status >= 500:
         verdict = Verdict.THROTTLED if wait is not None else Verdict.RETRY
-        return Answer(verdict, _RETRIED.get(status, "server_error"), said or f"answered {status}", status, wait)
+        return Answer(verdict, RETRIED_STATUSES.get(status, "server_error"), said or f"answered {status}", status, wait)
     if 400 <= status < 500:
         return _classify_refusal(status, said)
     return Answer(Verdict.UNKNOWN, "unexpected_response", said or f"the service answered {status}", status)

@@ -1,8 +1,8 @@
-"""How a request gets to the service and its answer back, over the connections that `connector.py` makes.
+"""Send a request to the service and read its answer, over the connections that `connector.py` makes.
 
-There are two ways, equal in what they do and say. `SessionWire` is aiohttp's session. `PreparedWire` writes prepared
-bytes on connections that aiohttp opens, secures and keeps, and reads answers by its parser: about a third of the
-work, but it leans on parts of aiohttp that its documentation does not promise.
+Two transports do the same. `SessionTransport` is aiohttp's session. `PreparedTransport` writes prepared bytes on
+connections that aiohttp opens, secures and keeps, and reads answers with its parser: about a third of the work, but
+it leans on parts of aiohttp that its documentation does not promise.
 """
 
 import ssl
@@ -48,7 +48,7 @@ class LostError(Exception):
 FAILURES = (NoConnectionError, LostError, TimeoutError, aiohttp.ClientError, HttpProcessingError, ssl.SSLError, OSError)
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """One way to send. Each request leaves at most once and follows no redirect."""
 
     async def request(self, request: Request) -> Reply:
@@ -65,7 +65,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise LostError from None
 
 
-class SessionWire:
+class SessionTransport:
     """aiohttp's own session."""
 
     def __init__(self, connector: Connector) -> None:
@@ -96,7 +96,7 @@ class SessionWire:
         await self._session.close()
 
 
-class PreparedWire:
+class PreparedTransport:
     """Prepared bytes on aiohttp's connections to the origin of `base_url`, with which every request's URL begins."""
 
     def __init__(self, connector: Connector, base_url: str) -> None:
@@ -131,7 +131,7 @@ class PreparedWire:
             connection.release() if good else connection.close()
 
     def _bytes(self, request: Request) -> bytes:
-        """The request as it goes over the wire (RFC 9112)."""
+        """The request as it goes over the connection (RFC 9112)."""
         if request.headers is not self._headers:
             self._headers, self._head = request.headers, _head(self._host, request.headers)
         path = self._path + request.url[len(self._base) :]

@@ -100,5 +100,5 @@ def _client(run: Run, settings: Settings) -> OrderClient:
     return OrderClient(
         run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency,
         prepared=many if settings.wire == "auto" else settings.wire == "prepared",
-        route=run.tenant.route,
+        network=run.tenant.network,
     )  # fmt: skip

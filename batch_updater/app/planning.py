@@ -14,7 +14,7 @@ from batch_updater.journal.journal import Journal
 from batch_updater.journal.run_folder import RunFolder
 from batch_updater.planning.order_names import OrderNames
 from batch_updater.planning.plan import Judge, make_plan, read_plan
-from batch_updater.planning.preflight import Tenant, meet
+from batch_updater.planning.preflight import Tenant, probe_service
 from batch_updater.planning.validate import Rules
 
 
@@ -32,7 +32,7 @@ def _plan_into(
         raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
     source = open_source(folder.input_path, read_options(settings), shown_as=file)
     columns = _find_columns(source, settings)
-    tenant = asyncio.run(meet(tenant, settings))
+    tenant = asyncio.run(probe_service(tenant, settings))
     journal = Journal.create(folder.journal_path)
     try:
         if judge:

@@ -98,18 +98,18 @@ class Answer:
     detail: str = ""
     http_status: int | None = None
     wait: float | None = None
-    left: bool = True  # False: the request certainly never left this machine
+    was_sent: bool = True  # False: the request certainly never left this machine
     status_id: str | None = None  # what a read order has
-    signed: int = 0  # the generation of the token that it was sent with
+    token_generation: int = 0  # of the token that it was sent with, when that was refused
     hint: str = ""  # what a person can do, when that is known
 
     @property
-    def blocked(self) -> bool:
+    def needs_human(self) -> bool:
         """Whether nothing can be sent until a person changes something: certificates, or a proxy."""
-        return self.verdict is Verdict.STOP and not self.left
+        return self.verdict is Verdict.STOP and not self.was_sent
 
     @property
-    def told(self) -> bool:
+    def asks_to_slow_down(self) -> bool:
         """Whether the service said that it wants less: 429, or a Retry-After on anything."""
         return self.verdict is Verdict.THROTTLED and (self.wait is not None or self.http_status == 429)
 

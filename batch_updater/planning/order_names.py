@@ -47,7 +47,7 @@ class OrderNames:
         left = iter(names)
         async with OrderClient(
             self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency,
-            route=self._tenant.route,
+            network=self._tenant.network,
         ) as client:  # fmt: skip
 
             async def work() -> None:
@@ -79,7 +79,7 @@ class OrderNames:
             answer = await attempt_again(
                 attempt, await attempt(), lambda: tries > self._settings.retries, asyncio.sleep
             )
-            if answer.verdict is not Verdict.UNAUTHORIZED or not await client.renew(answer.signed):
+            if answer.verdict is not Verdict.UNAUTHORIZED or not await client.renew(answer.token_generation):
                 break
         if answer.verdict is not Verdict.DONE:
             raise _failure(name, answer)

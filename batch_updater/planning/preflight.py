@@ -9,9 +9,9 @@ from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.credential_sources import find_credentials
 from batch_updater.api.credentials import Credentials
-from batch_updater.api.network import DIRECT, Route, find_route
+from batch_updater.api.network import DIRECT, Network, find_network
 from batch_updater.api.protocol import check_base_url
-from batch_updater.api.retry import RETRIED, attempt_again
+from batch_updater.api.retry import RETRIED_VERDICTS, attempt_again
 from batch_updater.common.errors import BatchUpdaterError, BlockedError, CredentialsError, SettingsError, StoppedError
 from batch_updater.common.models import Answer, OrderStatus, Verdict
 from batch_updater.common.settings import Settings
@@ -30,7 +30,7 @@ class Tenant:
     """
 
     base_url: str
-    route: Route = DIRECT
+    network: Network = DIRECT
     tokens: Tokens | None = None
     account: str | None = None
     book: StatusBook | None = None
@@ -50,7 +50,7 @@ def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_tok
 
     Raises SettingsError when there is no usable address, or no credentials and `needs_token`.
     """
-    tenant = reach(settings, environment)
+    tenant = resolve_service(settings, environment)
     try:
         return with_credentials(tenant, find_credentials(environment, tenant.base_url))
     except SettingsError:
@@ -59,12 +59,12 @@ def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_tok
         return tenant
 
 
-def reach(settings: Settings, environment: Mapping[str, str]) -> Tenant:
+def resolve_service(settings: Settings, environment: Mapping[str, str]) -> Tenant:
     """The service that the settings name and the way to it, checked. Raises SettingsError."""
     if not settings.base_url:
         raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
     base_url = check_base_url(settings.base_url)
-    return Tenant(base_url, find_route(base_url, settings, environment))
+    return Tenant(base_url, find_network(base_url, settings, environment))
 
 
 def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
@@ -72,17 +72,21 @@ def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
     return replace(tenant, tokens=Tokens(credentials), account=credentials.account)
 
 
-async def meet(tenant: Tenant, settings: Settings) -> Tenant:
+async def probe_service(tenant: Tenant, settings: Settings) -> Tenant:
     """Sign in and read the statuses; no update is sent. Trouble is told by `unchecked` and `failure`."""
     if tenant.tokens is None:
         return replace(tenant, unchecked="statuses are not checked: there is no token to ask the service with")
     began = time.monotonic()
     try:
         async with OrderClient(
-            tenant.base_url, tenant.tokens, timeout=min(settings.timeout, LONGEST), concurrency=1, route=tenant.route
+            tenant.base_url,
+            tenant.tokens,
+            timeout=min(settings.timeout, LONGEST),
+            concurrency=1,
+            network=tenant.network,
         ) as client:
             answer, statuses = await _read_statuses(client)
-            if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.signed):
+            if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.token_generation):
                 answer, statuses = await _read_statuses(client)
     except BatchUpdaterError as error:
         return replace(tenant, unchecked=f"statuses are not checked: {error.message}", failure=error)
@@ -91,7 +95,7 @@ async def meet(tenant: Tenant, settings: Settings) -> Tenant:
         book = StatusBook(statuses, settings.status_map)
         return replace(tenant, book=book, latency=latency, names=book.names)
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
-    unlisted = answer.detail if answer.blocked else f"the service does not list them ({why})"
+    unlisted = answer.detail if answer.needs_human else f"the service does not list them ({why})"
     unchecked = f"statuses are not checked: {unlisted}"
     return replace(tenant, unchecked=unchecked, failure=_failure(tenant.base_url, answer))
 
@@ -99,11 +103,11 @@ async def meet(tenant: Tenant, settings: Settings) -> Tenant:
 def _failure(base_url: str, answer: Answer) -> BatchUpdaterError | None:
     if answer.verdict is Verdict.UNAUTHORIZED:
         return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
-    if answer.blocked:
+    if answer.needs_human:
         return BlockedError(f"No connection to {base_url}: {answer.detail}.", answer.hint)
-    if not answer.left or answer.verdict is Verdict.STOP:
+    if not answer.was_sent or answer.verdict is Verdict.STOP:
         return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
-    if answer.verdict in RETRIED:
+    if answer.verdict in RETRIED_VERDICTS:
         return StoppedError(f"{base_url} does not serve its statuses now: {answer.detail}.", "run again later")
     return None
 

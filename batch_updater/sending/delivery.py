@@ -23,8 +23,8 @@ from batch_updater.common.models import (
     Verdict,
 )
 from batch_updater.sending.control import Control
-from batch_updater.sending.exchange import RENEWALS, Request, Sender, _log_retry, _Way
-from batch_updater.sending.outcome import CUT, STOPPED, already_set, judge
+from batch_updater.sending.exchange import RENEWALS, Request, RowAttempts, Sender, _log_retry
+from batch_updater.sending.outcome import CUT, STOPPED, already_set, decide_outcome
 
 CANNOT_READ = frozenset({403, 404, 405})
 
@@ -54,7 +54,7 @@ class Delivery:
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
         """Send a claimed row until it has ended, or the run stops."""
-        way = _Way(update)
+        way = RowAttempts(update)
         outcome = await self._compare_first(way) if self._compare or update.expected_id else None
         if outcome is None:
             outcome = self._outcome(way, await self._exchange(way, self._put))
@@ -73,14 +73,14 @@ class Delivery:
         Those under way are then still read back, so that none is called right that is not; no other is sent.
         """
         if self.canary_failure:
-            return self._outcome(_Way(update), STOPPED)
+            return self._outcome(RowAttempts(update), STOPPED)
         outcome = await self.send(update)
         stopped = outcome.state is not State.ENDED and self._control.stopping.is_set()
         if stopped or outcome.result is Result.UNCHANGED:
             return outcome
         seen = f"{outcome.result}, {outcome.detail}"
         if outcome.result is Result.UPDATED:
-            answer = await self._exchange(_Way(update), self._get)
+            answer = await self._exchange(RowAttempts(update), self._get)
             if answer.status_id == update.status_id or (not answer.status_id and self._control.stopping.is_set()):
                 return outcome
             if answer.status_id:
@@ -95,7 +95,7 @@ class Delivery:
 
     async def settle(self, update: StatusUpdate) -> RowOutcome | None:
         """Read a row in doubt back: right already, or to be sent (again); None when nobody can tell now."""
-        answer = await self._exchange(_Way(update), self._get)
+        answer = await self._exchange(RowAttempts(update), self._get)
         if answer.status_id == update.status_id:
             detail = "the start before was interrupted; read back, the order has the status"
             return RowOutcome(update.row, State.ENDED, Result.UPDATED, "confirmed_after_interruption", detail)
@@ -109,7 +109,7 @@ class Delivery:
 
     async def read_back(self, update: StatusUpdate) -> RowOutcome | None:
         """Settle a row whose end is unknown; None when the order can't be read."""
-        answer = await self._exchange(_Way(update), self._get)
+        answer = await self._exchange(RowAttempts(update), self._get)
         if answer.status_id is None:
             return None
         if answer.status_id == update.status_id:
@@ -120,7 +120,7 @@ class Delivery:
 
     async def recheck(self, update: StatusUpdate) -> RowOutcome | None:
         """Look whether a late answer to an earlier row of the order has undone this one."""
-        answer = await self._exchange(_Way(update), self._get)
+        answer = await self._exchange(RowAttempts(update), self._get)
         if answer is STOPPED:
             return None
         if answer.status_id is None or answer.status_id == update.status_id:
@@ -133,7 +133,7 @@ class Delivery:
 
     async def verify(self, update: StatusUpdate) -> Reading | None:
         """Read an order and say how it stands to the plan; None when the run stops."""
-        answer = await self._exchange(_Way(update), self._get)
+        answer = await self._exchange(RowAttempts(update), self._get)
         if answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
             return None
         if answer.status_id is not None:
@@ -145,15 +145,15 @@ class Delivery:
         """Read one page of the order list."""
         found: list[ListedOrder] = []
 
-        async def get(_way: _Way) -> Answer:
+        async def get(_way: RowAttempts) -> Answer:
             nonlocal found
             self._counters.get += 1
             answer, found = await self._client.list_orders(page)
             return answer
 
-        return await self._exchange(_Way(StatusUpdate(0, "", "")), get), found
+        return await self._exchange(RowAttempts(StatusUpdate(0, "", "")), get), found
 
-    async def _compare_first(self, way: _Way) -> RowOutcome | None:
+    async def _compare_first(self, way: RowAttempts) -> RowOutcome | None:
         """Read the order; None when the update is to be sent and the status before is in the journal."""
         wanted = way.update
         answer = await self._exchange(way, self._get)
@@ -182,7 +182,7 @@ class Delivery:
 
     # Requests
 
-    async def _exchange(self, way: _Way, request: "Request") -> Answer:
+    async def _exchange(self, way: RowAttempts, request: "Request") -> Answer:
         """All attempts of one row; gives the last answer. A refused token is renewed up to twice."""
         answer = await self._attempts(way, request)
         for _ in range(RENEWALS):
@@ -198,7 +198,7 @@ class Delivery:
             self._control.fail(StoppedError(f"Stopped: {answer.detail}.", hint))
         return answer
 
-    async def _attempts(self, way: _Way, request: "Request") -> Answer:
+    async def _attempts(self, way: RowAttempts, request: "Request") -> Answer:
         first = await self._attempt(way, request)
         if first.verdict in {Verdict.DONE, Verdict.REFUSED}:
             return first
@@ -212,17 +212,17 @@ class Delivery:
 
         return await attempt_again(again, first, lambda: self._exhausted(way), self._control.sleep)
 
-    def _exhausted(self, way: _Way) -> bool:
+    def _exhausted(self, way: RowAttempts) -> bool:
         return self._control.stopping.is_set() or (way.tried > self._retries and not self._pacer.outage_for)
 
     async def _renew(self, answer: Answer) -> bool:
         try:
-            return await self._client.renew(answer.signed)
+            return await self._client.renew(answer.token_generation)
         except BatchUpdaterError as error:
             self._control.fail(error)
             return False
 
-    async def _attempt(self, way: _Way, request: "Request") -> Answer:
+    async def _attempt(self, way: RowAttempts, request: "Request") -> Answer:
         if not await self._pacer.acquire(self._control.stopping.is_set):
             return STOPPED
         self._counters.in_flight += 1
@@ -236,14 +236,14 @@ class Delivery:
         self._pacer.answered(answer)
         event("answer", logging.DEBUG, row=way.update.row, reason=answer.code, http_status=answer.http_status)
         if answer.verdict is not Verdict.DONE:
-            self._counters.throttled += answer.told
+            self._counters.throttled += answer.asks_to_slow_down
             self.watch.look(answer.code, way.update.row)
             way.last = answer
             self.silence = answer.detail if answer.http_status is None else self.silence
             way.tried += not self._pacer.outage_for
         return answer
 
-    async def _put(self, way: _Way) -> Answer:
+    async def _put(self, way: RowAttempts) -> Answer:
         way.sent_at = way.sent_at or time.time()
         try:
             answer = await self._client.update_status(way.update)
@@ -251,32 +251,34 @@ class Delivery:
             if not self._control.cut:
                 raise
             answer = CUT  # its time is over; that it has left must be said
-        if answer.left:
-            way.left += 1
+        if answer.was_sent:
+            way.sent += 1
             way.doubtful = way.doubtful or answer.verdict is Verdict.UNKNOWN
             self._counters.put += 1
         return answer
 
-    async def _get(self, way: _Way) -> Answer:
+    async def _get(self, way: RowAttempts) -> Answer:
         self._counters.get += 1
         return await self._client.read_order(way.update.order_id)
 
-    async def _note_attempts(self, way: _Way) -> bool:
+    async def _note_attempts(self, way: RowAttempts) -> bool:
         """Make failed attempts durable before the next one leaves; False when the journal can't."""
-        return way.left == way.checkpointed or await self._note(way)
+        return way.sent == way.checkpointed or await self._note(way)
 
-    async def _note(self, way: _Way) -> bool:
-        attempts = way.left - way.checkpointed
+    async def _note(self, way: RowAttempts) -> bool:
+        attempts = way.sent - way.checkpointed
         if not await self._checkpoint(Checkpoint(way.update.row, attempts, way.sent_at, way.previous)):
             return False
         way.checkpointed += attempts
         return True
 
-    def _outcome(self, way: _Way, answer: Answer) -> RowOutcome:
+    def _outcome(self, way: RowAttempts, answer: Answer) -> RowOutcome:
         """The result of a row whose attempts have ended with this answer."""
-        state, result, detail, remark = judge(answer, doubtful=way.doubtful, stopping=self._control.stopping.is_set())
-        sent = way.left > 0
+        state, result, detail, remark = decide_outcome(
+            answer, doubtful=way.doubtful, stopping=self._control.stopping.is_set()
+        )
+        sent = way.sent > 0
         return RowOutcome(
-            way.update.row, state, result, answer.code, detail, answer.http_status, way.left - way.checkpointed,
+            way.update.row, state, result, answer.code, detail, answer.http_status, way.sent - way.checkpointed,
             way.sent_at if sent else None, way.duration_ms if sent else None, way.previous, remark,
         )  # fmt: skip

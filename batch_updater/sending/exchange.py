@@ -32,11 +32,11 @@ class Sender(Protocol):
 
 
 @dataclass(slots=True)
-class _Way:
+class RowAttempts:
     """A row's attempts so far."""
 
     update: StatusUpdate
-    left: int = 0  # attempts that left this machine
+    sent: int = 0  # attempts that left this machine
     tried: int = 0  # attempts that count against the retries
     checkpointed: int = 0  # attempts the journal knows of already
     previous: str | None = None  # the order's status before, when it was read
@@ -51,7 +51,7 @@ class _Way:
         return None if self.sent_at is None else round((time.monotonic() - self.began) * 1000)
 
 
-def _log_retry(way: _Way) -> None:
+def _log_retry(way: RowAttempts) -> None:
     if way.last is not None:
         event(
             "retry", row=way.update.row, order_id=way.update.order_id, attempt=way.tried + 1, reason=way.last.code,
@@ -59,4 +59,4 @@ def _log_retry(way: _Way) -> None:
         )  # fmt: skip
 
 
-Request = Callable[[_Way], Awaitable[Answer]]
+Request = Callable[[RowAttempts], Awaitable[Answer]]

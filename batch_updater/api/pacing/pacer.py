@@ -243,8 +243,8 @@ class Pacer:
         status = answer.http_status
         if answer.verdict is Verdict.THROTTLED:
             now = self._clock()
-            self._pace.throttled(now, answer.wait, told=answer.told)
-            self._outage.succeeded() if answer.told else self._outage.failed(now, silent=False)
+            self._pace.throttled(now, answer.wait, told=answer.asks_to_slow_down)
+            self._outage.succeeded() if answer.asks_to_slow_down else self._outage.failed(now, silent=False)
         elif status is None or status >= 500:
             self._pace.failed()
             self._outage.failed(self._clock(), silent=status is None)
