@@ -3,9 +3,8 @@
 import re
 import unicodedata
 
-from batch_updater.common.text import shown
+from batch_updater.common.text import UUID_SHAPE, shown
 
-_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
 _MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
 
@@ -16,7 +15,7 @@ def normalise_id(text: str) -> str | None:
     Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are taken off;
     nothing within the id is ever changed.
     """
-    if _SHAPE.fullmatch(text):
+    if UUID_SHAPE.fullmatch(text):
         return text
     bare = text.strip(_BLANKS)
     if not bare.isascii():
@@ -24,7 +23,7 @@ def normalise_id(text: str) -> str | None:
     bare = bare.lower().removeprefix("urn:uuid:")
     if bare.startswith("{") and bare.endswith("}"):
         bare = bare[1:-1]
-    return bare if _SHAPE.fullmatch(bare) else None
+    return bare if UUID_SHAPE.fullmatch(bare) else None
 
 
 # What a text is that is no id, and what the person should know about it; the first that matches speaks.
