@@ -1,7 +1,7 @@
 """Why there is no connection, and what a person can do about it."""
 
 import ssl
-from typing import NamedTuple
+from typing import NamedTuple, Never
 
 import aiohttp
 from yarl import URL
@@ -15,13 +15,13 @@ _NOT_THIS_HOST = {62, 64}
 _UNTRUSTED = {2, 18, 19, 20, 21, 24, 27}
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 _OLD_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
-LATE = Answer(Verdict.RETRY, "timeout", "no connection in time", was_sent=False)
+LATE: Answer[Never] = Answer(Verdict.RETRY, "timeout", "no connection in time", was_sent=False)
 
 
 class NoConnectionError(Exception):
     """There is no connection, so the request has certainly not left; `answer` says why."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer[Never]) -> None:
         super().__init__(answer.detail)
         self.answer = answer
 
@@ -42,7 +42,7 @@ class _Reasons:
         self._network = network
         self._proxy = URL(network.proxy.address) if network.proxy else None
 
-    def explain(self, error: Exception, host: str) -> Answer:
+    def explain(self, error: Exception, host: str) -> Answer[Never]:
         """Whether another attempt can help, why there is no connection, and what to do."""
         if isinstance(error, aiohttp.ClientConnectorError):
             peer = self._peer(error.host, error.port)
@@ -65,7 +65,7 @@ class _Reasons:
             return _Peer(host, "the proxy", "--proxy", "proxy_error")
         return _Peer(host, "the service", "the base URL", "connection_error")
 
-    def _certificate(self, error: Exception, peer: _Peer) -> Answer:
+    def _certificate(self, error: Exception, peer: _Peer) -> Answer[Never]:
         verify = getattr(error, "verify_code", None)
         says = getattr(error, "verify_message", "") or "no reason given"
         whose = f"the certificate of {peer.host}"
@@ -85,7 +85,7 @@ class _Reasons:
         hint = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
         return _bad_tls(detail, hint)
 
-    def _refused(self, status: int, host: str) -> Answer:
+    def _refused(self, status: int, host: str) -> Answer[Never]:
         if status == 407 and self._network.proxy and self._network.proxy.user:
             hint = f"check {_CREDENTIALS}, then run again"
             return _bad_proxy(f"the proxy {self._proxy} does not accept the credentials", hint)
@@ -98,7 +98,7 @@ class _Reasons:
         return _bad_proxy(detail, "ask those who run it to allow it, or check --proxy; then run again")
 
 
-def _no_tls(error: OSError, peer: _Peer) -> Answer:
+def _no_tls(error: OSError, peer: _Peer) -> Answer[Never]:
     reason = error.reason if isinstance(error, ssl.SSLError) else None
     if reason in _NO_TLS:
         return _bad_tls(f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
@@ -107,13 +107,13 @@ def _no_tls(error: OSError, peer: _Peer) -> Answer:
     return Answer(Verdict.RETRY, "tls_error", f"no TLS connection to {peer.name}", was_sent=False)
 
 
-def _unreachable(peer: _Peer, detail: str) -> Answer:
+def _unreachable(peer: _Peer, detail: str) -> Answer[Never]:
     return Answer(Verdict.RETRY, peer.code, detail, was_sent=False)
 
 
-def _bad_tls(detail: str, hint: str) -> Answer:
+def _bad_tls(detail: str, hint: str) -> Answer[Never]:
     return Answer(Verdict.STOP, "tls_error", detail, was_sent=False, hint=hint)
 
 
-def _bad_proxy(detail: str, hint: str) -> Answer:
+def _bad_proxy(detail: str, hint: str) -> Answer[Never]:
     return Answer(Verdict.STOP, "proxy_error", detail, was_sent=False, hint=hint)

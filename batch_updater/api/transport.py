@@ -7,7 +7,7 @@ it leans on parts of aiohttp that its documentation does not promise.
 
 import ssl
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Never, Protocol
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -161,8 +161,8 @@ async def _read_capped(content: aiohttp.StreamReader, limit: int) -> bytes:
     return body
 
 
-def failure(error: Exception) -> Answer:
-    """What one of FAILURES means for a row."""
+def failure(error: Exception) -> Answer[Never]:
+    """Return what one of FAILURES means for a row."""
     if isinstance(error, NoConnectionError):
         return error.answer
     if isinstance(error, TimeoutError):

@@ -6,9 +6,11 @@ Those made once or more for every row are named tuples, which are quicker to mak
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from batch_updater.common.errors import BatchUpdaterError
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Result(StrEnum):
@@ -90,8 +92,11 @@ class RejectedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One classified answer. `http_status` is None when no answer came; `wait` is seconds the service asked for."""
+class Answer(Generic[T_co]):
+    """One classified answer, and what was asked for as its `payload`; an `Answer[Never]` carries nothing.
+
+    `http_status` is None when no answer came; `wait` is seconds the service asked for.
+    """
 
     verdict: Verdict
     code: str
@@ -99,7 +104,7 @@ class Answer:
     http_status: int | None = None
     wait: float | None = None
     was_sent: bool = True  # False: the request certainly never left this machine
-    status_id: str | None = None  # what a read order has
+    payload: T_co | None = None
     token_generation: int = 0  # of the token that it was sent with, when that was refused
     hint: str = ""  # what a person can do, when that is known
 

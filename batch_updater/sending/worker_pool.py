@@ -119,7 +119,7 @@ class Runner:
         Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
         """
         rows = await self._recorder.call(lambda: self._journal.count("state").get("planned", 0))
-        listing = Listing(self._delivery.read_page, self._settle_listed, rows)
+        listing = Listing(self._delivery.exchange.read_page, self._settle_listed, rows)
         why = await listing.why_not()
         if self._control.stopping.is_set():
             return
@@ -149,10 +149,11 @@ class Runner:
     def _look(self) -> None:
         self.counters.token = self._client.token_requests
         if self._pacer.outage_for > self._outage_budget:
-            why = f" ({self._delivery.silence})" if self._delivery.silence else ""
+            silence = self._delivery.exchange.silence
+            why = f" ({silence})" if silence else ""
             what = f"The service has not answered for {self._outage_budget:g} s{why}."
             self._control.fail(StoppedError(what, "run again when it is back"))
-        self._delivery.watch.look()
+        self._delivery.exchange.watch.look()
         self._on_tick(self.counters, self._pacer)
 
     async def _phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from batch_updater.api.retry import STOPPED
 from batch_updater.common.models import Answer, Result, State, StatusUpdate, Verdict
-from batch_updater.sending.outcome import CUT, STOPPED, already_set, decide_outcome
+from batch_updater.sending.outcome import CUT, already_set, decide_outcome
 
 DONE = Answer(Verdict.DONE, "ok", "yes", 200)
 REFUSED = Answer(Verdict.REFUSED, "conflict", "no", 409)
