@@ -1,4 +1,4 @@
-"""Sign in, and renew the token once for the whole pool.
+"""Sign in, and renew the token once for all requests.
 
 The vendor's sign-in is OAuth 2 (RFC 6749): password grant and refresh at `POST /auth/oauth/token`.
 """

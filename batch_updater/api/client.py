@@ -52,7 +52,7 @@ ResponseReader = Callable[[int, Mapping[str, str], bytes], Answer[T]]
 class OrderClient:
     """Sends requests to one origin as one account; an async context manager.
 
-    Its calls raise CredentialsError or StoppedError only when no token is to be had; all else is in the answer.
+    Its methods raise CredentialsError or StoppedError only when there is no token; all else is in the answer.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class OrderClient:
         return await self._signed("GET", orders_url(self._base_url, page, name=name), None, read_orders, MAX_LIST)
 
     async def renew(self, refused: int) -> bool:
-        """Get a newer token than generation `refused`, for everybody; False when there is no way to."""
+        """Get a newer token than generation `refused`, for all requests; False when there is no way to."""
         return await self._tokens.renew(refused)
 
     @property

@@ -27,23 +27,23 @@ class NoConnectionError(Exception):
 
 
 class _Peer(NamedTuple):
-    """Who a connection was to be made with."""
+    """The other end of a connection that could not be made."""
 
     host: str
-    name: str  # as a sentence has it
+    name: str  # for a sentence
     setting: str
     code: str
 
 
-class _Reasons:
-    """What a failure to connect means, told from the library's exceptions. Their own texts may hold headers."""
+class ConnectionReasons:
+    """Explains aiohttp's exceptions when there is no connection. Their own texts may hold headers, so none is shown."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._proxy = URL(network.proxy.address) if network.proxy else None
 
     def explain(self, error: Exception, host: str) -> Answer[Never]:
-        """Whether another attempt can help, why there is no connection, and what to do."""
+        """Return whether another attempt can help, why there is no connection, and what to do."""
         if isinstance(error, aiohttp.ClientConnectorError):
             peer = self._peer(error.host, error.port)
             if isinstance(error, aiohttp.ClientConnectorDNSError):

@@ -21,7 +21,7 @@ MAX_BODY = 64 * 1024
 
 
 class Request(NamedTuple):
-    """One request to the service's origin; of its answer's body at most `limit` bytes are read."""
+    """One request to the service's origin. At most `limit` bytes of the answer's body are read."""
 
     method: str
     url: str
@@ -34,7 +34,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer as it came."""
+    """An answer as it arrived."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,7 +52,7 @@ class Transport(Protocol):
     """One way to send. Each request leaves at most once and follows no redirect."""
 
     async def request(self, request: Request) -> Reply:
-        """Send, and read the answer. Raises one of FAILURES."""
+        """Send the request and return the answer. Raises one of FAILURES."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -66,19 +66,19 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 
 
 class SessionTransport:
-    """aiohttp's own session."""
+    """Sends by aiohttp's own session."""
 
     def __init__(self, connector: Connector) -> None:
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the deadlines' work, and the connector's
+            timeout=aiohttp.ClientTimeout(total=None),  # `Deadlines` ends what lasts too long
             auto_decompress=False,
             middlewares=(_send_once,),
         )
 
     async def request(self, request: Request) -> Reply:
-        """Send, and read the answer. Raises one of FAILURES."""
+        """Send the request and return the answer. Raises one of FAILURES."""
         response = await self._session.request(
             request.method,
             URL(request.url, encoded=True),
@@ -97,12 +97,12 @@ class SessionTransport:
 
 
 class PreparedTransport:
-    """Prepared bytes on aiohttp's connections to the origin of `base_url`, with which every request's URL begins."""
+    """Writes prepared bytes on aiohttp's connections. Every request's URL must begin with `base_url`."""
 
     def __init__(self, connector: Connector, base_url: str) -> None:
         url = URL(base_url, encoded=True)
         self._connector = connector
-        self._opening = aiohttp.ClientRequest("GET", url)  # says to aiohttp where to connect, and is never sent
+        self._opening = aiohttp.ClientRequest("GET", url)  # tells aiohttp where to connect, and is never sent
         self._timeout = aiohttp.ClientTimeout(total=None)
         self._base, self._path = base_url, url.raw_path.rstrip("/")
         self._host = self._opening.headers["Host"]
@@ -110,7 +110,7 @@ class PreparedTransport:
         self._head = b""
 
     async def request(self, request: Request) -> Reply:
-        """Send, and read the answer. Raises one of FAILURES."""
+        """Send the request and return the answer. Raises one of FAILURES."""
         data = self._bytes(request)
         connection = await self._connector.connect(self._opening, [], self._timeout)
         good = False
@@ -131,7 +131,7 @@ class PreparedTransport:
             connection.release() if good else connection.close()
 
     def _bytes(self, request: Request) -> bytes:
-        """The request as it goes over the connection (RFC 9112)."""
+        """Return the request as HTTP/1.1 has it (RFC 9112)."""
         if request.headers is not self._headers:
             self._headers, self._head = request.headers, _head(self._host, request.headers)
         path = self._path + request.url[len(self._base) :]
@@ -147,7 +147,7 @@ class PreparedTransport:
 
 
 def _head(host: str, headers: Mapping[str, str]) -> bytes:
-    """Header lines. Raises ValueError for a line break in one."""
+    """Return the header lines. Raises ValueError for a control character in one."""
     lines = [f"{name}: {value}" for name, value in {"Host": host, **headers}.items()]
     if any(not line.isprintable() for line in lines):
         raise ValueError("a header holds a control character")

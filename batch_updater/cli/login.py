@@ -5,7 +5,7 @@ import os
 
 import click
 
-from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant, check_token
+from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant
 from batch_updater.api.keyring_store import check_keyring, forget_in_keyring, keep_in_keyring
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
@@ -20,7 +20,6 @@ def log_in(settings: Settings, *, only_token: bool) -> str:
     check_keyring(tenant.base_url)
     if only_token:
         secrets = {TOKEN_NAMES[0]: _ask("Access token")}
-        check_token(secrets[TOKEN_NAMES[0]])
         credentials = Credentials(token=secrets[TOKEN_NAMES[0]])
     else:
         answers = [_ask(question) for question in _QUESTIONS]

@@ -5,7 +5,7 @@ import unicodedata
 
 from batch_updater.common.text import UUID_SHAPE, shown
 
-_BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
+BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
 _MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
 
 
@@ -17,7 +17,7 @@ def normalise_id(text: str) -> str | None:
     """
     if UUID_SHAPE.fullmatch(text):
         return text
-    bare = text.strip(_BLANKS)
+    bare = text.strip(BLANKS)
     if not bare.isascii():
         return None
     bare = bare.lower().removeprefix("urn:uuid:")
@@ -52,7 +52,7 @@ _REASONS = tuple(
 
 def why_not_an_id(text: str) -> str:
     """One sentence for a person on why this text is not a UUID."""
-    bare = text.strip(_BLANKS)
+    bare = text.strip(BLANKS)
     if bare.casefold() in _MISSING:
         return f"'{shown(bare)}' stands for an empty cell; put the id there"
     if odd := next((c for c in bare if unicodedata.category(c) in {"Cc", "Cf"}), ""):
@@ -75,7 +75,7 @@ def _escaped(text: str) -> str:
 
 def is_name(text: str) -> bool:
     """Whether a text looks like a status name a person wrote, rather than a damaged id or a number."""
-    bare = text.strip(_BLANKS)
+    bare = text.strip(BLANKS)
     if bare.casefold() in _MISSING or bare.startswith("#") or re.fullmatch(r"[0-9a-fA-F{}-]{16,}", bare):
         return False
     return bare.isprintable() and sum(c.isalpha() for c in bare) >= 2
