@@ -10,21 +10,11 @@ from urllib.parse import urlencode
 
 from aiohttp import encode_basic_auth
 
+from batch_updater.api import protocol
 from batch_updater.api.auth import Tokens
 from batch_updater.api.connector import Connector
 from batch_updater.api.credentials import Grant, Granted
 from batch_updater.api.network import DIRECT, Network
-from batch_updater.api.protocol import (
-    classify,
-    order_url,
-    orders_url,
-    read_order,
-    read_orders,
-    read_statuses,
-    read_token,
-    update_body,
-    update_url,
-)
 from batch_updater.api.timeouts import Deadlines
 from batch_updater.api.transport import (
     FAILURES,
@@ -86,20 +76,26 @@ class OrderClient:
 
     async def update_status(self, update: StatusUpdate) -> Answer[Never]:
         """Send one PUT, exactly once, and return what its answer means. Network failures are answers too."""
-        url = update_url(self._base_url, update.order_id)
-        return await self._signed("PUT", url, update_body(update.status_id), classify)
+        url = protocol.update_url(self._base_url, update.order_id)
+        return await self._signed("PUT", url, protocol.update_body(update.status_id), protocol.classify)
 
     async def read_order(self, order_id: str) -> Answer[str]:
         """Read one order; the payload is the id of its present status."""
-        return await self._signed("GET", order_url(self._base_url, order_id), None, partial(read_order, order_id))
+        return await self._signed(
+            "GET", protocol.order_url(self._base_url, order_id), None, partial(protocol.read_order, order_id)
+        )
 
     async def list_statuses(self) -> Answer[list[OrderStatus]]:
         """Read the tenant's order statuses."""
-        return await self._signed("GET", f"{self._base_url}/engagement/orders/status", None, read_statuses, MAX_LIST)
+        return await self._signed(
+            "GET", f"{self._base_url}/engagement/orders/status", None, protocol.read_statuses, MAX_LIST
+        )
 
     async def list_orders(self, page: int, name: str | None = None) -> Answer[list[ListedOrder]]:
         """Read one page (from 1) of the orders, or of those called exactly `name`; an empty page is past the end."""
-        return await self._signed("GET", orders_url(self._base_url, page, name=name), None, read_orders, MAX_LIST)
+        return await self._signed(
+            "GET", protocol.orders_url(self._base_url, page, name=name), None, protocol.read_orders, MAX_LIST
+        )
 
     async def renew(self, refused: int) -> bool:
         """Get a newer token than generation `refused`, for all requests; False when there is no way to."""
@@ -129,7 +125,7 @@ class OrderClient:
         basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())
         headers = {**ALWAYS, "Authorization": basic, "Content-Type": "application/x-www-form-urlencoded"}
         request = Request("POST", f"{self._base_url}/auth/oauth/token", headers, urlencode(form).encode("ascii"))
-        return await self._exchange(request, read_token)
+        return await self._exchange(request, protocol.read_token)
 
     async def _exchange(self, request: Request, read: ResponseReader[T]) -> Answer[T]:
         try:

@@ -14,14 +14,10 @@ KEYRING_SERVICE = "batch-updater"
 def read_keyring(name: str, base_url: str) -> Secret | None:
     """Return the secret that is kept under this name for a service; None when there is none, or no keyring."""
     try:
-        import keyring  # noqa: PLC0415 - an optional extra
-        import keyring.errors  # noqa: PLC0415 - as above
-    except ImportError:
+        with _opened_keyring() as keyring:
+            text = keyring.get_password(_keyring_service(base_url), name)
+    except SettingsError:
         return None
-    try:
-        text = keyring.get_password(_keyring_service(base_url), name)
-    except keyring.errors.KeyringError:
-        return None  # no keyring on this machine
     return Secret(text) if text else None
 
 

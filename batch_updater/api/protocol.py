@@ -45,12 +45,7 @@ def check_base_url(url: str) -> str:
         found = str(URL(url))  # letters beyond ASCII are encoded, a port that goes without saying is left out
     except ValueError:
         raise SettingsError("The base URL can't be read.", "use https://host or https://host/prefix") from None
-    if (
-        parts.scheme not in {"http", "https"}
-        or not host
-        or re.search(r"[\s%\\]", url.strip())
-        or not url.strip().isprintable()
-    ):
+    if parts.scheme not in {"http", "https"} or not host or re.search(r"[\s%\\]", url) or not url.isprintable():
         raise SettingsError("The base URL must be an absolute https:// address.", "set EVREKA360_BASE_URL")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsError("The base URL must hold no credentials, query or fragment.", "use https://host/prefix")

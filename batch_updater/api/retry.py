@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Never, TypeVar
 
 import tenacity
@@ -17,6 +18,7 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 STOPPED: Answer[Never] = Answer(Verdict.STOP, "stopped", "the run stopped before this row", was_sent=False)
 T = TypeVar("T")
+SendOnce = Callable[[], Awaitable[Answer[T]]]
 Renew = Callable[[int], Awaitable[bool]]
 
 
@@ -36,6 +38,7 @@ class Observer:
 NOBODY = Observer()
 
 
+@dataclass(frozen=True, slots=True)
 class Attempts:
     """Sends a request again until it is answered for good.
 
@@ -45,23 +48,15 @@ class Attempts:
     `sleep` may then return early. `counters` are kept up to date.
     """
 
-    def __init__(
-        self,
-        most: int,
-        *,
-        until: float = math.inf,
-        pace: Pacer | None = None,
-        waits_out_outages: bool = False,
-        stopping: Callable[[], bool] = lambda: False,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        counters: Counters | None = None,
-    ) -> None:
-        self._most, self._until, self._pace, self._waits_out_outages = most, until, pace, waits_out_outages
-        self._stopping, self._sleep, self._counters = stopping, sleep, counters or Counters()
+    most: int
+    until: float = math.inf
+    pace: Pacer | None = None
+    waits_out_outages: bool = False
+    stopping: Callable[[], bool] = lambda: False
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    counters: Counters = field(default_factory=Counters)
 
-    async def run(
-        self, request: Callable[[], Awaitable[Answer[T]]], renew: Renew | None = None, observer: Observer = NOBODY
-    ) -> Answer[T]:
+    async def run(self, request: SendOnce[T], renew: Renew | None = None, observer: Observer = NOBODY) -> Answer[T]:
         """Return the last answer, or STOPPED. Raises what `request` and `renew` raise.
 
         Between attempts it sleeps up to 0.5 s at first, later up to 30 s, with full jitter. `renew` gets a newer token
@@ -76,10 +71,10 @@ class Attempts:
         )
         repetition = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_result(lambda found: found.verdict in RETRIED_VERDICTS),
-            wait=lambda state: max(backoff(state), 0.0 if self._pace else answer.wait or 0.0),
+            wait=lambda state: max(backoff(state), 0.0 if self.pace else answer.wait or 0.0),
             stop=lambda state: self._are_over(failed, state.upcoming_sleep),
             retry_error_callback=lambda _state: None,  # rather than raise: the last answer says it all
-            sleep=self._sleep,
+            sleep=self.sleep,
         )
         async for attempt in repetition:
             if attempt.retry_state.attempt_number > 1:  # the first has been made above
@@ -93,33 +88,33 @@ class Attempts:
             attempt.retry_state.set_result(answer)
         return answer
 
-    async def _attempt(self, request: Callable[[], Awaitable[Answer[T]]], observer: Observer) -> Answer[T]:
-        if self._pace is not None and not await self._pace.acquire(self._stopping):
+    async def _attempt(self, request: SendOnce[T], observer: Observer) -> Answer[T]:
+        if self.pace is not None and not await self.pace.acquire(self.stopping):
             return STOPPED
-        self._counters.in_flight += 1
+        self.counters.in_flight += 1
         try:
             answer = await request()
         finally:
-            self._counters.in_flight -= 1
-        if self._pace is not None:
-            self._pace.answered(answer)
-        self._counters.throttled += answer.asks_to_slow_down
+            self.counters.in_flight -= 1
+        if self.pace is not None:
+            self.pace.answered(answer)
+        self.counters.throttled += answer.asks_to_slow_down
         observer.answered(answer)
         return answer
 
     async def _next_attempt(
-        self, request: Callable[[], Awaitable[Answer[T]]], observer: Observer, answer: Answer[T], number: int
+        self, request: SendOnce[T], observer: Observer, answer: Answer[T], number: int
     ) -> Answer[T]:
         if not await observer.before_next(answer, number):
             return STOPPED
-        self._counters.retried += answer.verdict is not Verdict.UNAUTHORIZED
+        self.counters.retried += answer.verdict is not Verdict.UNAUTHORIZED
         return await self._attempt(request, observer)
 
     @property
     def _is_waiting_out(self) -> bool:
-        return self._waits_out_outages and self._pace is not None and self._pace.outage_for > 0
+        return self.waits_out_outages and self.pace is not None and self.pace.outage_for > 0
 
     def _are_over(self, failed: int, pause: float) -> bool:
-        if self._stopping() or time.monotonic() + pause >= self._until:
+        if self.stopping() or time.monotonic() + pause >= self.until:
             return True
-        return failed >= self._most and not self._is_waiting_out
+        return failed >= self.most and not self._is_waiting_out

@@ -1,47 +1,23 @@
 """One row's way to its outcome: compare, send, read back."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.errors import StoppedError
-from batch_updater.common.models import (
-    Answer,
-    Checkpoint,
-    Counters,
-    Reading,
-    Result,
-    RowOutcome,
-    State,
-    StatusUpdate,
-    Verdict,
-)
-from batch_updater.sending.control import Control
-from batch_updater.sending.exchange import Exchange, RowAttempts, Sender
+from batch_updater.common.models import Answer, Checkpoint, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
+from batch_updater.sending.exchange import Exchange, RowAttempts
 from batch_updater.sending.outcome import already_set, decide_outcome
 
 CANNOT_READ = frozenset({403, 404, 405})
 
 
 class Delivery:
-    """Handles rows; each method is one row from its turn to its outcome. `checkpoint` makes one durable."""
+    """Handles rows; each method is one row from its turn to its outcome. `names` are the statuses' names by ids."""
 
-    def __init__(
-        self,
-        client: Sender,
-        pacer: Pacer,
-        control: Control,
-        counters: Counters,
-        checkpoint: Callable[[Checkpoint], Awaitable[bool]],
-        *,
-        retries: int,
-        compare: bool,
-        sequenced: bool,
-        names: Mapping[str, str],
-    ) -> None:
-        self.exchange = Exchange(client, pacer, control, counters, checkpoint, retries=retries)
-        self._control, self._compare, self._sequenced, self._names = control, compare, sequenced, names
+    def __init__(self, exchange: Exchange, *, compare: bool, sequenced: bool, names: Mapping[str, str]) -> None:
+        self.exchange, self._control = exchange, exchange.control
+        self._compare, self._sequenced, self._names = compare, sequenced, names
         self.canary_failure: StoppedError | None = None
 
     async def send(self, update: StatusUpdate) -> RowOutcome:

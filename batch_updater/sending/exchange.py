@@ -9,7 +9,7 @@ from typing import Any, Never, Protocol, TypeVar
 
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.pacing.rate_log import PaceWatch
-from batch_updater.api.retry import STOPPED, Attempts, Observer
+from batch_updater.api.retry import STOPPED, Attempts, Observer, SendOnce
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, StatusUpdate, Verdict
@@ -39,28 +39,29 @@ class Sender(Protocol):
         """Requests to the token endpoint so far."""
 
 
+@dataclass
 class Exchange:
-    """What the requests of all rows share. An answer that no row can be sent after stops the run."""
+    """What the requests of all rows share. An answer after which no row can be sent stops the run.
 
-    def __init__(
-        self,
-        client: Sender,
-        pacer: Pacer,
-        control: Control,
-        counters: Counters,
-        checkpoint: Callable[[Checkpoint], Awaitable[bool]],
-        *,
-        retries: int,
-    ) -> None:
-        self.client, self.control, self.counters, self.checkpoint = client, control, counters, checkpoint
-        self.watch = PaceWatch(pacer)
-        self.silence = ""  # why the last request without an answer had none
+    `checkpoint` makes one durable; False when the journal can't. `retries` are further attempts of a request.
+    """
+
+    client: Sender
+    pacer: Pacer
+    control: Control
+    counters: Counters
+    checkpoint: Callable[[Checkpoint], Awaitable[bool]]
+    retries: int
+    silence: str = ""  # why the last request without an answer had none
+
+    def __post_init__(self) -> None:
+        self.watch = PaceWatch(self.pacer)
         self._attempts = Attempts(
-            retries + 1, pace=pacer, waits_out_outages=True,
-            stopping=control.stopping.is_set, sleep=control.sleep, counters=counters,
+            self.retries + 1, pace=self.pacer, waits_out_outages=True,
+            stopping=self.control.stopping.is_set, sleep=self.control.sleep, counters=self.counters,
         )  # fmt: skip
 
-    async def run(self, request: Callable[[], Awaitable[Answer[T]]], row: "RowAttempts") -> Answer[T]:
+    async def run(self, request: SendOnce[T], row: "RowAttempts") -> Answer[T]:
         """Return the last answer to all attempts of a request."""
         try:
             answer = await self._attempts.run(request, self._renew, row)

@@ -8,6 +8,7 @@ from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrde
 from batch_updater.sandbox.server import order_id, status_id
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
+from batch_updater.sending.exchange import Exchange
 
 UPDATE = StatusUpdate(2, order_id(1), status_id("Completed"))
 CONFIRMED = Answer(Verdict.DONE, "ok", "Order status updated successfully", 200)
@@ -43,9 +44,8 @@ def delivery(control: Control, service: Service, *, sequenced: bool = False) -> 
     async def checkpoint(_checkpoint: Checkpoint) -> bool:
         return True
 
-    return Delivery(
-        service, Pacer(None), control, Counters(), checkpoint, retries=0, compare=False, sequenced=sequenced, names={}
-    )  # fmt: skip
+    exchange = Exchange(service, Pacer(None), control, Counters(), checkpoint, retries=0)
+    return Delivery(exchange, compare=False, sequenced=sequenced, names={})
 
 
 async def test_a_stop_between_a_canary_and_its_reading_is_no_failure() -> None:
