@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from types import TracebackType
 from typing import Never, Self, TypeVar
 from urllib.parse import urlencode
 
@@ -46,17 +45,10 @@ class OrderClient:
     """
 
     def __init__(
-        self,
-        base_url: str,
-        tokens: Tokens,
-        *,
-        timeout: float,
-        concurrency: int,
-        prepared: bool = False,
-        network: Network = DIRECT,
-    ) -> None:
-        self._base_url = base_url
-        self._tokens = tokens
+        self, base_url: str, tokens: Tokens, *, timeout: float, concurrency: int,
+        prepared: bool = False, network: Network = DIRECT,
+    ) -> None:  # fmt: skip
+        self._base_url, self._tokens = base_url, tokens
         self._signed_as = -1  # the generation of the token in the headers
         self._headers: dict[str, str] = {}
         connector = Connector(network, limit=concurrency + 1)  # one more for the token
@@ -68,9 +60,7 @@ class OrderClient:
         self._deadlines.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_raised: object) -> None:
         self._deadlines.stop()
         await self._transport.close()
 

@@ -47,18 +47,20 @@ class ConnectionReasons:
         if isinstance(error, aiohttp.ClientConnectorError):
             peer = self._peer(error.host, error.port)
             if isinstance(error, aiohttp.ClientConnectorDNSError):
-                return _unreachable(peer, f"the name of {peer.name} can't be resolved")
+                return _no_connection(peer.code, f"the name of {peer.name} can't be resolved")
             if isinstance(error, aiohttp.ClientConnectorCertificateError):
                 return self._certificate(error.certificate_error, peer)
             if isinstance(error, aiohttp.ClientSSLError):
                 return _no_tls(error.os_error, peer)
-            return _unreachable(peer, f"{peer.name} can't be reached")
+            return _no_connection(peer.code, f"{peer.name} can't be reached")
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return self._refused(error.status, host)
         if isinstance(error, aiohttp.ClientResponseError):
-            return _bad_proxy(f"{self._proxy} does not answer like a proxy", "check --proxy, then run again")
+            return _no_connection(
+                "proxy_error", f"{self._proxy} does not answer like a proxy", "check --proxy, then run again"
+            )
         code = "proxy_error" if self._proxy else "connection_error"
-        return Answer(Verdict.RETRY, code, "the connection broke while it was made", was_sent=False)
+        return _no_connection(code, "the connection broke while it was made")
 
     def _peer(self, host: str, port: int | None) -> _Peer:
         if self._proxy and (host, port) == (self._proxy.raw_host, self._proxy.port):
@@ -72,48 +74,45 @@ class ConnectionReasons:
         if verify in {_EXPIRED, _TOO_EARLY}:
             state = "has expired" if verify == _EXPIRED else "is not valid yet"
             hint = "look at this machine's clock; if it is right, the certificate has to be renewed there"
-            return _bad_tls(f"{whose} {state}", hint)
+            return _no_connection("tls_error", f"{whose} {state}", hint)
         if verify in _NOT_THIS_HOST:
             detail = f"{peer.name} has a certificate that is not made out for {peer.host}"
-            return _bad_tls(detail, f"check {peer.setting}, then run again")
+            return _no_connection("tls_error", detail, f"check {peer.setting}, then run again")
         if verify not in _UNTRUSTED:
-            return _bad_tls(f"{whose} is refused: {says}", "look at it, then run again")
+            return _no_connection("tls_error", f"{whose} is refused: {says}", "look at it, then run again")
         if self._network.ca_file:
             detail = f"{whose} is signed by nobody in {self._network.ca_file} ({says})"
-            return _bad_tls(detail, f"check that --ca-file holds the authority of {peer.host}")
+            return _no_connection("tls_error", detail, f"check that --ca-file holds the authority of {peer.host}")
         detail = f"{whose} is signed by nobody whom this machine trusts ({says})"
         hint = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
-        return _bad_tls(detail, hint)
+        return _no_connection("tls_error", detail, hint)
 
     def _refused(self, status: int, host: str) -> Answer[Never]:
         if status == 407 and self._network.proxy and self._network.proxy.user:
             hint = f"check {_CREDENTIALS}, then run again"
-            return _bad_proxy(f"the proxy {self._proxy} does not accept the credentials", hint)
+            return _no_connection("proxy_error", f"the proxy {self._proxy} does not accept the credentials", hint)
         if status == 407:
             hint = f"set {_CREDENTIALS}, or these names with _FILE, then run again"
-            return _bad_proxy(f"the proxy {self._proxy} wants a user and a password", hint)
+            return _no_connection("proxy_error", f"the proxy {self._proxy} wants a user and a password", hint)
         if status >= 500 or status in {408, 429}:
-            return Answer(Verdict.RETRY, "proxy_error", f"the proxy can't connect to {host} ({status})", was_sent=False)
+            return _no_connection("proxy_error", f"the proxy can't connect to {host} ({status})")
         detail = f"the proxy {self._proxy} refuses to connect to {host} ({status})"
-        return _bad_proxy(detail, "ask those who run it to allow it, or check --proxy; then run again")
+        return _no_connection(
+            "proxy_error", detail, "ask those who run it to allow it, or check --proxy; then run again"
+        )
 
 
 def _no_tls(error: OSError, peer: _Peer) -> Answer[Never]:
     reason = error.reason if isinstance(error, ssl.SSLError) else None
     if reason in _NO_TLS:
-        return _bad_tls(f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
+        return _no_connection("tls_error", f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
     if reason in _OLD_TLS:
-        return _bad_tls(f"{peer.name} speaks no version of TLS that is safe", f"check {peer.setting}")
-    return Answer(Verdict.RETRY, "tls_error", f"no TLS connection to {peer.name}", was_sent=False)
+        return _no_connection(
+            "tls_error", f"{peer.name} speaks no version of TLS that is safe", f"check {peer.setting}"
+        )
+    return _no_connection("tls_error", f"no TLS connection to {peer.name}")
 
 
-def _unreachable(peer: _Peer, detail: str) -> Answer[Never]:
-    return Answer(Verdict.RETRY, peer.code, detail, was_sent=False)
-
-
-def _bad_tls(detail: str, hint: str) -> Answer[Never]:
-    return Answer(Verdict.STOP, "tls_error", detail, was_sent=False, hint=hint)
-
-
-def _bad_proxy(detail: str, hint: str) -> Answer[Never]:
-    return Answer(Verdict.STOP, "proxy_error", detail, was_sent=False, hint=hint)
+def _no_connection(code: str, detail: str, hint: str = "") -> Answer[Never]:
+    """Return an answer that can be tried again, or one that needs a person when there is a hint for one."""
+    return Answer(Verdict.STOP if hint else Verdict.RETRY, code, detail, was_sent=False, hint=hint)
