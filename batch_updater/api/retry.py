@@ -72,19 +72,24 @@ class Attempts:
         repetition = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_result(lambda found: found.verdict in RETRIED_VERDICTS),
             wait=lambda state: max(backoff(state), 0.0 if self.pace else answer.wait or 0.0),
-            stop=lambda state: self._are_over(failed, state.upcoming_sleep),
+            stop=lambda state: (
+                failed >= self.most or self.stopping() or time.monotonic() + state.upcoming_sleep >= self.until
+            ),
             retry_error_callback=lambda _state: None,  # rather than raise: the last answer says it all
             sleep=self.sleep,
         )
         async for attempt in repetition:
             if attempt.retry_state.attempt_number > 1:  # the first has been made above
                 answer = await self._next_attempt(request, observer, answer, failed + 1)
-            while answer.verdict is Verdict.UNAUTHORIZED and renew and renewals < RENEWALS:
-                if not await renew(answer.token_generation):
-                    return answer
+            while (
+                answer.verdict is Verdict.UNAUTHORIZED
+                and renew
+                and renewals < RENEWALS
+                and await renew(answer.token_generation)
+            ):
                 renewals += 1
                 answer = await self._next_attempt(request, observer, answer, failed + 1)
-            failed += not self._is_waiting_out
+            failed += not (self.waits_out_outages and self.pace and self.pace.outage_for)
             attempt.retry_state.set_result(answer)
         return answer
 
@@ -109,12 +114,3 @@ class Attempts:
             return STOPPED
         self.counters.retried += answer.verdict is not Verdict.UNAUTHORIZED
         return await self._attempt(request, observer)
-
-    @property
-    def _is_waiting_out(self) -> bool:
-        return self.waits_out_outages and self.pace is not None and self.pace.outage_for > 0
-
-    def _are_over(self, failed: int, pause: float) -> bool:
-        if self.stopping() or time.monotonic() + pause >= self.until:
-            return True
-        return failed >= self.most and not self._is_waiting_out

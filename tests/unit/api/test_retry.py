@@ -131,9 +131,14 @@ async def test_the_time_that_a_service_asks_for_is_kept_to_or_the_request_given_
 
 async def test_the_pace_learns_from_every_answer() -> None:
     """With a pace it is the pace that waits for what the service asks; the pause of the request is its own."""
-    request, pacer, counters = Request(iter([FAILED, SLOW_DOWN])), Pacer(None), Counters()
-    assert await Attempts(2, pace=pacer, sleep=request.sleep, counters=counters).run(request.send) is SLOW_DOWN
-    assert 89 < pacer.paused_for <= 90
+    now = [0.0]
+
+    async def pass_time(seconds: float) -> None:
+        now[0] += seconds
+
+    request, pacer, counters = Request(iter([SLOW_DOWN, FAILED])), Pacer(None, lambda: now[0], pass_time), Counters()
+    assert await Attempts(2, pace=pacer, sleep=request.sleep, counters=counters).run(request.send) is FAILED
+    assert 90 <= now[0] < 91
     assert (max(request.waits) <= 0.5, counters.throttled) == (True, 1)
 
 
@@ -159,17 +164,17 @@ async def test_after_a_stop_nothing_is_sent() -> None:
     assert await attempts.run(fail_while_stopping) is FAILED
 
 
-@pytest.mark.parametrize(("waits_out", "made"), [(False, FAILURES_IN_A_ROW + 2), (True, FAILURES_IN_A_ROW + 7)])
+@pytest.mark.parametrize(("waits_out", "made"), [(False, FAILURES_IN_A_ROW + 3), (True, FAILURES_IN_A_ROW + 9)])
 async def test_attempts_during_an_outage_are_counted_or_waited_out(waits_out: bool, made: int) -> None:
-    """Only where an outage is waited out is a request repeated until the service is back."""
+    """Where an outage is waited out, a request is repeated until the service is back, and then as often as was left."""
     now = [0.0]
 
     async def pass_time(seconds: float) -> None:
         now[0] += seconds
 
-    request = Request(iter([*[SILENCE] * (FAILURES_IN_A_ROW + 6), DONE]))
+    request = Request(iter([*[SILENCE] * (FAILURES_IN_A_ROW + 6), SLOW_DOWN, FAILED, DONE]))
     pacer = Pacer(None, lambda: now[0], pass_time)
-    attempts = Attempts(FAILURES_IN_A_ROW + 2, pace=pacer, waits_out_outages=waits_out, sleep=request.sleep)
+    attempts = Attempts(FAILURES_IN_A_ROW + 3, pace=pacer, waits_out_outages=waits_out, sleep=request.sleep)
     await attempts.run(request.send)
     assert request.made == made
 

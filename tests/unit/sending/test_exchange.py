@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from batch_updater.api.pacing.outage import FAILURES_IN_A_ROW
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
@@ -78,8 +79,32 @@ async def test_a_row_is_in_doubt_once_an_update_was_never_answered() -> None:
     """A later answer does not take the doubt away, nor does one that says no make it."""
     for answers, doubtful in (((LOST, BUSY), True), ((BUSY, UNREACHABLE), False)):
         row = row_over(Service(*answers), retries=1)
-        await row.put()
+        assert await row.put() is answers[-1]
         assert row.doubtful is doubtful
+
+
+async def test_an_outage_is_waited_out_and_its_reason_kept() -> None:
+    """While nobody answers, attempts are not counted; what the last silence was is known, an error is no silence."""
+    now = [0.0]
+
+    async def pass_time(seconds: float) -> None:
+        now[0] += seconds
+
+    pacer = Pacer(None, lambda: now[0], pass_time)
+    for _ in range(FAILURES_IN_A_ROW):
+        pacer.answered(LOST)
+    service = Service(LOST, BUSY, DONE)
+    row = RowAttempts(UPDATE, Exchange(service, pacer, Control(1.0), Counters(), service.checkpoint, retries=0))
+    assert await row.put() is DONE
+    assert row.exchange.silence == LOST.detail
+
+
+async def test_a_stop_is_no_failure() -> None:
+    """A row that the stop came before is not sent, and gives the run no reason of its own to end."""
+    row = row_over(Service())
+    row.exchange.control.stop()
+    assert await row.put() is STOPPED
+    assert row.exchange.control.failure is None
 
 
 async def test_readings_are_counted_and_make_nothing_durable() -> None:
