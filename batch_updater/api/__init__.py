@@ -1,1 +1,1 @@
-"""Speaking to the order API."""
+"""The order API: sign in, connect, send requests, read answers, repeat what failed."""

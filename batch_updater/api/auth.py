@@ -1,4 +1,4 @@
-"""Who we are: secrets that can't be printed by accident, and a token that is renewed once for the whole pool.
+"""Sign in, and renew the token once for all requests.
 
 The vendor's sign-in is OAuth 2 (RFC 6749): password grant and refresh at `POST /auth/oauth/token`.
 """
@@ -8,14 +8,14 @@ import time
 from collections.abc import Awaitable, Callable
 
 from batch_updater.api.credentials import GRANT_NAMES, Credentials, Grant, Granted
-from batch_updater.api.retry import attempt_again
+from batch_updater.api.retry import Attempts
 from batch_updater.common.errors import BlockedError, CredentialsError, StoppedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Answer, Verdict
 from batch_updater.common.secret import Secret
 
 SIGN_IN_ATTEMPTS = 5
-Ask = Callable[[dict[str, str], Grant], Awaitable[tuple[Answer, Granted | None]]]
+Ask = Callable[[dict[str, str], Grant], Awaitable[Answer[Granted]]]
 
 
 class Tokens:
@@ -37,12 +37,12 @@ class Tokens:
         self.attach(None)
 
     def attach(self, ask: Ask | None) -> None:
-        """Use this way to the token endpoint, from the running loop."""
+        """Ask the token endpoint by calling `ask`, from the running loop."""
         self._ask = ask
         self._turn = asyncio.Lock()
 
     async def current(self) -> Secret:
-        """A token to send with, renewed shortly before it expires. Raises CredentialsError or StoppedError."""
+        """Return a token to send with, renewed shortly before it expires. Raises CredentialsError or StoppedError."""
         if self._access is not None and (self._renew_at is None or self._clock() < self._renew_at):
             return self._access
         await self.renew(self.generation)
@@ -73,6 +73,23 @@ class Tokens:
                 )
             return True
 
+    async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Answer[Granted]:
+        """Ask, and keep what is granted. Raises StoppedError when there is neither a grant nor a refusal."""
+
+        async def attempt() -> Answer[Granted]:
+            self.requests += 1
+            asked = self._clock()
+            answer = await ask(form, grant)
+            if answer.payload is not None:
+                self._keep(answer.payload, asked)
+            return answer
+
+        answer = await Attempts(SIGN_IN_ATTEMPTS, sleep=self._sleep).run(attempt)
+        if answer.verdict in {Verdict.DONE, Verdict.REFUSED, Verdict.UNAUTHORIZED}:
+            return answer
+        kind = BlockedError if answer.needs_human else StoppedError
+        raise kind(f"Signing in failed: {answer.detail}.", answer.hint or "run again when the service is back")
+
     def _keep(self, granted: Granted, asked: float) -> None:
         self._access = granted.access
         self._refresh = granted.refresh or self._refresh
@@ -81,30 +98,6 @@ class Tokens:
         self._renew_at = None if life is None else asked + life - min(life / 40, 30.0)
         self.generation += 1
         event("token", generation=self.generation, seconds=life, reason="renewed" if self.generation > 1 else "issued")
-
-    async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Answer:
-        """Ask, and keep what is granted. Raises StoppedError when there is neither a grant nor a refusal."""
-        tries, wait = 0, 0.0
-
-        async def attempt() -> Answer:
-            nonlocal tries, wait
-            tries += 1
-            self.requests += 1
-            asked = self._clock()
-            answer, granted = await ask(form, grant)
-            wait = answer.wait or 0.0
-            if granted is not None:
-                self._keep(granted, asked)
-            return answer
-
-        async def sleep(seconds: float) -> None:
-            await self._sleep(max(seconds, wait))
-
-        answer = await attempt_again(attempt, await attempt(), lambda: tries >= SIGN_IN_ATTEMPTS, sleep)
-        if answer.verdict in {Verdict.DONE, Verdict.REFUSED, Verdict.UNAUTHORIZED}:
-            return answer
-        kind = BlockedError if answer.blocked else StoppedError
-        raise kind(f"Signing in failed: {answer.detail}.", answer.hint or "run again when the service is back")
 
 
 def _password_form(grant: Grant) -> dict[str, str]:

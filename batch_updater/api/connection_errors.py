@@ -1,12 +1,12 @@
 """Why there is no connection, and what a person can do about it."""
 
 import ssl
-from typing import NamedTuple
+from typing import NamedTuple, Never
 
 import aiohttp
 from yarl import URL
 
-from batch_updater.api.network import PROXY_NAMES, Route
+from batch_updater.api.network import PROXY_NAMES, Network
 from batch_updater.common.models import Answer, Verdict
 
 _CREDENTIALS = " and ".join(PROXY_NAMES)
@@ -15,105 +15,104 @@ _NOT_THIS_HOST = {62, 64}
 _UNTRUSTED = {2, 18, 19, 20, 21, 24, 27}
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 _OLD_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
-LATE = Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
+LATE: Answer[Never] = Answer(Verdict.RETRY, "timeout", "no connection in time", was_sent=False)
 
 
 class NoConnectionError(Exception):
     """There is no connection, so the request has certainly not left; `answer` says why."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer[Never]) -> None:
         super().__init__(answer.detail)
         self.answer = answer
 
 
 class _Peer(NamedTuple):
-    """Who a connection was to be made with."""
+    """The other end of a connection that could not be made."""
 
     host: str
-    name: str  # as a sentence has it
+    name: str  # for a sentence
     setting: str
     code: str
 
 
-class _Reasons:
-    """What a failure to connect means, told from the library's exceptions. Their own texts may hold headers."""
+class ConnectionReasons:
+    """Explains aiohttp's exceptions when there is no connection. Their own texts may hold headers, so none is shown."""
 
-    def __init__(self, route: Route) -> None:
-        self._route = route
-        self._proxy = URL(route.proxy.address) if route.proxy else None
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._proxy = URL(network.proxy.address) if network.proxy else None
 
-    def explain(self, error: Exception, host: str) -> Answer:
-        """Whether another attempt can help, why there is no connection, and what to do."""
+    def explain(self, error: Exception, host: str) -> Answer[Never]:
+        """Return whether another attempt can help, why there is no connection, and what to do."""
         if isinstance(error, aiohttp.ClientConnectorError):
             peer = self._peer(error.host, error.port)
             if isinstance(error, aiohttp.ClientConnectorDNSError):
-                return _unreachable(peer, f"the name of {peer.name} can't be resolved")
+                return _no_connection(peer.code, f"the name of {peer.name} can't be resolved")
             if isinstance(error, aiohttp.ClientConnectorCertificateError):
                 return self._certificate(error.certificate_error, peer)
             if isinstance(error, aiohttp.ClientSSLError):
                 return _no_tls(error.os_error, peer)
-            return _unreachable(peer, f"{peer.name} can't be reached")
+            return _no_connection(peer.code, f"{peer.name} can't be reached")
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return self._refused(error.status, host)
         if isinstance(error, aiohttp.ClientResponseError):
-            return _bad_proxy(f"{self._proxy} does not answer like a proxy", "check --proxy, then run again")
+            return _no_connection(
+                "proxy_error", f"{self._proxy} does not answer like a proxy", "check --proxy, then run again"
+            )
         code = "proxy_error" if self._proxy else "connection_error"
-        return Answer(Verdict.RETRY, code, "the connection broke while it was made", left=False)
+        return _no_connection(code, "the connection broke while it was made")
 
     def _peer(self, host: str, port: int | None) -> _Peer:
         if self._proxy and (host, port) == (self._proxy.raw_host, self._proxy.port):
             return _Peer(host, "the proxy", "--proxy", "proxy_error")
         return _Peer(host, "the service", "the base URL", "connection_error")
 
-    def _certificate(self, error: Exception, peer: _Peer) -> Answer:
+    def _certificate(self, error: Exception, peer: _Peer) -> Answer[Never]:
         verify = getattr(error, "verify_code", None)
         says = getattr(error, "verify_message", "") or "no reason given"
         whose = f"the certificate of {peer.host}"
         if verify in {_EXPIRED, _TOO_EARLY}:
             state = "has expired" if verify == _EXPIRED else "is not valid yet"
             hint = "look at this machine's clock; if it is right, the certificate has to be renewed there"
-            return _bad_tls(f"{whose} {state}", hint)
+            return _no_connection("tls_error", f"{whose} {state}", hint)
         if verify in _NOT_THIS_HOST:
             detail = f"{peer.name} has a certificate that is not made out for {peer.host}"
-            return _bad_tls(detail, f"check {peer.setting}, then run again")
+            return _no_connection("tls_error", detail, f"check {peer.setting}, then run again")
         if verify not in _UNTRUSTED:
-            return _bad_tls(f"{whose} is refused: {says}", "look at it, then run again")
-        if self._route.ca_file:
-            detail = f"{whose} is signed by nobody in {self._route.ca_file} ({says})"
-            return _bad_tls(detail, f"check that --ca-file holds the authority of {peer.host}")
+            return _no_connection("tls_error", f"{whose} is refused: {says}", "look at it, then run again")
+        if self._network.ca_file:
+            detail = f"{whose} is signed by nobody in {self._network.ca_file} ({says})"
+            return _no_connection("tls_error", detail, f"check that --ca-file holds the authority of {peer.host}")
         detail = f"{whose} is signed by nobody whom this machine trusts ({says})"
         hint = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
-        return _bad_tls(detail, hint)
+        return _no_connection("tls_error", detail, hint)
 
-    def _refused(self, status: int, host: str) -> Answer:
-        if status == 407 and self._route.proxy and self._route.proxy.user:
+    def _refused(self, status: int, host: str) -> Answer[Never]:
+        if status == 407 and self._network.proxy and self._network.proxy.user:
             hint = f"check {_CREDENTIALS}, then run again"
-            return _bad_proxy(f"the proxy {self._proxy} does not accept the credentials", hint)
+            return _no_connection("proxy_error", f"the proxy {self._proxy} does not accept the credentials", hint)
         if status == 407:
             hint = f"set {_CREDENTIALS}, or these names with _FILE, then run again"
-            return _bad_proxy(f"the proxy {self._proxy} wants a user and a password", hint)
+            return _no_connection("proxy_error", f"the proxy {self._proxy} wants a user and a password", hint)
         if status >= 500 or status in {408, 429}:
-            return Answer(Verdict.RETRY, "proxy_error", f"the proxy can't connect to {host} ({status})", left=False)
+            return _no_connection("proxy_error", f"the proxy can't connect to {host} ({status})")
         detail = f"the proxy {self._proxy} refuses to connect to {host} ({status})"
-        return _bad_proxy(detail, "ask those who run it to allow it, or check --proxy; then run again")
+        return _no_connection(
+            "proxy_error", detail, "ask those who run it to allow it, or check --proxy; then run again"
+        )
 
 
-def _no_tls(error: OSError, peer: _Peer) -> Answer:
+def _no_tls(error: OSError, peer: _Peer) -> Answer[Never]:
     reason = error.reason if isinstance(error, ssl.SSLError) else None
     if reason in _NO_TLS:
-        return _bad_tls(f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
+        return _no_connection("tls_error", f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
     if reason in _OLD_TLS:
-        return _bad_tls(f"{peer.name} speaks no version of TLS that is safe", f"check {peer.setting}")
-    return Answer(Verdict.RETRY, "tls_error", f"no TLS connection to {peer.name}", left=False)
+        return _no_connection(
+            "tls_error", f"{peer.name} speaks no version of TLS that is safe", f"check {peer.setting}"
+        )
+    return _no_connection("tls_error", f"no TLS connection to {peer.name}")
 
 
-def _unreachable(peer: _Peer, detail: str) -> Answer:
-    return Answer(Verdict.RETRY, peer.code, detail, left=False)
-
-
-def _bad_tls(detail: str, hint: str) -> Answer:
-    return Answer(Verdict.STOP, "tls_error", detail, left=False, hint=hint)
-
-
-def _bad_proxy(detail: str, hint: str) -> Answer:
-    return Answer(Verdict.STOP, "proxy_error", detail, left=False, hint=hint)
+def _no_connection(code: str, detail: str, hint: str = "") -> Answer[Never]:
+    """Return an answer that can be tried again, or one that needs a person when there is a hint for one."""
+    return Answer(Verdict.STOP if hint else Verdict.RETRY, code, detail, was_sent=False, hint=hint)

@@ -1,4 +1,4 @@
-"""Connections to the service: kept ones, new ones, TLS, a proxy; and why there is none."""
+"""Connections to the service, new or kept, with TLS and through a proxy."""
 
 import asyncio
 import select
@@ -12,10 +12,10 @@ from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from batch_updater.api.connection_errors import LATE, NoConnectionError, _Reasons
-from batch_updater.api.network import Route
+from batch_updater.api.connection_errors import LATE, ConnectionReasons, NoConnectionError
+from batch_updater.api.network import Network
 
-MOST_UNREAD = 100  # answers that nobody has taken yet, interim ones (1xx) too
+MOST_UNREAD = 100  # answers that nobody has read yet, interim ones (1xx) too
 
 
 class UnconnectedError(asyncio.CancelledError):
@@ -23,10 +23,10 @@ class UnconnectedError(asyncio.CancelledError):
 
 
 class _Handler(ResponseHandler):
-    """Reads answers; breaks the connection when they come without end.
+    """Parses answers, and closes the connection when they come without end.
 
-    aiohttp stops reading while a body waits to be taken, but not while answers do: 1xx without end, which uvloop reads
-    8 MB at a time, took 146 MB for one connection.
+    aiohttp stops reading while a body waits to be read, but not while answers do: an endless stream of 1xx, which
+    uvloop reads 8 MB at a time, took 146 MB for one connection.
     """
 
     def data_received(self, data: bytes) -> None:
@@ -37,22 +37,22 @@ class _Handler(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connections by one route, through a proxy and a TLS handshake where it has them.
+    """Connections over one network. Raises NoConnectionError.
 
-    Never hands out a kept connection on which something arrived unasked: it would be taken for the answer to the
-    next request, and a late yes to one update would confirm another. Raises NoConnectionError.
+    A kept connection on which something has arrived since is never used again: it would be taken for the answer to
+    the next request, and a late yes to one update would confirm another.
     """
 
-    def __init__(self, route: Route, *, limit: int) -> None:
-        super().__init__(limit=limit, ssl=route.trust or True)
+    def __init__(self, network: Network, *, limit: int) -> None:
+        super().__init__(limit=limit, ssl=network.trust or True)
         handler: type[ResponseHandler] = _Handler
         self._factory = partial(handler, loop=self._loop)
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._reasons = _Reasons(route)
-        self._proxy = URL(route.proxy.address) if route.proxy else None
+        self._reasons = ConnectionReasons(network)
+        self._proxy = URL(network.proxy.address) if network.proxy else None
         self._proxy_headers: dict[str, str] = {}
-        if route.proxy and route.proxy.user and route.proxy.password:
-            basic = aiohttp.encode_basic_auth(route.proxy.user.reveal(), route.proxy.password.reveal())
+        if network.proxy and network.proxy.user and network.proxy.password:
+            basic = aiohttp.encode_basic_auth(network.proxy.user.reveal(), network.proxy.password.reveal())
             self._proxy_headers[hdrs.PROXY_AUTHORIZATION] = basic
 
     async def connect(
@@ -61,7 +61,7 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Any],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> aiohttp.connector.Connection:
-        """A new connection, or one on which nothing waits to be read."""
+        """Return a new connection, or a kept one on which nothing waits to be read."""
         if self._proxy:
             req.update_proxy(self._proxy, None, {hdrs.HOST: req.headers[hdrs.HOST], **self._proxy_headers})
         while True:
@@ -92,7 +92,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 def _has_unread(connection: aiohttp.connector.Connection) -> bool:
-    """Whether the peer has sent something, or closed, since the connection was last used."""
+    """Return whether the peer has sent something, or closed, since the connection was last used."""
     sock = None if connection.transport is None else connection.transport.get_extra_info("socket")
     if sock is None:
         return True

@@ -1,28 +1,26 @@
-"""Find credentials: the environment, files that it names, the system's keyring."""
+"""Find credentials in the environment, in files that it names, or in the system's keyring."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant, check_token
-from batch_updater.api.keyring_store import _from_keyring
+from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant
+from batch_updater.api.keyring_store import read_keyring
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.secret import Secret
 
 
 def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentials:
-    """Credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
+    """Return credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
 
-    The keyring keeps them for one `base_url`, so that no service gets what belongs to another.
+    The keyring keeps them by `base_url`, so that no service gets what belongs to another.
     Raises SettingsError when there are none or when one could not be sent.
     """
     places: tuple[Callable[[str], Secret | None], ...] = (
         lambda name: secret_from(name, environment),
-        lambda name: _from_keyring(name, base_url),
+        lambda name: read_keyring(name, base_url),
     )
     for find in places:
         token = next((secret for name in TOKEN_NAMES if (secret := find(name))), None)
-        if token is not None:
-            check_token(token)
         values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
         grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
         if token or grant:
@@ -38,7 +36,7 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
 
 
 def secret_from(name: str, environment: Mapping[str, str]) -> Secret | None:
-    """The secret of this name, or in the file that `<name>_FILE` names; None without. Raises SettingsError."""
+    """Return the secret of this name, or of the file that `<name>_FILE` names, or None. Raises SettingsError."""
     text = environment.get(name, "").strip() or _from_file(name, environment.get(f"{name}_FILE"))
     if any("\ud800" <= char <= "\udfff" for char in text or ""):  # how a stray byte of the environment is read
         raise SettingsError(f"{name} holds a byte that is no text.", "copy it again, as UTF-8")

@@ -1,4 +1,4 @@
-"""What the service knows us by: a token, or the four values that get one."""
+"""What we authenticate with: a token, or the four values that get one."""
 
 import hashlib
 from dataclasses import dataclass
@@ -26,14 +26,22 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A static token, the values to sign in with, or both: then the token is used until it is refused."""
+    """A static token, the values to sign in with, or both: then the token is used until it is refused.
+
+    Raises SettingsError for a token that no header can carry.
+    """
 
     token: Secret | None = None
     grant: Grant | None = None
 
+    def __post_init__(self) -> None:
+        text = "" if self.token is None else self.token.reveal()
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise SettingsError("The access token holds a blank or a character that no token has.", "copy it again")
+
     @property
     def account(self) -> str | None:
-        """Tells one user from another without naming them; None for a static token."""
+        """A hash that tells one user from another without naming them; None for a static token."""
         if self.grant is None:
             return None
         return hashlib.sha256(self.grant.user.reveal().encode()).hexdigest()[:12]
@@ -41,15 +49,8 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the token endpoint gave; `expires_in` is seconds, None when it did not say."""
+    """What the token endpoint granted; `expires_in` is seconds, None when it did not say."""
 
     access: Secret
     refresh: Secret | None
     expires_in: float | None
-
-
-def check_token(token: Secret) -> None:
-    """Raise SettingsError for a token that no header can carry."""
-    text = token.reveal()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise SettingsError("The access token holds a blank or a character that no token has.", "copy it again")

@@ -11,26 +11,23 @@ from batch_updater.common.secret import Secret
 KEYRING_SERVICE = "batch-updater"
 
 
-def _from_keyring(name: str, base_url: str) -> Secret | None:
+def read_keyring(name: str, base_url: str) -> Secret | None:
+    """Return the secret that is kept under this name for a service; None when there is none, or no keyring."""
     try:
-        import keyring  # noqa: PLC0415 - an optional extra
-        import keyring.errors  # noqa: PLC0415 - as above
-    except ImportError:
+        with _opened_keyring() as keyring:
+            text = keyring.get_password(_keyring_service(base_url), name)
+    except SettingsError:
         return None
-    try:
-        text = keyring.get_password(_keyring_service(base_url), name)
-    except keyring.errors.KeyringError:
-        return None  # no keyring on this machine
     return Secret(text) if text else None
 
 
 def keep_in_keyring(secrets: Mapping[str, Secret], base_url: str) -> None:
-    """Keep these for a service, in place of what was kept before. Raises SettingsError without a keyring."""
+    """Keep these secrets for a service, in place of what was kept before. Raises SettingsError without a keyring."""
     _change_keyring(base_url, secrets)
 
 
 def forget_in_keyring(base_url: str) -> None:
-    """Remove what is kept for a service. Raises SettingsError without a keyring."""
+    """Remove all secrets that are kept for a service. Raises SettingsError without a keyring."""
     _change_keyring(base_url, {})
 
 

@@ -1,4 +1,4 @@
-"""The way to the service: whose certificates are trusted, and the proxy in between."""
+"""The network to the service: whose certificates are trusted, and the proxy in between."""
 
 import re
 import ssl
@@ -18,7 +18,7 @@ _FORM = "use http://host:port or https://host:port"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that connects to the service for us (CONNECT, RFC 9110, 9.3.6), and the credentials it wants."""
+    """A proxy that connects to the service for us (CONNECT, RFC 9110, 9.3.6), and the credentials for it."""
 
     address: str
     user: Secret | None = None
@@ -26,21 +26,21 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """What every connection is made with. `trust` has the authorities of `ca_file`; None stands for the system's."""
+class Network:
+    """What every connection is made with. `trust` holds the authorities of `ca_file`; None means the system's."""
 
     ca_file: Path | None = None
     trust: ssl.SSLContext | None = None
     proxy: Proxy | None = None
 
 
-DIRECT = Route()
+DIRECT = Network()
 
 
-def find_route(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Route:
-    """The way that the settings name, checked. Raises SettingsError."""
+def find_network(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Network:
+    """Return the network that the settings describe, checked. Raises SettingsError."""
     trust = _read_authorities(settings.ca_file) if settings.ca_file else None
-    return Route(settings.ca_file, trust, _find_proxy(base_url, settings, environment))
+    return Network(settings.ca_file, trust, _find_proxy(base_url, settings, environment))
 
 
 def _read_authorities(path: Path) -> ssl.SSLContext:
@@ -80,7 +80,7 @@ def _find_proxy(base_url: str, settings: Settings, environment: Mapping[str, str
 
 
 def _check_address(text: str) -> str:
-    """The proxy's address without a final slash. The text may hold a password, so no message repeats it."""
+    """Return the proxy's address without a final slash. The text may hold a password, so no message repeats it."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port

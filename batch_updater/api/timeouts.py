@@ -1,4 +1,4 @@
-"""Ends requests that last too long."""
+"""End requests that last too long."""
 
 import asyncio
 import time
@@ -7,26 +7,26 @@ from typing import Any
 
 
 class Deadlines:
-    """Ends requests that last too long, without a timer for each: one look-out for all, a few times a second.
+    """Ends requests that last too long: one watchdog for all, a few times a second, instead of a timer for each.
 
-    `with deadlines:` around a request raises TimeoutError in it when it has lasted `timeout` seconds or a little more,
-    from the CancelledError that has ended it.
+    `with deadlines:` around a request raises TimeoutError when it has lasted `timeout` seconds or a little more, from
+    the CancelledError that ended it.
     """
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._until: dict[asyncio.Task[Any], float] = {}
         self._overdue: set[asyncio.Task[Any]] = set()
-        self._look_out: asyncio.Task[None] | None = None
+        self._watchdog: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look out, in the running loop."""
-        self._look_out = asyncio.create_task(self._watch())
+        """Start the watchdog in the running loop."""
+        self._watchdog = asyncio.create_task(self._watch())
 
     def stop(self) -> None:
-        """Look out no more."""
-        if self._look_out:
-            self._look_out.cancel()
+        """Stop the watchdog."""
+        if self._watchdog:
+            self._watchdog.cancel()
 
     def __enter__(self) -> None:
         task = asyncio.current_task()

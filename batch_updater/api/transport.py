@@ -1,13 +1,13 @@
-"""How a request gets to the service and its answer back, over the connections that `connector.py` makes.
+"""Send a request to the service and read its answer, over the connections that `connector.py` makes.
 
-There are two ways, equal in what they do and say. `SessionWire` is aiohttp's session. `PreparedWire` writes prepared
-bytes on connections that aiohttp opens, secures and keeps, and reads answers by its parser: about a third of the
-work, but it leans on parts of aiohttp that its documentation does not promise.
+Two transports do the same. `SessionTransport` is aiohttp's session. `PreparedTransport` writes prepared bytes on
+connections that aiohttp opens, secures and keeps, and reads answers with its parser: about a third of the work, but
+it leans on parts of aiohttp that its documentation does not promise.
 """
 
 import ssl
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Never, Protocol
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -21,7 +21,7 @@ MAX_BODY = 64 * 1024
 
 
 class Request(NamedTuple):
-    """One request to the service's origin; of its answer's body at most `limit` bytes are read."""
+    """One request to the service's origin. At most `limit` bytes of the answer's body are read."""
 
     method: str
     url: str
@@ -34,7 +34,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer as it came."""
+    """An answer as it arrived."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,11 +48,11 @@ class LostError(Exception):
 FAILURES = (NoConnectionError, LostError, TimeoutError, aiohttp.ClientError, HttpProcessingError, ssl.SSLError, OSError)
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """One way to send. Each request leaves at most once and follows no redirect."""
 
     async def request(self, request: Request) -> Reply:
-        """Send, and read the answer. Raises one of FAILURES."""
+        """Send the request and return the answer. Raises one of FAILURES."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -65,20 +65,20 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise LostError from None
 
 
-class SessionWire:
-    """aiohttp's own session."""
+class SessionTransport:
+    """Sends by aiohttp's own session."""
 
     def __init__(self, connector: Connector) -> None:
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the deadlines' work, and the connector's
+            timeout=aiohttp.ClientTimeout(total=None),  # `Deadlines` ends what lasts too long
             auto_decompress=False,
             middlewares=(_send_once,),
         )
 
     async def request(self, request: Request) -> Reply:
-        """Send, and read the answer. Raises one of FAILURES."""
+        """Send the request and return the answer. Raises one of FAILURES."""
         response = await self._session.request(
             request.method,
             URL(request.url, encoded=True),
@@ -96,13 +96,13 @@ class SessionWire:
         await self._session.close()
 
 
-class PreparedWire:
-    """Prepared bytes on aiohttp's connections to the origin of `base_url`, with which every request's URL begins."""
+class PreparedTransport:
+    """Writes prepared bytes on aiohttp's connections. Every request's URL must begin with `base_url`."""
 
     def __init__(self, connector: Connector, base_url: str) -> None:
         url = URL(base_url, encoded=True)
         self._connector = connector
-        self._opening = aiohttp.ClientRequest("GET", url)  # says to aiohttp where to connect, and is never sent
+        self._opening = aiohttp.ClientRequest("GET", url)  # tells aiohttp where to connect, and is never sent
         self._timeout = aiohttp.ClientTimeout(total=None)
         self._base, self._path = base_url, url.raw_path.rstrip("/")
         self._host = self._opening.headers["Host"]
@@ -110,7 +110,7 @@ class PreparedWire:
         self._head = b""
 
     async def request(self, request: Request) -> Reply:
-        """Send, and read the answer. Raises one of FAILURES."""
+        """Send the request and return the answer. Raises one of FAILURES."""
         data = self._bytes(request)
         connection = await self._connector.connect(self._opening, [], self._timeout)
         good = False
@@ -131,7 +131,7 @@ class PreparedWire:
             connection.release() if good else connection.close()
 
     def _bytes(self, request: Request) -> bytes:
-        """The request as it goes over the wire (RFC 9112)."""
+        """Return the request as HTTP/1.1 has it (RFC 9112)."""
         if request.headers is not self._headers:
             self._headers, self._head = request.headers, _head(self._host, request.headers)
         path = self._path + request.url[len(self._base) :]
@@ -147,7 +147,7 @@ class PreparedWire:
 
 
 def _head(host: str, headers: Mapping[str, str]) -> bytes:
-    """Header lines. Raises ValueError for a line break in one."""
+    """Return the header lines. Raises ValueError for a control character in one."""
     lines = [f"{name}: {value}" for name, value in {"Host": host, **headers}.items()]
     if any(not line.isprintable() for line in lines):
         raise ValueError("a header holds a control character")
@@ -161,8 +161,8 @@ async def _read_capped(content: aiohttp.StreamReader, limit: int) -> bytes:
     return body
 
 
-def failure(error: Exception) -> Answer:
-    """What one of FAILURES means for a row."""
+def failure(error: Exception) -> Answer[Never]:
+    """Return what one of FAILURES means for a row."""
     if isinstance(error, NoConnectionError):
         return error.answer
     if isinstance(error, TimeoutError):

@@ -16,7 +16,7 @@ from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings, load_settings
 from batch_updater.inputs.pandas_io import dataframe_to_csv
 from batch_updater.journal.run_folder import FRAME
-from batch_updater.planning.preflight import find_tenant, reach, with_credentials
+from batch_updater.planning.preflight import find_tenant, resolve_service, with_credentials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ async def run_batch(
     """
     settings = settings or load_settings({})
     if token:
-        tenant = with_credentials(reach(settings, os.environ), Credentials(token))
+        tenant = with_credentials(resolve_service(settings, os.environ), Credentials(token))
     else:
         tenant = find_tenant(settings, os.environ)
     with contextlib.ExitStack() as stack:

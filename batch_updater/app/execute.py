@@ -101,5 +101,5 @@ def client_for(run: Run, settings: Settings) -> OrderClient:
     return OrderClient(
         run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency,
         prepared=many if settings.wire == "auto" else settings.wire == "prepared",
-        route=run.tenant.route,
+        network=run.tenant.network,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from batch_updater.journal.reader import JournalReader
 from batch_updater.journal.run_folder import RunFolder
 from batch_updater.planning.order_names import OrderNames
 from batch_updater.planning.plan import Judge, PrepareBlock, ignore_block, make_plan, read_plan
-from batch_updater.planning.preflight import Tenant, meet
+from batch_updater.planning.preflight import Tenant, probe_service
 from batch_updater.planning.validate import Rules
 
 
@@ -33,7 +33,7 @@ def plan_run(
     check_output(settings)
     source = open_source(folder.input_path, read_options(settings), shown_as=file)
     columns = columns_of(source, settings)
-    tenant = asyncio.run(meet(tenant, settings))
+    tenant = asyncio.run(probe_service(tenant, settings))
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(Draft.create(folder.journal_path))
         rules = Rules(columns.order, columns.status, columns.expect, tenant.book)

@@ -7,7 +7,7 @@ from batch_updater.app.run import Run
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import OrderStatus
 from batch_updater.common.settings import Settings
-from batch_updater.planning.preflight import Tenant, meet
+from batch_updater.planning.preflight import Tenant, probe_service
 
 if TYPE_CHECKING:
     pass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def read_statuses(tenant: Tenant, settings: Settings) -> tuple[OrderStatus, ...]:
     """The tenant's order statuses. Raises CredentialsError, StoppedError, or InputError when none are listed."""
-    tenant = asyncio.run(meet(tenant, settings))
+    tenant = asyncio.run(probe_service(tenant, settings))
     if tenant.book is None:
         raise tenant.failure or InputError(
             f"There are no statuses to list: {tenant.unchecked}.", "a sheet of status ids can be sent anyway"

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant, check_token
+from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant
 from batch_updater.api.keyring_store import check_keyring, forget_in_keyring, keep_in_keyring
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
-from batch_updater.planning.preflight import meet, reach, with_credentials
+from batch_updater.planning.preflight import probe_service, resolve_service, with_credentials
 
 Ask = Callable[[str], Secret]
 QUESTIONS = ("Client id", "Client secret", "User", "Password")
@@ -18,16 +18,15 @@ def keep_credentials(settings: Settings, environment: Mapping[str, str], ask: As
 
     Raises SettingsError or CredentialsError; then nothing is kept.
     """
-    tenant = reach(settings, environment)
+    tenant = resolve_service(settings, environment)
     check_keyring(tenant.base_url)
     if only_token:
         token = ask("Access token")
-        check_token(token)
         secrets, credentials = {TOKEN_NAMES[0]: token}, Credentials(token=token)
     else:
         answers = [ask(question) for question in QUESTIONS]
         secrets, credentials = dict(zip(GRANT_NAMES, answers, strict=True)), Credentials(grant=Grant(*answers))
-    tenant = asyncio.run(meet(with_credentials(tenant, credentials), settings))
+    tenant = asyncio.run(probe_service(with_credentials(tenant, credentials), settings))
     if tenant.failure:
         raise tenant.failure
     keep_in_keyring(secrets, tenant.base_url)
@@ -36,6 +35,6 @@ def keep_credentials(settings: Settings, environment: Mapping[str, str], ask: As
 
 def forget_credentials(settings: Settings, environment: Mapping[str, str]) -> str:
     """Forget what is kept for a service; return its address. Raises SettingsError."""
-    base_url = reach(settings, environment).base_url
+    base_url = resolve_service(settings, environment).base_url
     forget_in_keyring(base_url)
     return base_url

@@ -6,9 +6,11 @@ Those made once or more for every row are named tuples, which are quicker to mak
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from batch_updater.common.errors import BatchUpdaterError
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Result(StrEnum):
@@ -98,26 +100,29 @@ class RejectedRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One classified answer. `http_status` is None when no answer came; `wait` is seconds the service asked for."""
+class Answer(Generic[T_co]):
+    """One classified answer, and what was asked for as its `payload`; an `Answer[Never]` carries nothing.
+
+    `http_status` is None when no answer came; `wait` is seconds the service asked for.
+    """
 
     verdict: Verdict
     code: str
     detail: str = ""
     http_status: int | None = None
     wait: float | None = None
-    left: bool = True  # False: the request certainly never left this machine
-    status_id: str | None = None  # what a read order has
-    signed: int = 0  # the generation of the token that it was sent with
+    was_sent: bool = True  # False: the request certainly never left this machine
+    payload: T_co | None = None
+    token_generation: int = 0  # of the token that it was sent with, when that was refused
     hint: str = ""  # what a person can do, when that is known
 
     @property
-    def blocked(self) -> bool:
+    def needs_human(self) -> bool:
         """Whether nothing can be sent until a person changes something: certificates, or a proxy."""
-        return self.verdict is Verdict.STOP and not self.left
+        return self.verdict is Verdict.STOP and not self.was_sent
 
     @property
-    def told(self) -> bool:
+    def asks_to_slow_down(self) -> bool:
         """Whether the service said that it wants less: 429, or a Retry-After on anything."""
         return self.verdict is Verdict.THROTTLED and (self.wait is not None or self.http_status == 429)
 
@@ -132,7 +137,7 @@ class ListedOrder:
 
 
 class RowOutcome(NamedTuple):
-    """What became of one row. `attempts` are those not noted before; `sent_at` is seconds since the epoch.
+    """What became of one row. `attempts` are those in no checkpoint; `sent_at` is seconds since the epoch.
 
     `state` is ENDED, PLANNED for a row to be sent at the next start, or CLAIMED for one left in doubt.
     """

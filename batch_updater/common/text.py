@@ -1,7 +1,9 @@
-"""Text from strangers (sheets, services) made safe to show. Pure."""
+"""Text from strangers (sheets, services): made safe to show, and the one form of an id in it. Pure."""
 
+import re
 from typing import Final
 
+UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")  # as ids are sent
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
 _FORMULA = frozenset(FORMULA)
 HALVES: Final = "backslashreplace"  # how half a UTF-16 pair, which UTF-8 cannot hold, is written: as in JSON

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import RESULT_COLUMNS
-from batch_updater.common.text import shown
+from batch_updater.common.text import UUID_SHAPE, shown
 
 _ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
 _STATUS = ("statusid", "newstatusid", "targetstatusid", "statusuuid", "newstatus", "targetstatus", "status")
 _EXPECT = ("expectedstatus", "expectedstatusid", "currentstatus", "currentstatusid", "from", "fromstatus")
 _MADE_BY_US = {"result", "result_row", "result_run_id"}
-_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{9,}")
 MOST_LISTED = 30  # headers in a message
 HEADER_WITHIN = 30  # rows; a title block is not longer
@@ -65,7 +64,7 @@ def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_
 
 def looks_like_data(cells: Sequence[str]) -> bool:
     """Whether a row that should be a header holds an id or a long number."""
-    return any(_ID.search(cell) or _NUMBER.fullmatch(cell.strip()) for cell in cells)
+    return any(UUID_SHAPE.search(cell.lower()) or _NUMBER.fullmatch(cell.strip()) for cell in cells)
 
 
 def is_result(header: Sequence[str]) -> bool:

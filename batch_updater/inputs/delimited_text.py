@@ -14,6 +14,7 @@ from typing import TextIO, cast
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, Flaw
+from batch_updater.common.text import UUID_SHAPE
 from batch_updater.inputs.columns import find_header
 from batch_updater.inputs.encoding import Opener, find_encoding
 from batch_updater.inputs.pandas_io import NotSplitError, text_rows
@@ -23,7 +24,6 @@ from batch_updater.inputs.table import Flaws, Record, Table
 MARKS = ",;\t|"
 _SAMPLE = 1 << 16
 _SEPARATOR = re.compile(r"\ufeff?sep=(.)\s*", re.IGNORECASE)
-_INNER_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-")
 csv.field_size_limit(1 << 17)
 
 
@@ -111,7 +111,7 @@ class TextTable(Table):
         """Refuse a cell whose inner lines are rows of their own: a stray quotation mark made them one."""
         for cell in cells:
             for line in cell.replace("\r", "\n").split("\n")[1:]:
-                if self._delimiter in line and _INNER_ID.search(line):
+                if self._delimiter in line and UUID_SHAPE.search(line.lower()):
                     raise self._explain(number, "swallowed")
 
     def _explain(self, number: int, said: str) -> InputError:

@@ -3,10 +3,9 @@
 import re
 import unicodedata
 
-from batch_updater.common.text import shown
+from batch_updater.common.text import UUID_SHAPE, shown
 
-_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
-_BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
+BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
 _MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
 
 
@@ -16,15 +15,15 @@ def normalise_id(text: str) -> str | None:
     Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are taken off;
     nothing within the id is ever changed.
     """
-    if _SHAPE.fullmatch(text):
+    if UUID_SHAPE.fullmatch(text):
         return text
-    bare = text.strip(_BLANKS)
+    bare = text.strip(BLANKS)
     if not bare.isascii():
         return None
     bare = bare.lower().removeprefix("urn:uuid:")
     if bare.startswith("{") and bare.endswith("}"):
         bare = bare[1:-1]
-    return bare if _SHAPE.fullmatch(bare) else None
+    return bare if UUID_SHAPE.fullmatch(bare) else None
 
 
 # What a text is that is no id, and what the person should know about it; the first that matches speaks.
@@ -53,7 +52,7 @@ _REASONS = tuple(
 
 def why_not_an_id(text: str) -> str:
     """One sentence for a person on why this text is not a UUID."""
-    bare = text.strip(_BLANKS)
+    bare = text.strip(BLANKS)
     if bare.casefold() in _MISSING:
         return f"'{shown(bare)}' stands for an empty cell; put the id there"
     if odd := next((c for c in bare if unicodedata.category(c) in {"Cc", "Cf"}), ""):
@@ -76,7 +75,7 @@ def _escaped(text: str) -> str:
 
 def is_name(text: str) -> bool:
     """Whether a text looks like a status name a person wrote, rather than a damaged id or a number."""
-    bare = text.strip(_BLANKS)
+    bare = text.strip(BLANKS)
     if bare.casefold() in _MISSING or bare.startswith("#") or re.fullmatch(r"[0-9a-fA-F{}-]{16,}", bare):
         return False
     return bare.isprintable() and sum(c.isalpha() for c in bare) >= 2

@@ -1,17 +1,18 @@
-"""Orders by name: looked up at the service while the plan is made."""
+"""Look orders up by name at the service while the plan is made."""
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.protocol import PAGE_LENGTH
-from batch_updater.api.retry import attempt_again
-from batch_updater.common.errors import BatchUpdaterError, CredentialsError, InputError, SettingsError, StoppedError
-from batch_updater.common.models import Answer, ListedOrder, Verdict
+from batch_updater.api.retry import Attempts
+from batch_updater.common.errors import InputError, SettingsError
+from batch_updater.common.models import ListedOrder
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import shown
-from batch_updater.planning.preflight import Tenant
+from batch_updater.planning.preflight import Tenant, explain_failure
 from batch_updater.planning.statuses import folded
 from batch_updater.planning.validate import RejectedOrder
 
@@ -43,16 +44,16 @@ class OrderNames:
             asyncio.run(self._look_up(wanted))
 
     async def _look_up(self, names: list[str]) -> None:
-        settings, pacer = self._settings, Pacer(self._settings.rate, adapt=self._settings.adapt)
-        left = iter(names)
+        settings, waiting = self._settings, iter(names)
+        attempts = Attempts(settings.retries + 1, pace=Pacer(settings.rate, adapt=settings.adapt))
         async with OrderClient(
             self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency,
-            route=self._tenant.route,
+            network=self._tenant.network,
         ) as client:  # fmt: skip
 
             async def work() -> None:
-                for name in left:
-                    found = await self._find(client, pacer, name)
+                for name in waiting:
+                    found = await self._find(client, attempts, name)
                     if any(folded(order.name) != folded(name) for order in found):
                         raise InputError(
                             "The service lists other orders when it is asked for one by name, so it can't be relied on"
@@ -63,31 +64,17 @@ class OrderNames:
 
             await asyncio.gather(*(work() for _ in range(min(settings.concurrency, len(names)))))
 
-    async def _find(self, client: OrderClient, pacer: Pacer, name: str) -> list[ListedOrder]:
-        found: list[ListedOrder] = []
-        tries = 0
-
-        async def attempt() -> Answer:
-            nonlocal found, tries
-            tries += 1
-            await pacer.acquire(lambda: False)
-            answer, found = await client.list_orders(1, name)
-            pacer.answered(answer)
-            return answer
-
-        for _ in range(3):
-            answer = await attempt_again(
-                attempt, await attempt(), lambda: tries > self._settings.retries, asyncio.sleep
-            )
-            if answer.verdict is not Verdict.UNAUTHORIZED or not await client.renew(answer.signed):
-                break
-        if answer.verdict is not Verdict.DONE:
-            raise _failure(name, answer)
-        return found
+    async def _find(self, client: OrderClient, attempts: Attempts, name: str) -> list[ListedOrder]:
+        answer = await attempts.run(partial(client.list_orders, 1, name), client.renew)
+        if answer.payload is not None:
+            return answer.payload
+        raise explain_failure(answer, self._tenant.base_url, f"the order '{shown(name)}'") or InputError(
+            f"Orders can't be looked up by name: the service answered {answer.http_status}.", "use a sheet of order ids"
+        )
 
 
 def _unaskable(name: str) -> str:
-    """Why no address can hold this name; empty when one can."""
+    """Return why no address can hold this name; empty when one can."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -96,7 +83,7 @@ def _unaskable(name: str) -> str:
 
 
 def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
-    """The one order that is called exactly so."""
+    """Return the id of the one order that is called exactly so, or why there is none."""
     ids = sorted({order.id for order in found if order.name == name})
     if len(ids) == 1 and len(found) < PAGE_LENGTH:
         return ids[0]
@@ -117,14 +104,3 @@ def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
 
 def _several(count: int) -> str:
     return f"{count} or more" if count == PAGE_LENGTH else str(count)
-
-
-def _failure(name: str, answer: Answer) -> BatchUpdaterError:
-    if answer.verdict is Verdict.UNAUTHORIZED:
-        return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
-    if answer.http_status in {403, 404, 405, 422}:
-        return InputError(
-            f"Orders can't be looked up by name: the service answered {answer.http_status}.", "use a sheet of order ids"
-        )
-    why = f"Order '{shown(name)}' can't be looked up: {answer.detail}; nothing was sent."
-    return StoppedError(why, answer.hint or "run again later")

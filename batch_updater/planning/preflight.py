@@ -1,19 +1,19 @@
-"""What is known of the service before anything is sent: whether it lets us in, and its statuses."""
+"""What is known of the service before anything is sent: whether it accepts the credentials, and its statuses."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.credential_sources import find_credentials
 from batch_updater.api.credentials import Credentials
-from batch_updater.api.network import DIRECT, Route, find_route
+from batch_updater.api.network import DIRECT, Network, find_network
 from batch_updater.api.protocol import check_base_url
-from batch_updater.api.retry import RETRIED, attempt_again
+from batch_updater.api.retry import RETRIED_VERDICTS, Attempts
 from batch_updater.common.errors import BatchUpdaterError, BlockedError, CredentialsError, SettingsError, StoppedError
-from batch_updater.common.models import Answer, OrderStatus, Verdict
+from batch_updater.common.models import Answer, Verdict
 from batch_updater.common.settings import Settings
 from batch_updater.planning.statuses import StatusBook
 
@@ -23,14 +23,14 @@ LONGEST = 10.0  # seconds; a service that is silent about its statuses must not 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A service, the way to it, how to sign in, and its statuses as far as they are known.
+    """A service, the network to it, how to sign in, and its statuses as far as they are known.
 
     `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one answer;
-    `account` tells one user from another without naming them. `failure` is what sending would end with, as it looks.
+    `account` tells one user from another without naming them. `failure` is what sending would probably end with.
     """
 
     base_url: str
-    route: Route = DIRECT
+    network: Network = DIRECT
     tokens: Tokens | None = None
     account: str | None = None
     book: StatusBook | None = None
@@ -41,16 +41,16 @@ class Tenant:
 
     @property
     def refused(self) -> BatchUpdaterError | None:
-        """Set when the service does not let us in, or the way to it is barred: then there is no point in sending."""
+        """The failure after which there is no point in sending: refused credentials, or no way to connect."""
         return self.failure if isinstance(self.failure, CredentialsError | BlockedError) else None
 
 
 def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_token: bool = True) -> Tenant:
-    """The service that the settings name and the credentials for it; nobody is asked yet.
+    """Return the service that the settings name and the credentials for it, without asking anybody.
 
     Raises SettingsError when there is no usable address, or no credentials and `needs_token`.
     """
-    tenant = reach(settings, environment)
+    tenant = resolve_service(settings, environment)
     try:
         return with_credentials(tenant, find_credentials(environment, tenant.base_url))
     except SettingsError:
@@ -59,66 +59,50 @@ def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_tok
         return tenant
 
 
-def reach(settings: Settings, environment: Mapping[str, str]) -> Tenant:
-    """The service that the settings name and the way to it, checked. Raises SettingsError."""
+def resolve_service(settings: Settings, environment: Mapping[str, str]) -> Tenant:
+    """Return the service that the settings name and the network to it, checked. Raises SettingsError."""
     if not settings.base_url:
         raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
     base_url = check_base_url(settings.base_url)
-    return Tenant(base_url, find_route(base_url, settings, environment))
+    return Tenant(base_url, find_network(base_url, settings, environment))
 
 
 def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
-    """The tenant, to be signed in to with these; nobody is asked yet."""
+    """Return the tenant with these credentials, without asking anybody."""
     return replace(tenant, tokens=Tokens(credentials), account=credentials.account)
 
 
-async def meet(tenant: Tenant, settings: Settings) -> Tenant:
-    """Sign in and read the statuses; no update is sent. Trouble is told by `unchecked` and `failure`."""
+async def probe_service(tenant: Tenant, settings: Settings) -> Tenant:
+    """Sign in and read the statuses; no update is sent. `unchecked` and `failure` say what went wrong."""
     if tenant.tokens is None:
         return replace(tenant, unchecked="statuses are not checked: there is no token to ask the service with")
     began = time.monotonic()
     try:
         async with OrderClient(
-            tenant.base_url, tenant.tokens, timeout=min(settings.timeout, LONGEST), concurrency=1, route=tenant.route
-        ) as client:
-            answer, statuses = await _read_statuses(client)
-            if answer.verdict is Verdict.UNAUTHORIZED and await client.renew(answer.signed):
-                answer, statuses = await _read_statuses(client)
+            tenant.base_url, tenant.tokens,
+            timeout=min(settings.timeout, LONGEST), concurrency=1, network=tenant.network,
+        ) as client:  # fmt: skip
+            answer = await Attempts(ATTEMPTS, until=began + LONGEST).run(client.list_statuses, client.renew)
     except BatchUpdaterError as error:
         return replace(tenant, unchecked=f"statuses are not checked: {error.message}", failure=error)
     latency = time.monotonic() - began
-    if statuses:
-        book = StatusBook(statuses, settings.status_map)
+    if answer.payload:
+        book = StatusBook(answer.payload, settings.status_map)
         return replace(tenant, book=book, latency=latency, names=book.names)
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
-    unlisted = answer.detail if answer.blocked else f"the service does not list them ({why})"
+    unlisted = answer.detail if answer.needs_human else f"the service does not list them ({why})"
     unchecked = f"statuses are not checked: {unlisted}"
-    return replace(tenant, unchecked=unchecked, failure=_failure(tenant.base_url, answer))
+    return replace(tenant, unchecked=unchecked, failure=explain_failure(answer, tenant.base_url, "its statuses"))
 
 
-def _failure(base_url: str, answer: Answer) -> BatchUpdaterError | None:
+def explain_failure(answer: Answer[Any], base_url: str, what: str) -> BatchUpdaterError | None:
+    """Return why the service did not list `what`; None when it simply refuses to."""
     if answer.verdict is Verdict.UNAUTHORIZED:
         return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
-    if answer.blocked:
+    if answer.needs_human:
         return BlockedError(f"No connection to {base_url}: {answer.detail}.", answer.hint)
-    if not answer.left or answer.verdict is Verdict.STOP:
+    if not answer.was_sent or answer.verdict is Verdict.STOP:
         return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
-    if answer.verdict in RETRIED:
-        return StoppedError(f"{base_url} does not serve its statuses now: {answer.detail}.", "run again later")
+    if answer.verdict in RETRIED_VERDICTS:
+        return StoppedError(f"{base_url} does not serve {what} now: {answer.detail}.", "run again later")
     return None
-
-
-async def _read_statuses(client: OrderClient) -> tuple[Answer, list[OrderStatus]]:
-    statuses: list[OrderStatus] = []
-    tries, until = 0, time.monotonic() + LONGEST
-
-    async def attempt() -> Answer:
-        nonlocal statuses, tries
-        tries += 1
-        answer, statuses = await client.list_statuses()
-        return answer
-
-    answer = await attempt_again(
-        attempt, await attempt(), lambda: tries >= ATTEMPTS or time.monotonic() >= until, asyncio.sleep
-    )
-    return answer, statuses

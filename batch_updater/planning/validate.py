@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from batch_updater.common.models import WHOLE_ROW, Flaw, RejectedRow, SourceRow, StatusUpdate
 from batch_updater.common.text import shown
-from batch_updater.planning.identifiers import _BLANKS, is_name, normalise_id, why_not_an_id
+from batch_updater.planning.identifiers import BLANKS, is_name, normalise_id, why_not_an_id
 from batch_updater.planning.statuses import StatusBook, UnknownStatusError
 from batch_updater.planning.swapped import ORDER_IS_STATUS
 
@@ -36,8 +36,8 @@ class Rules:
         if row.flaws and (flaw := self._flaw(row.flaws)):
             return RejectedRow(row.number, *flaw)
         order_text, status_text = row.cells[self.order], row.cells[self.status]
-        if not order_text.strip(_BLANKS) or not status_text.strip(_BLANKS):
-            name = "status" if order_text.strip(_BLANKS) else "order id"
+        if not order_text.strip(BLANKS) or not status_text.strip(BLANKS):
+            name = "status" if order_text.strip(BLANKS) else "order id"
             return RejectedRow(row.number, "missing_value", f"the {name} is empty")
         order_id = self._order(order_text)
         if isinstance(order_id, RejectedOrder):
@@ -48,7 +48,7 @@ class Rules:
             return RejectedRow(row.number, ORDER_IS_STATUS, f"order id {order_id} is the id of the status '{name}'")
         try:
             status_id = self._status(status_text)
-            expected_id = self._status(expect_text) if expect_text.strip(_BLANKS) else ""
+            expected_id = self._status(expect_text) if expect_text.strip(BLANKS) else ""
         except _BadStatusError as error:
             return RejectedRow(row.number, error.code, error.detail)
         tidied = (self.orders is None and order_id != order_text) or (
@@ -68,11 +68,11 @@ class Rules:
 
     def order_name(self, row: SourceRow) -> str:
         """The order's name in this row, without blanks around it."""
-        return row.cells[self.order].strip(_BLANKS)
+        return row.cells[self.order].strip(BLANKS)
 
     def _order(self, text: str) -> "str | RejectedOrder":
         if self.orders is not None:
-            return self.orders[text.strip(_BLANKS)]
+            return self.orders[text.strip(BLANKS)]
         return normalise_id(text) or RejectedOrder("bad_order_id", f"order id {why_not_an_id(text)}")
 
     def _status(self, text: str) -> str:
@@ -91,7 +91,7 @@ class Rules:
                     self.book.check_id(status_id)
                 return status_id
             if self.book is not None:
-                return self.book.find(text.strip(_BLANKS))
+                return self.book.find(text.strip(BLANKS))
         except UnknownStatusError as error:
             if status_id is None and not is_name(text):
                 raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}") from None

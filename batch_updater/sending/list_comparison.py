@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from batch_updater.common.models import Answer, ListedOrder, RowOutcome, Verdict
 
-ReadPage = Callable[[int], Awaitable[tuple[Answer, list[ListedOrder]]]]
+ReadPage = Callable[[int], Awaitable[Answer[list[ListedOrder]]]]
 Settle = Callable[[list[ListedOrder]], Awaitable[list[RowOutcome]]]
 FEWEST_ROWS = 20
 
@@ -28,13 +28,13 @@ class Listing:
         if self._rows < FEWEST_ROWS:
             return "they are few"
         last, beyond = 0, self._rows
-        answer, orders = await self._read_page(beyond)
-        if orders:
+        answer = await self._read_page(beyond)
+        if answer.payload:
             return f"it has {beyond:,} pages or more"
         while answer.verdict is Verdict.DONE and beyond - last > 1:
             middle = (last + beyond) // 2
-            answer, orders = await self._read_page(middle)
-            last, beyond = (middle, beyond) if orders else (last, middle)
+            answer = await self._read_page(middle)
+            last, beyond = (middle, beyond) if answer.payload else (last, middle)
         self._last = last
         return "" if answer.verdict is Verdict.DONE else f"it can't be read: {answer.detail}"
 
@@ -49,8 +49,8 @@ class Listing:
         """Read one page; gives the rows that it settles. A list that does not pay is given up."""
         if self._given_up:
             return []
-        answer, orders = await self._read_page(page)
-        found = await self._settle(orders) if answer.verdict is Verdict.DONE else []
+        answer = await self._read_page(page)
+        found = await self._settle(answer.payload) if answer.payload else []
         self._pages += 1
         self._settled += len(found)
         self._given_up = self._pages - self._settled > FEWEST_ROWS + self._rows // 20

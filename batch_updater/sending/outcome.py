@@ -1,10 +1,11 @@
 """What the answers to a row's requests make of it. Pure."""
 
+from typing import Any, Never
+
 from batch_updater.common.models import Answer, Result, RowOutcome, State, StatusUpdate, Verdict
 
 UNANSWERED = "an earlier attempt was never answered"
-CUT = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
-STOPPED = Answer(Verdict.STOP, "stopped", "the run stopped before this row", left=False)
+CUT: Answer[Never] = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
 
 
 def already_set(update: StatusUpdate) -> RowOutcome:
@@ -15,7 +16,7 @@ def already_set(update: StatusUpdate) -> RowOutcome:
     )
 
 
-def judge(answer: Answer, *, doubtful: bool, stopping: bool) -> tuple[State, Result, str, str]:
+def decide_outcome(answer: Answer[Any], *, doubtful: bool, stopping: bool) -> tuple[State, Result, str, str]:
     """State, result, detail and remark by the last answer. `doubtful`: an earlier attempt may have been applied.
 
     Then a refusal may come from just that ("has this status already"), unless there is no such order.

@@ -17,7 +17,7 @@ from batch_updater.journal.journal import Journal
 from batch_updater.journal.recorder import Recorder
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
-from batch_updater.sending.exchange import Sender
+from batch_updater.sending.exchange import Exchange, Sender
 from batch_updater.sending.list_comparison import Listing
 from batch_updater.sending.outcome import already_set
 
@@ -62,10 +62,8 @@ class Runner:
         self.counters = Counters()
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
-        self._delivery = Delivery(
-            client, pacer, self._control, self.counters, self._recorder.checkpoint,
-            retries=retries, compare=compare, sequenced=journal.sequenced, names=names or {},
-        )  # fmt: skip
+        self._exchange = Exchange(client, pacer, self._control, self.counters, self._recorder.checkpoint, retries)
+        self._delivery = Delivery(self._exchange, compare=compare, sequenced=journal.sequenced, names=names or {})
         self._queue: asyncio.Queue[Any] = asyncio.Queue(2 * CLAIM_BLOCK)
         self._under_way = 0
         self._all_counted = False  # what ends from now on is a second word about rows that ended before
@@ -119,7 +117,7 @@ class Runner:
         Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
         """
         rows = await self._recorder.call(lambda: self._journal.states().get(State.PLANNED, 0))
-        listing = Listing(self._delivery.read_page, self._settle_listed, rows)
+        listing = Listing(self._exchange.read_page, self._settle_listed, rows)
         why = await listing.why_not()
         if self._control.stopping.is_set():
             return
@@ -149,10 +147,10 @@ class Runner:
     def _look(self) -> None:
         self.counters.token = self._client.token_requests
         if self._pacer.outage_for > self._outage_budget:
-            why = f" ({self._delivery.silence})" if self._delivery.silence else ""
+            why = f" ({self._exchange.silence})" if self._exchange.silence else ""
             what = f"The service has not answered for {self._outage_budget:g} s{why}."
             self._control.fail(StoppedError(what, "run again when it is back"))
-        self._delivery.watch.look()
+        self._exchange.watch.look()
         self._on_tick(self.counters, self._pacer)
 
     async def _phase(self, next_block: NextBlock[T], handle: Handler[T]) -> None:

@@ -43,7 +43,7 @@ from batch_updater.common.text import FORMULA
 from batch_updater.inputs.pandas_io import dataframe_to_csv
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import open_source
-from batch_updater.planning.identifiers import _BLANKS as BLANKS
+from batch_updater.planning.identifiers import BLANKS
 from batch_updater.sandbox import demo
 from batch_updater.sandbox.server import order_id
 

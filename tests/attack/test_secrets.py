@@ -187,7 +187,7 @@ def test_secrets_in_files_are_in_no_process(watched: Watched, identify: Callable
     [
         "api.auth:Tokens.current", "api.client:OrderClient.update_status", "api.client:OrderClient.read_order",
         "api.client:OrderClient.list_statuses", "api.connector:Connector._create_connection",
-        "api.transport:SessionWire.request", "api.pacing.pacer:Pacer.acquire", "app.execute:finish",
+        "api.transport:SessionTransport.request", "api.pacing.pacer:Pacer.acquire", "app.execute:finish",
         "app.outputs:write_results", "cli.console:describe", "journal.journal:Journal.claim",
         "journal.journal:Journal.checkpoint", "journal.journal:Journal.record", "journal.journal:Journal.update_facts",
         "cli.progress:Progress.update", "reports.html:write_report", "app.planning:make_plan",
@@ -276,7 +276,7 @@ async def test_objects_that_hold_the_token_do_not_show_it() -> None:
     async with OrderClient("http://127.0.0.1:9", tokens, timeout=1, concurrency=1) as client:
         task = asyncio.create_task(client.update_status(StatusUpdate(2, order_id(1), status_id("Completed"))))
         await asyncio.sleep(0)
-        shown = [repr(client), repr(tokens), repr(vars(tokens)), repr(task), repr(settings), repr(client._wire)]
+        shown = [repr(client), repr(tokens), repr(vars(tokens)), repr(task), repr(settings), repr(client._transport)]
         await task
         shown.append(repr(Request("PUT", "http://x", client._headers)))
     shown += [repr(Credentials(Secret(TOKEN))), f"{Secret(TOKEN)!r:>20}"]

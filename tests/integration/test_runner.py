@@ -55,7 +55,7 @@ async def test_nobody_listening_is_certainly_not_sent(unused_tcp_port: int) -> N
     """A refused connection is told apart from an unknown end."""
     async with client_for(f"http://127.0.0.1:{unused_tcp_port}") as client:
         answer = await client.update_status(UPDATE)
-    assert (answer.verdict, answer.left) == (Verdict.RETRY, False)
+    assert (answer.verdict, answer.was_sent) == (Verdict.RETRY, False)
 
 
 async def test_silence_is_unknown_after_the_timeout() -> None:

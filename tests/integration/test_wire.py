@@ -14,7 +14,7 @@ from batch_updater.api.client import OrderClient
 from batch_updater.api.connector import Connector
 from batch_updater.api.credentials import Credentials
 from batch_updater.api.network import DIRECT
-from batch_updater.api.transport import PreparedWire, Request
+from batch_updater.api.transport import PreparedTransport, Request
 from batch_updater.common.models import StatusUpdate, Verdict
 from batch_updater.common.secret import Secret
 
@@ -141,7 +141,7 @@ async def test_connections_are_kept() -> None:
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\x00"])
 async def test_no_header_can_hold_another(value: str) -> None:
     """A header with a line break or another control is refused before a connection is opened."""
-    wire = PreparedWire(Connector(DIRECT, limit=1), "http://127.0.0.1:9")
+    transport = PreparedTransport(Connector(DIRECT, limit=1), "http://127.0.0.1:9")
     with pytest.raises(ValueError, match="control"):
-        await wire.request(Request("GET", "http://127.0.0.1:9/", {"Authorization": value}))
-    await wire.close()
+        await transport.request(Request("GET", "http://127.0.0.1:9/", {"Authorization": value}))
+    await transport.close()

@@ -35,8 +35,7 @@ async def ask(client: OrderClient, kind: str) -> Answer:
         return await client.update_status(StatusUpdate(2, ORDER, STATUS))
     if kind == GET:
         return await client.read_order(ORDER)
-    answer, _found = await (client.list_orders(1) if kind == PAGE else client.list_statuses())
-    return answer
+    return await (client.list_orders(1) if kind == PAGE else client.list_statuses())
 
 
 async def main(base_url: str, wire: str, kind: str, number: str) -> None:

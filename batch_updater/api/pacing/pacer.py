@@ -6,12 +6,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from batch_updater.api.pacing.limit_search import Complaints, LimitSearch
 from batch_updater.api.pacing.outage import Outage
+from batch_updater.api.protocol import MAX_WAIT
 from batch_updater.common.models import Answer, Verdict
 
-LONGEST_PAUSE = 300.0
 BARE_PAUSE = 0.1  # after a refusal that names no time; doubles while nothing at all is accepted
 LONGEST_BARE_PAUSE = 5.0
 DEPTH = 0.03  # seconds' worth of requests that may leave at once after a delay of our own
@@ -75,7 +76,7 @@ class Pace:
     def take(self, now: float) -> float:
         """Zero when a request may leave now (it is counted), else the seconds to wait before asking again."""
         if now < self.paused_until:
-            self.paused_until = min(self.paused_until, now + LONGEST_PAUSE)  # the clock may have been put back
+            self.paused_until = min(self.paused_until, now + MAX_WAIT)  # the clock may have been put back
             return self.paused_until - now
         if self._search is not None:
             self._learn(now, self._search)
@@ -119,7 +120,7 @@ class Pace:
         self._answered += 1
         if self._complaints.accepted:
             self._bare_pause = BARE_PAUSE
-        pause = self._bare_pause if wait is None else min(max(wait, 0.0), LONGEST_PAUSE)
+        pause = self._bare_pause if wait is None else min(max(wait, 0.0), MAX_WAIT)
         if told:
             self._hold(now, pause)
         if self._answered <= self._event_ends:
@@ -238,13 +239,13 @@ class Pacer:
                 await self._sleep(min(wait, 0.25))
         return False
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: Answer[Any]) -> None:
         """Learn from an answer, or from its absence."""
         status = answer.http_status
         if answer.verdict is Verdict.THROTTLED:
             now = self._clock()
-            self._pace.throttled(now, answer.wait, told=answer.told)
-            self._outage.succeeded() if answer.told else self._outage.failed(now, silent=False)
+            self._pace.throttled(now, answer.wait, told=answer.asks_to_slow_down)
+            self._outage.succeeded() if answer.asks_to_slow_down else self._outage.failed(now, silent=False)
         elif status is None or status >= 500:
             self._pace.failed()
             self._outage.failed(self._clock(), silent=status is None)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,16 @@ class Endpoint:
         self.answers: list[Answer] = []  # said before any other
         self.refuses: set[str] = set()
 
-    async def ask(self, form: dict[str, str], _grant: Grant) -> tuple[Answer, Granted | None]:
+    async def ask(self, form: dict[str, str], _grant: Grant) -> Answer[Granted]:
         await asyncio.sleep(0)
         self.asked.append(form)
         if self.answers:
-            return self.answers.pop(0), None
+            return self.answers.pop(0)
         if form["grant_type"] in self.refuses:
-            return NO, None
+            return NO
         number = len(self.asked)
         refresh = Secret(f"r{number}") if self.rotates or number == 1 else None
-        return YES, Granted(Secret(f"a{number}"), refresh, self.life)
+        return replace(YES, payload=Granted(Secret(f"a{number}"), refresh, self.life))
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -170,7 +171,7 @@ async def test_life_counts_from_the_question_not_from_the_answer() -> None:
     endpoint = Endpoint(life=10.0)
     tokens = endpoint.tokens()
 
-    async def slow(form: dict[str, str], grant: Grant) -> tuple[Answer, Granted | None]:
+    async def slow(form: dict[str, str], grant: Grant) -> Answer[Granted]:
         endpoint.now += 6
         return await endpoint.ask(form, grant)
 

@@ -15,16 +15,16 @@ from yarl import URL
 
 from batch_updater.api.connection_errors import NoConnectionError
 from batch_updater.api.connector import Connector
-from batch_updater.api.network import DIRECT, Proxy, Route
+from batch_updater.api.network import DIRECT, Network, Proxy
 from batch_updater.api.timeouts import Deadlines
 from batch_updater.api.transport import failure
 from batch_updater.common.models import Answer, Verdict
 from batch_updater.common.secret import Secret
 
 HOST, PROXY_HOST = "api.test", "proxy.test"
-PROXY = Route(proxy=Proxy(f"http://{PROXY_HOST}:3128"))
-SIGNED_IN = Route(proxy=Proxy(f"http://{PROXY_HOST}:3128", Secret("user"), Secret("pass")))
-OWN_CA = Route(ca_file=Path("own.pem"))
+PROXY = Network(proxy=Proxy(f"http://{PROXY_HOST}:3128"))
+SIGNED_IN = Network(proxy=Proxy(f"http://{PROXY_HOST}:3128", Secret("user"), Secret("pass")))
+OWN_CA = Network(ca_file=Path("own.pem"))
 NO_INFO: Any = SimpleNamespace(real_url="")
 CLOCK = "look at this machine's clock; if it is right, the certificate has to be renewed there"
 AUTHORITY = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
@@ -57,7 +57,7 @@ def request() -> aiohttp.ClientRequest:
     return aiohttp.ClientRequest("GET", URL(f"https://{HOST}/"))
 
 
-async def outcome(route: Route, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Answer:
+async def outcome(network: Network, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Answer:
     """What Connector says when aiohttp can't connect because of this."""
 
     async def fail(_: Any, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> None:
@@ -65,7 +65,7 @@ async def outcome(route: Route, monkeypatch: pytest.MonkeyPatch, error: Exceptio
         raise error
 
     monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", fail)
-    async with Connector(route, limit=1) as connector:
+    async with Connector(network, limit=1) as connector:
         with pytest.raises(NoConnectionError) as failed:
             await connector.connect(request(), [], aiohttp.ClientTimeout())
     assert str(failed.value) == failed.value.answer.detail
@@ -74,7 +74,7 @@ async def outcome(route: Route, monkeypatch: pytest.MonkeyPatch, error: Exceptio
 
 
 @pytest.mark.parametrize(
-    ("route", "error", "code", "detail"),
+    ("network", "error", "code", "detail"),
     [
         (DIRECT, aiohttp.ClientConnectorDNSError(key(HOST, 443), OSError()), "connection_error",
          "the name of the service can't be resolved"),
@@ -99,14 +99,14 @@ async def outcome(route: Route, monkeypatch: pytest.MonkeyPatch, error: Exceptio
     ],
 )  # fmt: skip
 async def test_what_may_pass_is_tried_again(
-    route: Route, error: Exception, code: str, detail: str, monkeypatch: pytest.MonkeyPatch
+    network: Network, error: Exception, code: str, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A peer that can't be reached may be there soon; the request has certainly not left."""
-    assert await outcome(route, monkeypatch, error) == Answer(Verdict.RETRY, code, detail, left=False)
+    assert await outcome(network, monkeypatch, error) == Answer(Verdict.RETRY, code, detail, was_sent=False)
 
 
 @pytest.mark.parametrize(
-    ("route", "error", "detail", "hint"),
+    ("network", "error", "detail", "hint"),
     [
         (DIRECT, certificate(10), "the certificate of api.test has expired", CLOCK),
         (DIRECT, certificate(9), "the certificate of api.test is not valid yet", CLOCK),
@@ -132,14 +132,16 @@ async def test_what_may_pass_is_tried_again(
     ],
 )  # fmt: skip
 async def test_bad_tls_stops_the_run(
-    route: Route, error: Exception, detail: str, hint: str, monkeypatch: pytest.MonkeyPatch
+    network: Network, error: Exception, detail: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trying again does not make a peer trusted; what is said names who it is and what can be done."""
-    assert await outcome(route, monkeypatch, error) == Answer(Verdict.STOP, "tls_error", detail, left=False, hint=hint)
+    assert await outcome(network, monkeypatch, error) == Answer(
+        Verdict.STOP, "tls_error", detail, was_sent=False, hint=hint
+    )
 
 
 @pytest.mark.parametrize(
-    ("route", "error", "detail", "hint"),
+    ("network", "error", "detail", "hint"),
     [
         (PROXY, from_proxy(407), "the proxy http://proxy.test:3128 wants a user and a password",
          f"set {NAMES}, or these names with _FILE, then run again"),
@@ -154,11 +156,11 @@ async def test_bad_tls_stops_the_run(
     ],
 )  # fmt: skip
 async def test_a_proxy_that_refuses_stops_the_run(
-    route: Route, error: Exception, detail: str, hint: str, monkeypatch: pytest.MonkeyPatch
+    network: Network, error: Exception, detail: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has to be set or allowed at the proxy is said, and no row is tried before it is."""
-    assert await outcome(route, monkeypatch, error) == Answer(
-        Verdict.STOP, "proxy_error", detail, left=False, hint=hint
+    assert await outcome(network, monkeypatch, error) == Answer(
+        Verdict.STOP, "proxy_error", detail, was_sent=False, hint=hint
     )
 
 
@@ -175,7 +177,7 @@ async def test_a_request_that_ends_before_it_has_a_connection_has_not_left(monke
         with pytest.raises(TimeoutError) as late, deadlines:
             await connector.connect(request(), [], aiohttp.ClientTimeout())
     deadlines.stop()
-    assert failure(late.value) == Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
+    assert failure(late.value) == Answer(Verdict.RETRY, "timeout", "no connection in time", was_sent=False)
 
 
 async def test_a_request_that_ends_on_its_connection_may_have_left() -> None:
@@ -282,9 +284,9 @@ async def test_a_kept_connection_that_is_spoilt_is_closed(
     assert (first.is_closed, second.is_closed) == (True, False)
 
 
-@pytest.mark.parametrize(("route", "signs_in"), [(PROXY, False), (SIGNED_IN, True)])
+@pytest.mark.parametrize(("network", "signs_in"), [(PROXY, False), (SIGNED_IN, True)])
 async def test_the_proxy_gets_the_host_and_its_credentials(
-    route: Route, signs_in: bool, kept: list[Kept], monkeypatch: pytest.MonkeyPatch
+    network: Network, signs_in: bool, kept: list[Kept], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CONNECT names the service (RFC 9110, 9.3.6) and holds what the proxy wants; nothing of it is for the service."""
     asked = []
@@ -294,7 +296,7 @@ async def test_the_proxy_gets_the_host_and_its_credentials(
         return kept[0]
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", offer)
-    async with Connector(route, limit=1) as connector:
+    async with Connector(network, limit=1) as connector:
         await connector.connect(request(), [], aiohttp.ClientTimeout())
     proxy, to_proxy, to_service = asked[0]
     basic = {"Proxy-Authorization": "Basic " + base64.b64encode(b"user:pass").decode()} if signs_in else {}

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.http import HttpProcessingError
 
 from batch_updater.api.connection_errors import NoConnectionError
-from batch_updater.api.transport import FAILURES, MAX_BODY, LostError, PreparedWire, Reply, Request, failure
+from batch_updater.api.transport import FAILURES, MAX_BODY, LostError, PreparedTransport, Reply, Request, failure
 from batch_updater.common.models import Answer, Verdict
 
 BASE = "https://api.test:8443/v1"
@@ -72,13 +72,13 @@ class Connection:
         self.ends.append("closed")
 
 
-def wire_over(connection: Connection, base_url: str = BASE) -> PreparedWire:
+def transport_over(connection: Connection, base_url: str = BASE) -> PreparedTransport:
     async def connect(req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
         assert (req.method, req.host, traces, timeout.total) == ("GET", "api.test", [], None)
         return connection
 
     connector: Any = SimpleNamespace(connect=connect)
-    return PreparedWire(connector, base_url)
+    return PreparedTransport(connector, base_url)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def wire_over(connection: Connection, base_url: str = BASE) -> PreparedWire:
 async def test_a_request_is_written_as_http_has_it(base: str, host: bytes, path: bytes) -> None:
     """Request line with the base URL's path, its host, the headers, a length only where there is a body, the body."""
     connection = Connection((200, Body()), (200, Body()), (200, Body()))
-    wire = wire_over(connection, base)
-    await wire.request(Request("PUT", f"{base}/orders/1", HEADERS, b'{"a": 1}'))
-    await wire.request(Request("GET", f"{base}/orders/1?b=2", HEADERS))
-    await wire.request(Request("POST", f"{base}/x", {"Accept": "*/*", "X-Trace": "7"}, b""))
+    transport = transport_over(connection, base)
+    await transport.request(Request("PUT", f"{base}/orders/1", HEADERS, b'{"a": 1}'))
+    await transport.request(Request("GET", f"{base}/orders/1?b=2", HEADERS))
+    await transport.request(Request("POST", f"{base}/x", {"Accept": "*/*", "X-Trace": "7"}, b""))
     assert connection.written == (
         b"PUT %(path)s/orders/1 HTTP/1.1\r\nHost: %(host)s\r\nAuthorization: Bearer t0k-canary\r\n"
         b'Content-Length: 8\r\n\r\n{"a": 1}'
@@ -108,7 +108,7 @@ async def test_a_request_is_written_as_http_has_it(base: str, host: bytes, path:
 async def test_an_answer_is_status_headers_and_body() -> None:
     """The body is put together from its pieces, and the connection may be used again."""
     connection = Connection((404, Body(b"no ", b"such ", b"order")))
-    assert await wire_over(connection).request(Request("GET", BASE, HEADERS)) == Reply(
+    assert await transport_over(connection).request(Request("GET", BASE, HEADERS)) == Reply(
         404, {"X": "404"}, b"no such order"
     )
     assert connection.ends == ["released"]
@@ -118,14 +118,14 @@ async def test_an_answer_is_status_headers_and_body() -> None:
 async def test_what_comes_before_the_answer_is_left_out(codes: tuple[int, ...], status: int) -> None:
     """1xx announce an answer (RFC 9110, 15.2), except for 101, after which nothing of HTTP comes."""
     connection = Connection(*((code, Body()) for code in codes))
-    assert (await wire_over(connection).request(Request("GET", BASE, HEADERS))).status == status
+    assert (await transport_over(connection).request(Request("GET", BASE, HEADERS))).status == status
 
 
 async def test_no_more_of_a_body_is_read_than_is_wanted() -> None:
     """A connection with an unread rest can't be used again."""
     body = Body(b"abc", b"defgh")
     connection = Connection((200, body))
-    reply = await wire_over(connection).request(Request("GET", BASE, HEADERS, limit=5))
+    reply = await transport_over(connection).request(Request("GET", BASE, HEADERS, limit=5))
     assert (reply.body, body.asked, connection.ends) == (b"abcde", [5, 2], ["closed"])
     assert Request("GET", BASE, HEADERS).limit == MAX_BODY
 
@@ -136,7 +136,7 @@ async def test_a_connection_that_is_gone_is_lost(lost: str) -> None:
     connection = Connection()
     setattr(connection, lost, None)
     with pytest.raises(LostError):
-        await wire_over(connection).request(Request("GET", BASE, HEADERS))
+        await transport_over(connection).request(Request("GET", BASE, HEADERS))
     assert (connection.written, connection.ends) == (b"", ["closed"])
 
 
@@ -145,7 +145,7 @@ async def test_no_header_holds_a_line_break(value: str) -> None:
     """A header that would hold another is an error, and nothing is sent."""
     connection = Connection()
     with pytest.raises(ValueError, match=r"^a header holds a control character$"):
-        await wire_over(connection).request(Request("GET", BASE, {"X": value}))
+        await transport_over(connection).request(Request("GET", BASE, {"X": value}))
     assert connection.written == b""
 
 
@@ -157,7 +157,7 @@ def test_a_request_does_not_show_its_headers() -> None:
 LATE = Answer(Verdict.UNKNOWN, "timeout", "no answer in time")
 UNREADABLE = Answer(Verdict.UNKNOWN, "unexpected_response", "the connection broke before the answer")
 BROKEN = Answer(Verdict.UNKNOWN, "connection_error", "the connection broke before the answer")
-NEVER_LEFT = Answer(Verdict.RETRY, "timeout", "no connection in time", left=False)
+NEVER_LEFT = Answer(Verdict.RETRY, "timeout", "no connection in time", was_sent=False)
 
 
 @pytest.mark.parametrize(

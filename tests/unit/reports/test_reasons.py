@@ -11,7 +11,7 @@ from batch_updater.common.models import Result, ResultRow
 from batch_updater.reports.reasons import EXAMPLES, KINDS, MEANINGS, NOT_DONE, ReasonCounts, meaning
 
 PACKAGE = Path(batch_updater.__file__).parent
-CODE_TABLES = {"_RETRIED", "_REFUSED"}
+CODE_TABLES = {"RETRIED_STATUSES", "_REFUSED"}
 README_CODES = {
     "ok", "already_set", "order_not_found", "bad_order_id", "bad_status_id", "unknown_status", "missing_value",
     "conflicting_rows", "duplicate_row", "unauthorized", "forbidden", "validation_error", "rate_limited",
@@ -32,8 +32,12 @@ def keys(node: ast.AST) -> Iterator[str]:
 
 
 def code_places(trees: list[ast.Module]) -> dict[str, int]:
-    """Every class of the package that is made with a code, and at which place of the call it stands."""
+    """Every class of the package that is made with a code, or function, and at which place of the call it stands."""
     found = {}
+    for function in (node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)):
+        names = [argument.arg for argument in function.args.args]
+        if "code" in names:
+            found[function.name] = names.index("code")
     for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
         fields = [part.target.id for part in node.body if isinstance(part, ast.AnnAssign)]  # type: ignore[union-attr]
         inits = [part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"]

@@ -8,6 +8,7 @@ from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrde
 from batch_updater.sandbox.server import order_id, status_id
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
+from batch_updater.sending.exchange import Exchange
 
 UPDATE = StatusUpdate(2, order_id(1), status_id("Completed"))
 CONFIRMED = Answer(Verdict.DONE, "ok", "Order status updated successfully", 200)
@@ -32,7 +33,7 @@ class Service:
         self.while_reading()
         return self._read
 
-    async def list_orders(self, _page: int) -> tuple[Answer, list[ListedOrder]]:
+    async def list_orders(self, _page: int) -> Answer[list[ListedOrder]]:
         raise NotImplementedError
 
     async def renew(self, _refused: int) -> bool:
@@ -40,18 +41,17 @@ class Service:
 
 
 def delivery(control: Control, service: Service, *, sequenced: bool = False) -> Delivery:
-    async def keep(_note: Checkpoint) -> bool:
+    async def checkpoint(_checkpoint: Checkpoint) -> bool:
         return True
 
-    return Delivery(
-        service, Pacer(None), control, Counters(), keep, retries=0, compare=False, sequenced=sequenced, names={}
-    )  # fmt: skip
+    exchange = Exchange(service, Pacer(None), control, Counters(), checkpoint, retries=0)
+    return Delivery(exchange, compare=False, sequenced=sequenced, names={})
 
 
 async def test_a_stop_between_a_canary_and_its_reading_is_no_failure() -> None:
     """Interrupted before it could be read back, a confirmed canary is updated and the run has no failure of its own."""
     control = Control(1.0)
-    service = Service(control.stop, Answer(Verdict.DONE, "ok", status_id=UPDATE.status_id))
+    service = Service(control.stop, Answer(Verdict.DONE, "ok", payload=UPDATE.status_id))
     courier = delivery(control, service)
     outcome = await courier.send_canary(UPDATE)
     assert (outcome.state, outcome.result) == (State.ENDED, Result.UPDATED)
@@ -80,8 +80,8 @@ async def test_a_canary_of_a_sequence_that_nobody_can_confirm_stops_the_run() ->
 @pytest.mark.parametrize(
     ("read", "result", "words"),
     [
-        (Answer(Verdict.DONE, "ok", status_id=UPDATE.status_id), Result.UPDATED, None),
-        (Answer(Verdict.DONE, "ok", status_id=status_id("Planned")), Result.FAILED, status_id("Planned")),
+        (Answer(Verdict.DONE, "ok", payload=UPDATE.status_id), Result.UPDATED, None),
+        (Answer(Verdict.DONE, "ok", payload=status_id("Planned")), Result.FAILED, status_id("Planned")),
         (Answer(Verdict.REFUSED, "forbidden", "no", 403), Result.UPDATED, "could not be read back: no"),
     ],
 )
@@ -108,7 +108,7 @@ async def test_a_failed_canary_lets_those_under_way_be_read_back_and_no_other_be
                 await other_failed.wait()
             return await super().update_status(update)
 
-    courier = delivery(Control(1.0), Deaf(lambda: None, Answer(Verdict.DONE, "ok", status_id=status_id("Planned"))))
+    courier = delivery(Control(1.0), Deaf(lambda: None, Answer(Verdict.DONE, "ok", payload=status_id("Planned"))))
     slow = asyncio.create_task(courier.send_canary(UPDATE))
     await asyncio.sleep(0)
     quick = await courier.send_canary(UPDATE._replace(order_id=order_id(2)))

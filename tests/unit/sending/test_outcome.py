@@ -2,8 +2,9 @@
 
 import pytest
 
+from batch_updater.api.retry import STOPPED
 from batch_updater.common.models import Answer, Result, State, StatusUpdate, Verdict
-from batch_updater.sending.outcome import CUT, STOPPED, already_set, judge
+from batch_updater.sending.outcome import CUT, already_set, decide_outcome
 
 DONE = Answer(Verdict.DONE, "ok", "yes", 200)
 REFUSED = Answer(Verdict.REFUSED, "conflict", "no", 409)
@@ -22,7 +23,7 @@ UPDATED, FAILED, UNKNOWN, NOT_SENT = Result.UPDATED, Result.FAILED, Result.UNKNO
 @pytest.mark.parametrize(("answer", "result"), [(DONE, UPDATED), (MISSING, FAILED)])
 def test_a_yes_and_a_missing_order_are_final(answer: Answer, result: Result, doubtful: bool, stopping: bool) -> None:
     """Whatever was before, and though the run stops: the service's own words say how the row ends."""
-    assert judge(answer, doubtful=doubtful, stopping=stopping) == (ENDED, result, answer.detail, "")
+    assert decide_outcome(answer, doubtful=doubtful, stopping=stopping) == (ENDED, result, answer.detail, "")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_a_row_whose_attempts_were_all_answered_is_not_in_doubt(
 ) -> None:
     """It has failed, or is left for the next start when the run stops first."""
     for stopping, wanted in ((False, going_on), (True, at_a_stop)):
-        assert judge(answer, doubtful=False, stopping=stopping) == (*wanted, answer.detail, "")
+        assert decide_outcome(answer, doubtful=False, stopping=stopping) == (*wanted, answer.detail, "")
 
 
 @pytest.mark.parametrize(("stopping", "state"), [(False, ENDED), (True, CLAIMED)])
@@ -61,7 +62,7 @@ def test_a_row_that_may_have_been_updated_unnoticed_is_read_back(
     answer: Answer, detail: str, remark: str, stopping: bool, state: State
 ) -> None:
     """Nothing but a yes or a missing order takes the doubt away; when the run stops it stays for the next start."""
-    assert judge(answer, doubtful=True, stopping=stopping) == (state, UNKNOWN, detail, remark)
+    assert decide_outcome(answer, doubtful=True, stopping=stopping) == (state, UNKNOWN, detail, remark)
 
 
 def test_an_order_that_is_so_already_is_left_alone() -> None:
@@ -70,4 +71,4 @@ def test_an_order_that_is_so_already_is_left_alone() -> None:
     assert (outcome.row, outcome.state, outcome.result, outcome.code) == (7, ENDED, Result.UNCHANGED, "already_set")
     assert (outcome.attempts, outcome.http_status, outcome.previous_status_id) == (0, 200, "status")
     assert outcome.detail == "the order has this status already"
-    assert (CUT.left, STOPPED.left) == (True, False)
+    assert (CUT.was_sent, STOPPED.was_sent) == (True, False)

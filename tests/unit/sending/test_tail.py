@@ -79,7 +79,7 @@ class Service:
     async def read_order(self, order_id: str) -> Answer:
         raise AssertionError(order_id)
 
-    async def list_orders(self, page: int) -> tuple[Answer, list[ListedOrder]]:
+    async def list_orders(self, page: int) -> Answer[list[ListedOrder]]:
         raise AssertionError(page)
 
     async def renew(self, refused: int) -> bool:
