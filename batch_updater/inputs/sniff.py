@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from batch_updater.common.errors import InputError
 from batch_updater.inputs.excel.ole import SIGNATURE, OleError, OleFile
-from batch_updater.inputs.table import EXCEL, OTHER, TEXT
+from batch_updater.inputs.table import BINARY, EXCEL, OTHER, TEXT
 
 MEGABYTE = 1 << 20
 MOST_UNPACKED = 2048 * MEGABYTE
@@ -33,7 +33,6 @@ class Kind(StrEnum):
     JSON_LINES = "JSON lines"
     XLSX = "xlsx"
     XLS = "xls"
-    XLSB = "xlsb"
     ODS = "ods"
     PARQUET = "parquet"
     GZIP = "gzip"
@@ -62,7 +61,7 @@ def check_file(path: Path) -> None:
     if not path.is_file():
         return  # a named pipe: its content tells
     known = EXCEL | TEXT | OTHER
-    if path.suffix.lower() not in known:
+    if path.suffix.lower() not in known | BINARY:
         raise InputError(f"{path} has no ending that says what it is.", f"use {', '.join(sorted(known))}")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty.", "save the sheet again")
@@ -101,7 +100,7 @@ def _kind_of_text(start: bytes, name: Path) -> Kind:
         )
     if bare.startswith(b"<?xml"):
         raise InputError(f"{name} is an XML document.", "open it in Excel and save it as .xlsx or CSV UTF-8")
-    if name.suffix.lower() in EXCEL - {".xls"}:
+    if name.suffix.lower() in (EXCEL | BINARY) - {".xls"}:
         raise InputError(f"{name} is text, not Excel.", "give it the ending .csv if that is what it is")
     if _ARRAY.match(bare):
         raise InputError(f"{name} is one JSON array.", "write one object per line, e.g. with `jq -c '.[]'`")
@@ -122,8 +121,6 @@ def _kind_of_ole(path: Path, name: Path) -> Kind:
 
 def _kind_of_zip(path: Path, name: Path) -> Kind:
     members = {info.filename for info in check_zip(path, name)}
-    if "xl/workbook.bin" in members:
-        return Kind.XLSB
     if any(member.startswith("xl/") for member in members):
         return Kind.XLSX
     if "content.xml" in members:

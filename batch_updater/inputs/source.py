@@ -22,7 +22,6 @@ from batch_updater.inputs.excel.ods import OpenDocumentTable
 from batch_updater.inputs.excel.password import without_password
 from batch_updater.inputs.excel.result_sheets import open_excel
 from batch_updater.inputs.excel.xls import OldExcelTable
-from batch_updater.inputs.excel.xlsb import BinaryExcelTable
 from batch_updater.inputs.json_lines import JsonLinesTable
 from batch_updater.inputs.pandas_io import dataframe_to_csv, read_results
 from batch_updater.inputs.parquet import ParquetTable
@@ -197,7 +196,7 @@ def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
 
 def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
     tables: dict[Kind, Callable[[Path, Path, ReadOptions], Table]] = {
-        Kind.XLSX: open_excel, Kind.XLSB: BinaryExcelTable, Kind.XLS: OldExcelTable,
+        Kind.XLSX: open_excel, Kind.XLS: OldExcelTable,
         Kind.ODS: OpenDocumentTable, Kind.PARQUET: ParquetTable,
     }  # fmt: skip
     if kind in tables:

@@ -7,7 +7,8 @@ from batch_updater.common.models import Flaw
 
 Flaws = dict[int, Flaw]
 Record = tuple[int, Sequence[str], Flaws | None]
-EXCEL = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+EXCEL = {".xlsx", ".xlsm", ".xls", ".ods"}
+BINARY = {".xlsb"}  # refused by its content, with a sentence that says how to go on
 TEXT = {".csv", ".tsv", ".txt"}
 OTHER = {".jsonl", ".ndjson", ".parquet", ".gz", ".zip"}
 

@@ -125,7 +125,7 @@ def originals(folder: Path) -> dict[str, bytes]:
     grid = [[*HEAD, "note"], *([order(n), DONE if n % 2 else "Planned", f'a "b", {n}'] for n in range(20))]
     paths = [
         *sorted(path for path in (TESTS.parent / "samples").iterdir() if path.suffix in {".csv", ".xlsx"}),
-        TESTS / "unit" / "inputs" / "excel" / "binary.xlsb", rich_excel(folder), rich_old_excel(folder), rich_open_document(folder),
+        rich_excel(folder), rich_old_excel(folder), rich_open_document(folder),
         semicolon(folder, good(20)).rename(folder / "semicolon.csv"), tabs(folder, good(20)), packed(folder, good(20)),
         zipped(folder, good(20)), json_lines(folder, grid), parquet(folder, good(20)), excel(folder, good(20)),
     ]  # fmt: skip

@@ -1,12 +1,11 @@
-"""What the records of an Excel 97 workbook (.xls) and of a binary one (.xlsb) say, before a library makes cells of it.
+"""What the records of an Excel 97 workbook (.xls) say, before a library makes cells of it.
 
-A record is a number, a length and that many bytes: [MS-XLS] 2.1.4, [MS-XLSB] 2.1.4. Nothing is kept of the cells.
+A record is a number, a length and that many bytes: [MS-XLS] 2.1.4. Nothing is kept of the cells.
 """
 
-import io
 import struct
 from collections.abc import Iterator
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
 BOF, EOF, BOUNDSHEET, CONTINUE = 0x809, 0x0A, 0x85, 0x3C
 _SKIPPED = 0xE1  # a record that readers leave alone
@@ -19,8 +18,6 @@ _KEPT_GLOBALS = {BOF, EOF, BOUNDSHEET, CONTINUE, 0xFC, 0x31, 0x231, 0x41E, 0x1E,
 _KEPT_SHEET = {BOF, EOF, CONTINUE, *_CELLS, 0x200, 0x208, 0x207, 0x221, 0x4BC, 0x236, 0x37, 0x7D, 0x55, 0x99, 0xE5}
 _VERSIONS = {0x500, 0x600}  # Excel 5 and 95, Excel 97 to 2003
 _WORKSHEET = 0
-_ROW, _BINARY_CELLS = 0, range(1, 12)  # of a binary workbook
-LONGEST_RECORD = 1 << 24
 _HEAD, _PLACE = struct.Struct("<HH"), struct.Struct("<HH")
 
 
@@ -109,34 +106,3 @@ def _sheet(content: bytes, found: bytearray, start: int) -> tuple[tuple[int, int
             return (rows, columns), place + 4
         inner = False
         records = _records(content, place + 4)
-
-
-def binary_reach(stream: IO[bytes]) -> tuple[int, int]:
-    """How many rows and columns the sheet of a binary workbook reaches. Raises RecordError."""
-    rows = columns = 0
-    row = -1
-    with cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream))) as records:
-        while (kind := _variable(records, 2)) is not None:
-            length = _variable(records, 4) or 0
-            if length > LONGEST_RECORD or len(data := records.read(length)) < length:
-                raise RecordError("is cut off")
-            if kind == _ROW and length >= 4:
-                before, row = row, int.from_bytes(data[:4], "little")
-                if row <= before:
-                    raise RecordError(f"has row {row + 1:,} after row {before + 1:,}")
-            elif kind in _BINARY_CELLS and length >= 4:  # they follow on their row
-                rows, columns = row + 1, max(columns, int.from_bytes(data[:4], "little") + 1)
-    return rows, columns
-
-
-def _variable(records: IO[bytes], most: int) -> int | None:
-    """A number of seven bits to the byte; None at the end."""
-    number = 0
-    for place in range(most):
-        byte = records.read(1)
-        if not byte:
-            return None
-        number |= (byte[0] & 0x7F) << (7 * place)
-        if byte[0] < 0x80:
-            break
-    return number

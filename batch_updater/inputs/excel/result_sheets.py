@@ -20,7 +20,8 @@ def open_excel(path: Path, name: Path, options: ReadOptions) -> Table:
     """The sheet that is asked for, the only one, or all row sheets of a result file. Raises InputError."""
     if options.sheet is None:
         with readable(name), zipfile.ZipFile(path) as archive:
-            shown = [title for title, sheet in list_sheets(archive).items() if sheet.visible and title != SUMMARY_SHEET]
+            sheets = list_sheets(archive, name)
+        shown = [title for title, sheet in sheets.items() if sheet.visible and title != SUMMARY_SHEET]
         if len(shown) > 1 and all(title == wanted for title, wanted in zip(shown, _titles(), strict=False)):
             first = ExcelTable(path, name, replace(options, sheet=shown[0]))
             if is_result(_row(first, options.header_row or 1)):

@@ -45,7 +45,7 @@ class ExcelTable(Table):
         self._path, self._name = path, name
         self._hidden_too = options.include_hidden
         with readable(name), zipfile.ZipFile(path) as archive:
-            sheets = list_sheets(archive)
+            sheets = list_sheets(archive, name)
             self._sheet = choose_sheet(name, sheets, options.sheet)
             looks = _looks(archive)
             with archive.open(sheets[self._sheet].part) as stream:
@@ -112,9 +112,14 @@ def characters(stored: float) -> float:
     return round(max(stored - 5 / 7, 0.1), 2) if stored else 0.0
 
 
-def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:
-    """Worksheets by name, in their order. Raises SheetError and KeyError for a damaged workbook."""
+def list_sheets(archive: zipfile.ZipFile, name: Path) -> dict[str, Sheet]:
+    """Return the worksheets by name, in their order.
+
+    Raises InputError for a binary workbook (.xlsb), SheetError and KeyError for a damaged one.
+    """
     book = _workbook(archive)
+    if book.endswith(".bin"):
+        raise InputError(f"{name} is a binary Excel workbook (.xlsb).", "open it in Excel and save it as .xlsx")
     folder = PurePosixPath(book).parent
     parts: dict[str, str] = {}
     listed: list[tuple[str, str, bool]] = []

@@ -13,6 +13,8 @@ from support.sheets import (
     DONE,
     HEAD,
     OPEN,
+    PACKAGE,
+    RELATIONS,
     cell,
     csv_file,
     excel,
@@ -182,6 +184,13 @@ def protected(folder: Path) -> Path:
     return folder / "s.xlsx"
 
 
+def binary(folder: Path, name: str) -> Path:
+    """A workbook whose main part is a binary one, as in an .xlsb."""
+    relation = f'<Relationship Id="r1" Type="{RELATIONS}/officeDocument" Target="xl/workbook.bin"/>'
+    relations = f'<Relationships xmlns="{PACKAGE}">{relation}</Relationships>'
+    return raw_excel(folder, TOP, extra={"_rels/.rels": relations, "xl/workbook.bin": "x"}).rename(folder / name)
+
+
 def merge(places: str) -> str:
     """XML of a merged cell."""
     return f'<mergeCells><mergeCell ref="{places}"/></mergeCells>'
@@ -189,6 +198,7 @@ def merge(places: str) -> str:
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 F = "<f>X1&amp;X2</f>"
+IS_BINARY = "is a binary Excel workbook (.xlsb). | open it in Excel and save it as .xlsx"
 CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     # sheets
     "one sheet": (sheets("Jan"), {}, OK2),
@@ -300,6 +310,9 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "cut off": (lambda folder: cut(folder, 0.5), {}, "cut off or damaged"),
     "one byte": (lambda folder: csv_file(folder, b"PK", "sheet.xlsx"), {}, "cut off or damaged"),
     "damaged within": (scratched, {}, "no readable Excel file"),
+    "binary": (lambda folder: binary(folder, "s.xlsb"), {"include_hidden": True}, IS_BINARY),
+    "binary named xlsx": (lambda folder: binary(folder, "s.xlsx"), {}, IS_BINARY),
+    "xlsx named xlsb": (lambda folder: excel(folder, good()).rename(folder / "s.xlsb"), {}, OK2),
     "macros": (workbook(lambda _b, s: rows(s, *good()), "sheet.xlsm"), {}, OK2),
     "xlsx named csv": (lambda folder: excel(folder, good()).rename(folder / "s.csv"), {}, OK2),
     "xlsx named xls": (lambda folder: excel(folder, good()).rename(folder / "s.xls"), {}, OK2),
