@@ -4,7 +4,6 @@ Memory must not grow before these limits have been looked at: a file of 285 KB c
 """
 
 import gzip
-import mmap
 import os
 import re
 import zipfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batch_updater.common.errors import InputError
-from batch_updater.inputs.excel.ole import SIGNATURE, OleError, OleFile
+from batch_updater.inputs.excel.ole import SIGNATURE, OleContainer, OleError
 from batch_updater.inputs.table import BINARY, EXCEL, OTHER, TEXT
 
 MEGABYTE = 1 << 20
@@ -109,8 +108,8 @@ def _kind_of_text(start: bytes, name: Path) -> Kind:
 
 def _kind_of_ole(path: Path, name: Path) -> Kind:
     try:
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            container = OleFile(content)
+        with path.open("rb") as stream:
+            container = OleContainer(stream)
             found = [kind for stream_name, kind in _OLE_STREAMS if stream_name in container]
     except OleError as error:
         raise InputError(f"{name} is no readable Excel file: it {error}.", "open it in Excel, save as .xlsx") from None

@@ -11,7 +11,7 @@ from batch_updater.common.models import Flaw
 from batch_updater.inputs.excel.biff import RecordError, needed
 from batch_updater.inputs.excel.cell_text import as_seen, as_text
 from batch_updater.inputs.excel.merged_cells import Merges, Range
-from batch_updater.inputs.excel.ole import OleError, OleFile
+from batch_updater.inputs.excel.ole import OleContainer, OleError
 from batch_updater.inputs.excel.workbook import Sheet, characters, choose_sheet
 from batch_updater.inputs.excel.worksheet import SheetError
 from batch_updater.inputs.selection import ReadOptions
@@ -115,8 +115,8 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
             f"{name} has {size // MEGABYTE:,} MB; an .xls of at most {LARGEST // MEGABYTE} MB is read.",
             "open it in Excel, save it as .xlsx",
         )
-    with _readable(name):
-        container = OleFile(path.read_bytes())
+    with _readable(name), path.open("rb") as stream:
+        container = OleContainer(stream)
         content, found = needed(container.read("Workbook" if "Workbook" in container else "Book"))
         book = xlrd.open_workbook(
             file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=_Silence()
