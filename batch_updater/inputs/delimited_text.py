@@ -30,6 +30,8 @@ csv.field_size_limit(1 << 17)
 class TextTable(Table):
     """A delimited text file. Rows count from 1; Excel's `sep=;` line is none, as in Excel."""
 
+    escapes_formulas = True
+
     def __init__(self, open_file: Opener, name: Path, options: ReadOptions) -> None:
         self._open_file, self._name = open_file, name
         self._encoding = find_encoding(open_file, name, options.encoding)
@@ -43,8 +45,8 @@ class TextTable(Table):
         self._width, self._header_row = 0, 0
         self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
 
-    def expect(self, header_row: int, width: int) -> None:
-        """From now on, rows below the header have to have that many cells."""
+    def require_width(self, header_row: int, width: int) -> None:
+        """From now on, refuse rows below the header that have more cells than this, and fill up those with fewer."""
         self._header_row, self._width = header_row, width
 
     def records(self) -> Generator[Record]:

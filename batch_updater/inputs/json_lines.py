@@ -13,6 +13,11 @@ from batch_updater.inputs.table import Record, Table
 MOST_KEYS = 16_384
 
 
+def is_json_object(start: bytes) -> bool:
+    """Whether a file that begins so holds JSON objects and not text with delimiters."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
 class JsonLinesTable(Table):
     """A file of JSON objects. Rows have the numbers of their lines; a key that is missing is an empty cell."""
 

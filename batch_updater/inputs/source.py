@@ -1,37 +1,23 @@
 """Open a sheet of any kind and stream its rows as text: exactly the rows that a person sees in it."""
 
 import contextlib
-import gzip
-import shutil
-import weakref
-import zipfile
-import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, SourceRow
 from batch_updater.common.text import original, shown
 from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result, looks_like_data, result_free
-from batch_updater.inputs.delimited_text import TextTable
-from batch_updater.inputs.encoding import Opener
-from batch_updater.inputs.excel.ods import OpenDocumentTable
-from batch_updater.inputs.excel.password import without_password
-from batch_updater.inputs.excel.result_sheets import open_excel
-from batch_updater.inputs.excel.xls import OldExcelTable
-from batch_updater.inputs.json_lines import JsonLinesTable
-from batch_updater.inputs.pandas_io import dataframe_to_csv, read_results
-from batch_updater.inputs.parquet import ParquetTable
+from batch_updater.inputs.formats import open_table
 from batch_updater.inputs.selection import Choice, ReadOptions
-from batch_updater.inputs.sniff import Kind, check_file, check_name, check_zip, kind_of, only_member
+from batch_updater.inputs.sniff import check_file, kind_of
 from batch_updater.inputs.superseded import Overtaken
-from batch_updater.inputs.table import EXCEL, TEXT, Flaws, Table
+from batch_updater.inputs.table import Flaws, Table
 
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
-__all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
 
 
 class Source:
@@ -44,11 +30,11 @@ class Source:
         self.path, self.name, self.is_excel = path, name, table.is_excel
         self._table = table
         self._header_row, full = _header_of(table, name, options)
-        table.expect(self._header_row, len(full))
+        table.require_width(self._header_row, len(full))
         self._width = len(full)
         self._kept = result_free(full)
         self._limit = options.limit
-        self._neutral = isinstance(table, TextTable) and is_result(full)
+        self._neutral = table.escapes_formulas and is_result(full)
         self._choice = Choice(options, full, name)
         self.header = tuple((plain_cells(full) if self._neutral else full)[place] for place in self._kept)
         self.hidden_columns = frozenset(
@@ -169,53 +155,6 @@ def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) 
     check_file(path)
     try:
         kind = kind_of(path, name)
-        check_name(kind, path, name)
-        if kind is Kind.ENCRYPTED:
-            return _unlocked(path, name, options)
-        return Source(path, name, _table(kind, path, name, options), options)
+        return Source(path, name, open_table(kind, path, name, options), options)
     except OSError as error:
         raise InputError(f"{name} can't be read: {error.strerror or error}.", "check its permissions") from None
-    except (EOFError, zlib.error, zipfile.BadZipFile):
-        raise InputError(f"{name} is cut off or damaged.", "copy or download it again") from None
-    except NotImplementedError as error:
-        raise InputError(f"{name} is packed in an odd way ({error}).", "unpack it, then name the sheet in it") from None
-
-
-def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
-    """The sheet of a workbook with a password; its plain copy is removed together with the Source."""
-    plain = without_password(path, name, options.password_file)
-    try:
-        check_zip(plain, name)
-        source = Source(path, name, open_excel(plain, name, options), options)
-    except BaseException:
-        shutil.rmtree(plain.parent, ignore_errors=True)
-        raise
-    weakref.finalize(source, shutil.rmtree, plain.parent, ignore_errors=True)
-    return source
-
-
-def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
-    tables: dict[Kind, Callable[[Path, Path, ReadOptions], Table]] = {
-        Kind.XLSX: open_excel, Kind.XLS: OldExcelTable,
-        Kind.ODS: OpenDocumentTable, Kind.PARQUET: ParquetTable,
-    }  # fmt: skip
-    if kind in tables:
-        return tables[kind](path, name, options)
-    open_file = _opener(kind, path, name)
-    with open_file() as stream:
-        is_json = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    return JsonLinesTable(open_file, name, options) if is_json else TextTable(open_file, name, options)
-
-
-def _opener(kind: Kind, path: Path, name: Path) -> Opener:
-    if kind is Kind.GZIP:
-        return lambda: cast("BinaryIO", gzip.open(path))
-    if kind is Kind.ZIP:
-        member = only_member(path, name)
-        return lambda: _open_member(path, member)
-    return lambda: path.open("rb")
-
-
-def _open_member(path: Path, member: str) -> BinaryIO:
-    with zipfile.ZipFile(path) as archive:  # the file stays open as long as its member is
-        return cast("BinaryIO", archive.open(member))

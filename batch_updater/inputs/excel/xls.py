@@ -8,6 +8,7 @@ from typing import Any
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
+from batch_updater.inputs.archive import MEGABYTE
 from batch_updater.inputs.excel.biff import RecordError, needed
 from batch_updater.inputs.excel.cell_text import as_seen, as_text
 from batch_updater.inputs.excel.merged_cells import Merges, Range
@@ -15,7 +16,6 @@ from batch_updater.inputs.excel.ole import OleContainer, OleError
 from batch_updater.inputs.excel.workbook import Sheet, characters, choose_sheet
 from batch_updater.inputs.excel.worksheet import SheetError
 from batch_updater.inputs.selection import ReadOptions
-from batch_updater.inputs.sniff import MEGABYTE
 from batch_updater.inputs.table import Record, Table
 
 LARGEST = 64 * MEGABYTE  # 65,536 rows of text have 10; in memory it can become 30 times as much

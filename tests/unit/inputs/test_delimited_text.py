@@ -164,7 +164,7 @@ NAMED: dict[str, tuple[str, bytes, list[str] | str]] = {
     "text named xlsb": ("s.xlsb", text(good()).encode(), "is text, not Excel"),
     "unknown ending": ("s.docx", b"x", "no ending that says"),
     "no ending": ("sheet", text(good()).encode(), "no ending that says"),
-    "broken gzip": ("s.csv.gz", gzip_bytes(text(good()).encode())[:25], "damaged gzip"),
+    "broken gzip": ("s.csv.gz", gzip_bytes(text(good()).encode())[:25], "(gzip) is cut off"),
     "gzip of nothing": ("s.csv.gz", gzip_bytes(b""), "no rows under the header"),
     "empty": ("s.csv", b"", "is empty"),
     "tsv": ("s.tsv", text(good(), "\t").encode(), OK2),

@@ -19,6 +19,7 @@ from support.sheets import (
     csv_file,
     excel,
     good,
+    locked,
     matches,
     order,
     outcome,
@@ -346,6 +347,14 @@ def test_a_workbook_is_opened_with_its_password(
     found = outcome(protected(tmp_path), password_file=tmp_path / "password")
     assert matches(found, expected), found
     assert not list(tmp_path.glob("batch-updater-*"))
+
+
+def test_a_damaged_workbook_with_a_password_is_not_blamed_on_the_password(tmp_path: Path) -> None:
+    """What the file says of its key is no XML any more: another password would not help."""
+    file = locked(tmp_path, good())
+    file.write_bytes(file.read_bytes().replace(b"</keyEncryptors>", b"<<keyEncryptors>"))
+    found = outcome(file, password_file=tmp_path / "password")
+    assert "(workbook with a password) is cut off or damaged. | copy or download it again" in str(found)
 
 
 def test_hidden_rows_and_columns_are_counted_and_named(tmp_path: Path) -> None:
