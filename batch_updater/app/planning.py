@@ -13,9 +13,9 @@ from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.run_folder import RunFolder
 from batch_updater.planning.order_names import OrderNames
-from batch_updater.planning.plan import Judge, make_plan, read_plan
+from batch_updater.planning.plan import ValidateRow, make_plan, read_plan
 from batch_updater.planning.preflight import Tenant, meet
-from batch_updater.planning.validate import Rules
+from batch_updater.planning.validate import RowValidator
 
 
 def _plan_into(
@@ -25,7 +25,7 @@ def _plan_into(
     settings: Settings,
     tenant: Tenant,
     *,
-    judge: Judge | None = None,
+    validate: ValidateRow | None = None,
     on_rows: OnRows = _ignore,
 ) -> Run:
     if settings.output and settings.output.exists() and not settings.overwrite:
@@ -35,14 +35,14 @@ def _plan_into(
     tenant = asyncio.run(meet(tenant, settings))
     journal = Journal.create(folder.journal_path)
     try:
-        if judge:
+        if validate:
             make_plan(
-                source.rows(), judge, journal, settings.on_conflict,
-                name=file, on_rows=on_rows, overtaken=source.overtaken,
+                source.rows(), validate, journal, settings.on_conflict,
+                name=file, on_rows=on_rows, superseded=source.superseded,
             )  # fmt: skip
         else:
-            rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
-            _plan_by_rules(source, rules, journal, settings, tenant, on_rows=on_rows)
+            validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book)
+            _plan_by_rules(source, validator, journal, settings, tenant, on_rows=on_rows)
         _refuse_names(file, journal, tenant)
         _refuse_if_strict(file, journal, settings)
         facts = {
@@ -58,19 +58,23 @@ def _plan_into(
 
 
 def _plan_by_rules(
-    source: Source, rules: Rules, journal: Journal, settings: Settings, tenant: Tenant, *, on_rows: OnRows
+    source: Source, validator: RowValidator, journal: Journal, settings: Settings, tenant: Tenant, *, on_rows: OnRows
 ) -> None:
     rows, how = source.rows(), settings.on_conflict
     if settings.order_by == "id":
-        make_plan(rows, rules.judge, journal, how, name=source.name, on_rows=on_rows, overtaken=source.overtaken)
+        make_plan(
+            rows, validator.validate, journal, how, name=source.name, on_rows=on_rows, superseded=source.superseded
+        )
         return
     names = OrderNames(tenant, settings)
-    rules = replace(rules, orders=names.known)
+    validator = replace(validator, orders=names.known)
 
     def learn(block: list[SourceRow]) -> None:
-        names.learn(rules.order_name(row) for row in block)
+        names.learn(validator.order_name(row) for row in block)
 
-    make_plan(rows, rules.judge, journal, how, learn, name=source.name, on_rows=on_rows, overtaken=source.overtaken)
+    make_plan(
+        rows, validator.validate, journal, how, learn, name=source.name, on_rows=on_rows, superseded=source.superseded
+    )
 
 
 def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:

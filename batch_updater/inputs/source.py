@@ -14,7 +14,7 @@ from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result, 
 from batch_updater.inputs.formats import open_table
 from batch_updater.inputs.selection import Choice, ReadOptions
 from batch_updater.inputs.sniff import check_file, kind_of
-from batch_updater.inputs.superseded import Overtaken
+from batch_updater.inputs.superseded import Superseded
 from batch_updater.inputs.table import Flaws, Table
 
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
@@ -46,7 +46,7 @@ class Source:
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
         self.left_out = 0  # rows that were not chosen, known when all have been streamed
-        self._overtaken = Overtaken(full) if options.only else None
+        self._superseded = Superseded(full) if options.only else None
         if not options.only or len(self._choice.words) > 1:  # a result file without a result needs nothing done
             self._check_some(name)
 
@@ -81,8 +81,8 @@ class Source:
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
                 taken = not choice or choice.takes(number, cells)
-                if self._overtaken:
-                    self._overtaken.look(number, cells, chosen=taken)
+                if self._superseded:
+                    self._superseded.observe(number, cells, chosen=taken)
                 if not taken or chosen == self._limit:
                     self.left_out += 1
                     continue
@@ -93,9 +93,9 @@ class Source:
                     yield SourceRow(number, pick(cells), self._moved(flaws))
 
     @property
-    def overtaken(self) -> Mapping[str, int]:
+    def superseded(self) -> Mapping[str, int]:
         """Orders of rows to be sent again of which a later row is done, with that row; known when all were streamed."""
-        return self._overtaken.orders if self._overtaken else {}
+        return self._superseded.orders if self._superseded else {}
 
     def _picker(self) -> Picker:
         if len(self._kept) == self._width:

@@ -29,37 +29,37 @@ class Plan:
     problems: list[tuple[int, str, str]]
 
 
-Judge = Callable[[SourceRow], StatusUpdate | RejectedRow]
+ValidateRow = Callable[[SourceRow], StatusUpdate | RejectedRow]
 
 
 def make_plan(
     rows: Iterable[SourceRow],
-    judge: Judge,
+    validate: ValidateRow,
     journal: Journal,
     on_conflict: str,
     prepare: Callable[[list[SourceRow]], None] = lambda _block: None,
     *,
     name: object = "the sheet",
     on_rows: Callable[[int], None] = lambda _number: None,
-    overtaken: Mapping[str, int] = MappingProxyType({}),
+    superseded: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-    """Judge every row and write the plan into the journal. Memory does not grow with the rows.
+    """Validate every row and write the plan into the journal. Memory does not grow with the rows.
 
-    `overtaken`, which may be filled while the rows are read, has orders of which a later row is done already.
-    `prepare` sees each block of rows before it is judged, `on_rows` is told how many are done. Raises InputError,
-    naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
+    `superseded`, which may be filled while the rows are read, has orders of which a later row is done already.
+    `prepare` sees each block of rows before it is validated, `on_rows` is told how many rows are done.
+    Raises InputError, naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
     """
     stream = iter(rows)
     first, done = True, 0
     while block := list(islice(stream, BLOCK)):
         prepare(block)
-        judged = list(map(judge, block))
-        if first and (how := swapped(judged)):
+        validated = list(map(validate, block))
+        if first and (how := swapped(validated)):
             raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
         first = False
-        journal.add(judged)
+        journal.add(validated)
         on_rows(done := done + len(block))
-    journal.hold_back(overtaken)
+    journal.hold_back(superseded)
     journal.settle_repeats(on_conflict)
 
 

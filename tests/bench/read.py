@@ -63,18 +63,18 @@ def step_pandas(path: Path, _place: Path) -> None:
 
 
 def step_plan(path: Path, place: Path) -> None:
-    """Open the sheet, judge every row, write the plan."""
+    """Open the sheet, validate every row, write the plan."""
     from batch_updater.inputs.columns import find_columns
     from batch_updater.inputs.selection import ReadOptions
     from batch_updater.inputs.source import open_source
     from batch_updater.journal.journal import Journal
     from batch_updater.planning.plan import make_plan
-    from batch_updater.planning.validate import Rules
+    from batch_updater.planning.validate import RowValidator
 
     source = open_source(path, ReadOptions())
     columns = find_columns(source.header, None, None)
     journal = Journal.create(place / "journal.sqlite")
-    make_plan(source.rows(), Rules(columns.order, columns.status).judge, journal, "hold")
+    make_plan(source.rows(), RowValidator(columns.order, columns.status).validate, journal, "hold")
     journal.seal({})
     journal.close()
 

@@ -35,7 +35,7 @@ from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.sniff import kind_of
 from batch_updater.inputs.source import open_source
 from batch_updater.inputs.table import Kind
-from batch_updater.planning.validate import Rules
+from batch_updater.planning.validate import RowValidator
 
 SECONDS = 20  # of processor time for one case; the usual one takes 5 ms
 MEGABYTES = 256  # that one case may add to the process
@@ -199,9 +199,9 @@ def read(path: Path, options: ReadOptions) -> str:
     try:
         source = open_source(path, options)
         columns = find_columns(source.header, None, None, hidden=source.hidden_columns, name=source.name)
-        judge = Rules(columns.order, columns.status, book=BOOK).judge
+        validator = RowValidator(columns.order, columns.status, book=BOOK)
         for row in source.rows():
-            found = judge(row)
+            found = validator.validate(row)
             if len(row.cells) != len(source.header):
                 raise ValueError(f"row {row.number} has {len(row.cells)} cells, the header {len(source.header)}")
             if isinstance(found, RejectedRow) and not (found.code and found.detail.isprintable()):

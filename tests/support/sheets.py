@@ -18,7 +18,7 @@ from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import Source, open_source
 from batch_updater.inputs.table import Kind
 from batch_updater.planning.statuses import StatusBook
-from batch_updater.planning.validate import Rules
+from batch_updater.planning.validate import RowValidator
 
 Grid = Sequence[Sequence[Any]]
 Maker = Callable[[Path, Grid], Path]
@@ -230,8 +230,8 @@ def validated(path: Path, book: StatusBook | None = None, **options: Any) -> lis
     source = read(path, **options)
     order_column, status_column = options.get("order_column"), options.get("status_column")
     columns = find_columns(source.header, order_column, status_column, hidden=source.hidden_columns, name=source.name)
-    judge = Rules(columns.order, columns.status, book=book).judge
-    return [judge(row) for row in source.rows()]
+    validator = RowValidator(columns.order, columns.status, book=book)
+    return [validator.validate(row) for row in source.rows()]
 
 
 def outcome(path: Path, book: StatusBook | None = None, **options: Any) -> list[str] | str:

@@ -16,7 +16,7 @@ from batch_updater.common.text import shown
 from batch_updater.inputs.columns import find_columns, find_header, looks_like_data
 from batch_updater.inputs.excel.cell_text import as_seen, as_text
 from batch_updater.planning.identifiers import normalise_id, why_not_an_id
-from batch_updater.planning.validate import Rules
+from batch_updater.planning.validate import RowValidator
 
 SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 ID = order(1)
@@ -42,15 +42,15 @@ def test_an_accepted_id_has_the_strict_shape_and_stands_in_the_text(text: str) -
 
 @given(st.one_of(texts, near_ids), st.one_of(texts, near_ids, st.just(DONE)))
 def test_every_row_is_an_update_or_has_a_code_and_a_printable_reason(first: str, second: str) -> None:
-    """Judging never fails, and a reason can be shown on any terminal."""
-    judged = Rules(0, 1, book=BOOK).judge(SourceRow(2, (first, second)))
-    if isinstance(judged, StatusUpdate):
-        assert judged.order_id in first.lower()
-        assert judged.status_id in BOOK.names
+    """Validating never fails, and a reason can be shown on any terminal."""
+    found = RowValidator(0, 1, book=BOOK).validate(SourceRow(2, (first, second)))
+    if isinstance(found, StatusUpdate):
+        assert found.order_id in first.lower()
+        assert found.status_id in BOOK.names
     else:
-        assert isinstance(judged, RejectedRow)
-        assert judged.code
-        assert judged.detail.isprintable()
+        assert isinstance(found, RejectedRow)
+        assert found.code
+        assert found.detail.isprintable()
         assert why_not_an_id(first).isprintable()
 
 
