@@ -10,7 +10,7 @@ from batch_updater.api.pacing.learned_rate import LearnedRate
 from batch_updater.common.errors import InputError
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, find_columns
-from batch_updater.inputs.selection import READING
+from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.inputs.source import Source
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.run_folder import RunFolder
@@ -55,7 +55,7 @@ class Run:
 
 
 def _reading(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", include=set(READING))
+    return settings.model_dump(mode="json", include=set(RESUME_KEYS))
 
 
 def _choices(settings: Settings, tenant: Tenant) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from batch_updater.app.reconcile import UNDO_COLUMNS, validate_undo_row, write_u
 from batch_updater.app.runs import reopen_run
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.selection import READING
+from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import held
 from batch_updater.journal.run_folder import UNDO_SHEET
@@ -45,7 +45,7 @@ def _undo_settings(settings: Settings) -> Settings:
     """The settings with which an undo's sheet is read and sent."""
     order, status, expect = UNDO_COLUMNS
     reading: dict[str, Any] = {
-        **{name: Settings.model_fields[name].default for name in READING},  # what is set is meant for other sheets
+        **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # what is set is meant for other sheets
         "order_column": order, "status_column": status, "expect_column": expect, "compare": "each",
         "encoding": "utf-8", "delimiter": ",", "on_conflict": "hold", "strict": False, "status_map": {},
     }  # fmt: skip

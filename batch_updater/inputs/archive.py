@@ -27,14 +27,14 @@ def check_zip(path: Path, name: Path) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        what = "no readable Excel file: it is " if name.suffix.lower() in EXCEL else ""
+        what = "not a readable Excel file: it is " if name.suffix.lower() in EXCEL else ""
         raise InputError(f"{name} is {what}cut off or damaged.", "copy or download it again") from None
     if any(info.flag_bits & 1 for info in members):
         raise InputError(f"{name} is a zip file with a password.", "unpack it, then name the sheet in it")
     if not all(info.filename for info in members):
         raise InputError(f"{name} is damaged: it holds a part without a name.", "copy or download it again")
     if len({info.filename for info in members}) != len(members):
-        raise InputError(f"{name} is damaged: it holds two parts of one name.", "save it again in Excel")
+        raise InputError(f"{name} is damaged: it holds two parts of the same name.", "save it again in Excel")
     office = any(info.filename in {"[Content_Types].xml", "content.xml"} for info in members)
     _check_sizes(members, name, *((MOST_UNPACKED, MOST_RATIO) if office else (MOST_STREAMED, MOST_STREAMED_RATIO)))
     if office and (false := _false_size(path, members)):
@@ -106,5 +106,5 @@ def only_member(path: Path, name: Path) -> str:
     if len(names) != 1:
         raise InputError(f"{name} holds {len(names)} files; it must be one CSV.", "unpack it, then name the sheet")
     if Path(names[0]).suffix.lower() not in TEXT | {".jsonl", ".ndjson"}:
-        raise InputError(f"{name} holds {names[0]!r}, which is no CSV.", "unpack it, then name the sheet in it")
+        raise InputError(f"{name} holds {names[0]!r}, which is not a CSV.", "unpack it, then name the sheet in it")
     return names[0]

@@ -80,7 +80,9 @@ def _open_zip(path: Path, name: Path, options: ReadOptions) -> Table:
     try:
         return _open_text(open_member, name, options)
     except NotImplementedError as error:
-        raise InputError(f"{name} is packed in an odd way ({error}).", "unpack it, then name the sheet in it") from None
+        raise InputError(
+            f"{name} is packed by a method that can't be read ({error}).", "unpack it, then name the sheet in it"
+        ) from None
 
 
 _UNPACKING = (EOFError, zlib.error)

@@ -82,9 +82,11 @@ def _kind_of_ole(path: Path, name: Path) -> Kind:
             container = OleContainer(stream)
             found = [kind for stream_name, kind in _OLE_STREAMS if stream_name in container]
     except OleError as error:
-        raise InputError(f"{name} is no readable Excel file: it {error}.", "open it in Excel, save as .xlsx") from None
+        raise InputError(
+            f"{name} is not a readable Excel file: it {error}.", "open it in Excel, save as .xlsx"
+        ) from None
     if not found:
-        raise InputError(f"{name} is no readable Excel file.", "open it in Excel and save it as .xlsx")
+        raise InputError(f"{name} is not a readable Excel file.", "open it in Excel and save it as .xlsx")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""Open a sheet of any kind and stream its rows as text: exactly the rows that a person sees in it."""
+"""Open a sheet of any format and stream its rows as text: exactly the rows that a person sees in it."""
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -10,9 +10,9 @@ from typing import cast
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, SourceRow
 from batch_updater.common.text import original, shown
-from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result, looks_like_data, result_free
+from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result_file, looks_like_data, non_result_columns
 from batch_updater.inputs.formats import open_table
-from batch_updater.inputs.selection import Choice, ReadOptions
+from batch_updater.inputs.selection import ReadOptions, RowFilter
 from batch_updater.inputs.sniff import check_file, kind_of
 from batch_updater.inputs.superseded import Superseded
 from batch_updater.inputs.table import Flaws, Table
@@ -32,11 +32,11 @@ class Source:
         self._header_row, full = _header_of(table, name, options)
         table.require_width(self._header_row, len(full))
         self._width = len(full)
-        self._kept = result_free(full)
+        self._kept = non_result_columns(full)
         self._limit = options.limit
-        self._neutral = table.escapes_formulas and is_result(full)
-        self._choice = Choice(options, full, name)
-        self.header = tuple((plain_cells(full) if self._neutral else full)[place] for place in self._kept)
+        self._is_escaped = table.escapes_formulas and is_result_file(full)
+        self._filter = RowFilter(options, full, name)
+        self.header = tuple((unescape_cells(full) if self._is_escaped else full)[place] for place in self._kept)
         self.hidden_columns = frozenset(
             new for new, place in enumerate(self._kept) if place in table.hidden_columns and not options.include_hidden
         )
@@ -45,19 +45,19 @@ class Source:
         above = f", header in row {self._header_row}" if self._header_row > 1 else ""
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
-        self.left_out = 0  # rows that were not chosen, known when all have been streamed
+        self.left_out = 0  # rows that are not chosen; known when all have been streamed
         self._superseded = Superseded(full) if options.only else None
-        if not options.only or len(self._choice.words) > 1:  # a result file without a result needs nothing done
+        if not options.only or len(self._filter.descriptions) > 1:  # a result file without a result needs nothing done
             self._check_some(name)
 
     @property
     def selection(self) -> str:
-        """The rows that were chosen, in the words of the options; empty for all."""
-        return "; ".join(self._choice.words)
+        """Which rows are chosen, in the words of the options; empty for all."""
+        return "; ".join(self._filter.descriptions)
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know of the rows before they are sent."""
+        """What a person should know about the rows before they are sent."""
         found = []
         if hidden := self._table.hidden_rows:
             which = "1 hidden or filtered row is" if hidden == 1 else f"{hidden:,} hidden or filtered rows are"
@@ -72,15 +72,15 @@ class Source:
         return found
 
     def rows(self) -> Generator[SourceRow]:
-        """Every chosen row that is not blank, numbered as a spreadsheet shows it (the header is usually row 1)."""
-        pick, header_row, choice = self._picker(), self._header_row, self._choice
+        """Yield every chosen row that is not blank, with its number as a spreadsheet shows it."""
+        pick, header_row, row_filter = self._picker(), self._header_row, self._filter
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
             for number, seen, flaws in records:
-                cells = plain_cells(seen) if self._neutral else seen
+                cells = unescape_cells(seen) if self._is_escaped else seen
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
-                taken = not choice or choice.takes(number, cells)
+                taken = not row_filter or row_filter.accepts(number, cells)
                 if self._superseded:
                     self._superseded.observe(number, cells, chosen=taken)
                 if not taken or chosen == self._limit:
@@ -90,11 +90,11 @@ class Source:
                 if flaws is None:
                     yield SourceRow(number, pick(cells))
                 else:
-                    yield SourceRow(number, pick(cells), self._moved(flaws))
+                    yield SourceRow(number, pick(cells), self._renumbered(flaws))
 
     @property
     def superseded(self) -> Mapping[str, int]:
-        """Orders of rows to be sent again of which a later row is done, with that row; known when all were streamed."""
+        """Orders to be sent again of which a later row, given here, is done already; known after the last row."""
         return self._superseded.orders if self._superseded else {}
 
     def _picker(self) -> Picker:
@@ -104,7 +104,7 @@ class Source:
             return cast("Picker", itemgetter(*self._kept))
         return lambda cells: tuple(cells[place] for place in self._kept)
 
-    def _moved(self, flaws: Flaws) -> Flaws:
+    def _renumbered(self, flaws: Flaws) -> Flaws:
         moved = {new: flaws[old] for new, old in enumerate(self._kept) if old in flaws}
         return {**moved, WHOLE_ROW: flaws[WHOLE_ROW]} if WHOLE_ROW in flaws else moved
 
@@ -119,13 +119,13 @@ class Source:
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
 
 
-def plain_cells(cells: Sequence[str]) -> list[str]:
-    """Cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
+def unescape_cells(cells: Sequence[str]) -> list[str]:
+    """Return cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
     return [original(cell) if cell[:1] == "'" else cell for cell in cells]
 
 
 def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Sequence[str]]:
-    """Number and cells of the header. Raises InputError when there is none, or data stands in its place."""
+    """Return number and cells of the header. Raises InputError when there is none, or data stands in its place."""
     if table.header is not None:
         return 0, table.header
     with contextlib.closing(table.records()) as records:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from batch_updater.inputs.columns import plain, result_column
+from batch_updater.inputs.columns import normalise_header, result_column
 
 SENT, DONE = frozenset({"failed", "unknown"}), frozenset({"updated", "unchanged"})
 
@@ -18,7 +18,7 @@ class Superseded:
     def __init__(self, header: Sequence[str]) -> None:
         self.orders: dict[str, int] = {}
         self._result = result_column(header)
-        names, wanted = [plain(name) for name in header], plain("result_order_id")
+        names, wanted = [normalise_header(name) for name in header], normalise_header("result_order_id")
         self._order = names.index(wanted) if wanted in names else None
         self._again: set[str] = set()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from batch_updater.common.models import RunSummary
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.selection import READING
+from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET
 
 
@@ -49,7 +49,7 @@ def next_step(summary: RunSummary, command: Sequence[str]) -> tuple[str, list[st
 def _earlier_command(file: Path, facts: dict[str, Any]) -> str:
     """The command line that asks for what a run was planned for, options that have their default left out."""
     words = ["batch-updater", "run", str(file), "--base-url", facts["base_url"]]
-    for key in ("on_conflict", "compare", *sorted(READING)):
+    for key in ("on_conflict", "compare", *sorted(RESUME_KEYS)):
         value, option = facts.get(key), "--" + key.replace("_", "-")
         if not value or value == Settings.model_fields[key].default:
             continue

@@ -14,7 +14,7 @@ from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
 from batch_updater.common.text import shown
 from batch_updater.inputs.columns import find_columns, find_header, looks_like_data
-from batch_updater.inputs.excel.cell_text import as_seen, as_text
+from batch_updater.inputs.excel.cell_text import displayed_text, plain_text
 from batch_updater.planning.identifiers import normalise_id, why_not_an_id
 from batch_updater.planning.validate import RowValidator
 
@@ -86,13 +86,13 @@ def test_a_header_is_never_looked_for_below_data(rows: list[list[str]]) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["0000", "0.00", "#,##0", "0%", "#,##0.0"]))
 def test_a_number_is_shown_by_its_format_or_as_it_is(number: float, code: str) -> None:
     """Formatting never fails, and a whole number up to 15 digits keeps every digit."""
-    seen, flaw = as_seen(number, code)
+    seen, flaw = displayed_text(number, code)
     assert seen
     if flaw:
-        assert seen == as_text(number)
+        assert seen == plain_text(number)
     elif number.is_integer() and 0 <= number < 1e15 and "%" not in code:
         assert int(float(seen.replace(",", ""))) == int(number)
-    assert float(as_text(number)) == number
+    assert float(plain_text(number)) == number
 
 
 @given(st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=20), st.sampled_from(",;\t|"))

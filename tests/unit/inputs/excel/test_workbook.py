@@ -266,7 +266,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "error row alone": (xml(TOP, '<row r="2"><c r="A2" t="e"><v>#N/A</v></c></row>', xml_row(3, B, DONE)), {},
                         ["2 missing_value", "3 ok"]),
     "error of another program": (xml(TOP, f'<row r="2"><c r="A2" t="e"><v>Err:502</v></c>{cell("B2", DONE)}</row>'), {},
-                                 "no readable Excel file (Unsupported cell error"),
+                                 "not a readable Excel file (Unsupported cell error"),
     "boolean": (xml(TOP, f'<row r="2"><c r="A2" t="b"><v>1</v></c>{cell("B2", DONE)}</row>'), {},
                 ["2 bad_order_id … 'TRUE'"]),
     # numbers and dates
@@ -304,13 +304,13 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "cells out of order": (xml(TOP, f'<row r="2">{cell("B2", DONE)}{cell("A2", A)}</row>'), {}, "out of its place"),
     "a cell twice": (xml(TOP, f'<row r="2">{cell("A2", A)}{cell("A2", B)}</row>'), {}, "out of its place in row 2"),
     "raised limit": (xml(TOP, xml_row(2, A, DONE)), {"max_cells": 4}, ["2 ok"]),
-    "entity bomb": (xml(TOP, before='<!DOCTYPE x [<!ENTITY a "b">]>'), {}, "no readable Excel file"),
-    "not XML": (xml("<row r='1'><c"), {}, "no readable Excel file"),
-    "no such part": (lambda folder: without(folder, "xl/worksheets/sheet1.xml"), {}, "no readable Excel file"),
-    "no workbook": (lambda folder: without(folder, "xl/workbook.xml"), {}, "no readable Excel file"),
+    "entity bomb": (xml(TOP, before='<!DOCTYPE x [<!ENTITY a "b">]>'), {}, "not a readable Excel file"),
+    "not XML": (xml("<row r='1'><c"), {}, "not a readable Excel file"),
+    "no such part": (lambda folder: without(folder, "xl/worksheets/sheet1.xml"), {}, "not a readable Excel file"),
+    "no workbook": (lambda folder: without(folder, "xl/workbook.xml"), {}, "not a readable Excel file"),
     "cut off": (lambda folder: cut(folder, 0.5), {}, "cut off or damaged"),
     "one byte": (lambda folder: csv_file(folder, b"PK", "sheet.xlsx"), {}, "cut off or damaged"),
-    "damaged within": (scratched, {}, "no readable Excel file"),
+    "damaged within": (scratched, {}, "not a readable Excel file"),
     "binary": (lambda folder: binary(folder, "s.xlsb"), {"include_hidden": True}, IS_BINARY),
     "binary named xlsx": (lambda folder: binary(folder, "s.xlsx"), {}, IS_BINARY),
     "xlsx named xlsb": (lambda folder: excel(folder, good()).rename(folder / "s.xlsb"), {}, OK2),
@@ -319,8 +319,8 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "xlsx named xls": (lambda folder: excel(folder, good()).rename(folder / "s.xls"), {}, OK2),
     "xlsx named zip": (lambda folder: excel(folder, good()).rename(folder / "s.zip"), {}, OK2),
     "password": (protected, {}, "is protected with a password"),
-    "OLE of something else": (lambda folder: csv_file(folder, OLE + bytes(600), "s.xls"), {}, "no readable Excel file"),
-    "cut off xls": (cut_old, {}, "no readable Excel file"),
+    "another OLE file": (lambda folder: csv_file(folder, OLE + bytes(600), "s.xls"), {}, "not a readable Excel file"),
+    "cut off xls": (cut_old, {}, "not a readable Excel file"),
 }  # fmt: skip
 
 
