@@ -117,7 +117,7 @@ def run_step(step: str, path: Path, place: Path) -> None:
     """Do one step and print what it took, imports left aside."""
     import pandas as pd
 
-    import batch_updater.app
+    import batch_updater.app.execute
 
     assert batch_updater.app.execute and pd
     began = time.process_time()
