@@ -98,7 +98,7 @@ def format_text(value: str, section: Section) -> str:
 
 def format_number(number: float, code: str, plain: str) -> str:
     """Return a number as its format shows it; `plain` is the number without one. Raises Uncertain."""
-    if abs(number) > MOST_EXACT:
+    if not abs(number) <= MOST_EXACT:  # nor for what is not a number
         raise Uncertain
     found = sections(code)
     section = found[0]
