@@ -14,9 +14,9 @@ from batch_updater.journal.draft import Draft
 from batch_updater.journal.reader import JournalReader
 from batch_updater.journal.run_folder import RunFolder
 from batch_updater.planning.order_names import OrderNames
-from batch_updater.planning.plan import Judge, PrepareBlock, ignore_block, make_plan, read_plan
+from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
 from batch_updater.planning.preflight import Tenant, probe_service
-from batch_updater.planning.validate import Rules
+from batch_updater.planning.validate import RowValidator
 
 
 def plan_run(
@@ -26,7 +26,7 @@ def plan_run(
     settings: Settings,
     tenant: Tenant,
     *,
-    judge: Judge | None = None,
+    validate: ValidateRow | None = None,
     on_rows: OnRows = ignore_rows,
 ) -> Run:
     """Plan a new run of the frozen input in this folder. Raises InputError or SettingsError."""
@@ -36,15 +36,15 @@ def plan_run(
     tenant = asyncio.run(probe_service(tenant, settings))
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(Draft.create(folder.journal_path))
-        rules = Rules(columns.order, columns.status, columns.expect, tenant.book)
+        validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book)
         prepare: PrepareBlock = ignore_block
-        if settings.order_by == "name" and not judge:
+        if settings.order_by == "name" and not validate:
             names = OrderNames(tenant, settings)
-            rules = replace(rules, orders=names.known)
-            prepare = lambda block: names.learn(map(rules.order_name, block))  # noqa: E731 - it belongs to these names
+            validator = replace(validator, orders=names.known)
+            prepare = lambda block: names.learn(map(validator.order_name, block))  # noqa: E731 - it belongs to these names
         settled = make_plan(
-            source.rows(), judge or rules.judge, draft, settings.on_conflict, prepare,
-            name=source.name, on_rows=on_rows, overtaken=source.overtaken,
+            source.rows(), validate or validator.validate, draft, settings.on_conflict, prepare,
+            name=source.name, on_rows=on_rows, superseded=source.superseded,
         )  # fmt: skip
         _refuse_names(file, settled, tenant)
         refuse_if_strict(file, settled, settings)

@@ -53,7 +53,7 @@ def write_undo_sheet(journal: JournalReader, path: Path) -> None:
         csv.writer(stream).writerows(chain((UNDO_COLUMNS, first), rows))
 
 
-def judge_undo(row: SourceRow) -> StatusUpdate | RejectedRow:
+def validate_undo_row(row: SourceRow) -> StatusUpdate | RejectedRow:
     """A row of the undo sheet: put the status back if the order still has the one that we set."""
     order_id, previous, set_by_us = row.cells[:3]
     if not previous:

@@ -9,7 +9,7 @@ from batch_updater.api.pacing.learned_rate import LearnedRate
 from batch_updater.common.errors import InputError, SettingsError
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, find_columns
-from batch_updater.inputs.selection import READING
+from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.inputs.source import Source
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.journal import Journal
@@ -61,7 +61,7 @@ def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, te
         run_id=folder.run_id, name=file.name, input=str(file), sha256=sha256,
         base_url=tenant.base_url, account=tenant.account,
         on_conflict=settings.on_conflict, compare=settings.compares, status_map=settings.status_map,
-        reading=settings.model_dump(mode="json", include=set(READING)),
+        reading=settings.model_dump(mode="json", include=set(RESUME_KEYS)),
         status_names=dict(tenant.names), output=str(settings.output) if settings.output else None,
     )  # fmt: skip
 

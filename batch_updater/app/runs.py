@@ -21,13 +21,13 @@ from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.lock import lock_input
 from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, runs_place
-from batch_updater.planning.plan import Judge, read_plan
+from batch_updater.planning.plan import ValidateRow, read_plan
 from batch_updater.planning.preflight import Tenant
 
 
 @contextlib.contextmanager
 def open_run(
-    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = ignore_rows
+    file: Path, settings: Settings, tenant: Tenant, validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows
 ) -> Iterator[Run]:
     """The run for this sheet: its unfinished one picked up again, else a new one, planned and locked.
 
@@ -51,7 +51,7 @@ def open_run(
                 hold_for(run.folder)
                 discard(folder)
             else:
-                run = plan_run(folder, file, sha256, settings, tenant, judge=judge, on_rows=on_rows)
+                run = plan_run(folder, file, sha256, settings, tenant, validate=validate, on_rows=on_rows)
         except BaseException:
             discard(folder)
             raise
@@ -81,7 +81,7 @@ def _nothing_left(run: Run) -> bool:
 
 @contextlib.contextmanager
 def open_trial(
-    file: Path, settings: Settings, tenant: Tenant, judge: Judge | None = None, on_rows: OnRows = ignore_rows
+    file: Path, settings: Settings, tenant: Tenant, validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows
 ) -> Iterator[Run]:
     """The run that this sheet would get, in a place that is removed afterwards; nothing can be sent from it."""
     if file != STDIN:
@@ -89,7 +89,7 @@ def open_trial(
     place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
         folder = new_run(place)
-        run = plan_run(folder, file, freeze(file, folder), settings, tenant, judge=judge, on_rows=on_rows)
+        run = plan_run(folder, file, freeze(file, folder), settings, tenant, validate=validate, on_rows=on_rows)
         run.start_rate = start_rate(settings, tenant.base_url, tenant.account)
         with run.journal:
             yield run

@@ -37,7 +37,7 @@ from batch_updater.common.models import Counters, OrderStatus, RunSummary
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import shown, visible, visible_lines
-from batch_updater.planning.plan import Judge
+from batch_updater.planning.plan import ValidateRow
 from batch_updater.planning.preflight import find_tenant
 from batch_updater.reports.commands import next_step
 
@@ -55,11 +55,11 @@ class Manners:
     notify: Secret | None = None
 
 
-def run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
+def run_sheet(file: Path, settings: Settings, manners: Manners, validate: ValidateRow | None = None) -> int:
     """Plan, show, ask, send, summarise, tell; the exit status. Raises BatchUpdaterError when nothing was sent."""
     notices = Notices(manners.notify) if manners.notify else None
     try:
-        summary = _run_sheet(file, settings, manners, judge)
+        summary = _run_sheet(file, settings, manners, validate)
     except BatchUpdaterError as error:
         _tell(notices, of_error(str(file), error))
         raise
@@ -74,13 +74,13 @@ def _tell(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
         click.echo("The notice could not be delivered.", err=True)
 
 
-def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None) -> RunSummary:
+def _run_sheet(file: Path, settings: Settings, manners: Manners, validate: ValidateRow | None) -> RunSummary:
     tenant = find_tenant(settings, os.environ)
     if not manners.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
     with (
         Counting(sys.stderr, quiet=manners.quiet) as counting,
-        open_run(file, settings, tenant, judge, counting.rows) as opened,
+        open_run(file, settings, tenant, validate, counting.rows) as opened,
     ):
         counting.clear()
         if not manners.quiet:
@@ -90,12 +90,12 @@ def _run_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | 
         return _send(opened, settings, manners)
 
 
-def try_sheet(file: Path, settings: Settings, manners: Manners, judge: Judge | None = None) -> int:
+def try_sheet(file: Path, settings: Settings, manners: Manners, validate: ValidateRow | None = None) -> int:
     """Show what a run would do. Raises BatchUpdaterError."""
     tenant = find_tenant(settings, os.environ, needs_token=False)
     with (
         Counting(sys.stderr, quiet=manners.quiet) as counting,
-        open_trial(file, settings, tenant, judge, counting.rows) as trial,
+        open_trial(file, settings, tenant, validate, counting.rows) as trial,
     ):
         counting.clear()
         _show_plan(trial, file, settings, err=manners.as_json)
@@ -192,8 +192,8 @@ def verify(run: Path, settings: Settings, manners: Manners) -> int:
 def undo(run: Path, settings: Settings, manners: Manners, *, dry_run: bool) -> int:
     """Plan and run the way back. Raises BatchUpdaterError."""
     work = try_sheet if dry_run else run_sheet
-    with open_undo(run, settings) as (sheet, reading, judge):
-        return work(sheet, reading, manners, judge)
+    with open_undo(run, settings) as (sheet, reading, validate):
+        return work(sheet, reading, manners, validate)
 
 
 def show_statuses(settings: Settings, *, as_json: bool) -> int:

@@ -31,29 +31,29 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class _Sought:
-    """A column that is looked for: what it holds, the option that names it, headers that tell it (`plain`)."""
+    """A column to find: what it holds, the option that names it, and the headers (normalised) that are taken for it."""
 
     what: str
     option: str
     aliases: Sequence[str]
 
 
-def plain(name: str) -> str:
-    """A header without case, blanks, `_` and `-`."""
+def normalise_header(name: str) -> str:
+    """Return a header without case, blanks, `_` and `-`."""
     return "".join(c for c in name.casefold() if c not in " _-\u00a0\t")
 
 
 def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_column: str | None) -> int | None:
-    """Index of the first row that names an order and a status column, or None.
+    """Return the index of the first row that names an order and a status column, or None.
 
     Rows above it must look like titles: fewer filled cells than the header, and no id among them.
     """
-    wanted_order = {plain(order_column)} if order_column else set(_ORDER)
-    wanted_status = {plain(status_column)} if status_column else set(_STATUS)
+    wanted_order = {normalise_header(order_column)} if order_column else set(_ORDER)
+    wanted_status = {normalise_header(status_column)} if status_column else set(_STATUS)
     most = 0
     for index, row in enumerate(rows[:HEADER_WITHIN]):
         filled = [cell for cell in row if cell.strip()]
-        names = {plain(cell.strip()) for cell in filled}
+        names = {normalise_header(cell.strip()) for cell in filled}
         if names & wanted_order and names & wanted_status and len(names) > 1:
             return index if most < len(filled) else None
         if looks_like_data(filled):
@@ -67,20 +67,20 @@ def looks_like_data(cells: Sequence[str]) -> bool:
     return any(UUID_SHAPE.search(cell.lower()) or _NUMBER.fullmatch(cell.strip()) for cell in cells)
 
 
-def is_result(header: Sequence[str]) -> bool:
+def is_result_file(header: Sequence[str]) -> bool:
     """Whether the sheet is an earlier run's result file."""
     return set(header) >= _MADE_BY_US
 
 
-def result_free(header: Sequence[str]) -> list[int]:
-    """Positions of the columns that are not an earlier run's result columns."""
-    ours = {plain(name) for name in RESULT_COLUMNS}
-    return [place for place, name in enumerate(header) if plain(name) not in ours]
+def non_result_columns(header: Sequence[str]) -> list[int]:
+    """Return the positions of the columns that an earlier run did not add as its results."""
+    ours = {normalise_header(name) for name in RESULT_COLUMNS}
+    return [place for place, name in enumerate(header) if normalise_header(name) not in ours]
 
 
 def result_column(header: Sequence[str]) -> int:
-    """Position of an earlier run's `result` column. Raises InputError when there is none."""
-    names = [plain(name) for name in header]
+    """Return the position of an earlier run's `result` column. Raises InputError when there is none."""
+    names = [normalise_header(name) for name in header]
     if "result" not in names:
         raise InputError("The sheet has no 'result' column.", "--only takes the result file of an earlier run")
     return names.index("result")
@@ -96,22 +96,26 @@ def find_columns(
     hidden: Collection[int] = (),
     name: object = "the sheet",
 ) -> Columns:
-    """Find the columns by the names given, else by alias. Raises InputError, naming sheet, headers and option.
+    """Find the columns by the given names, else by alias. Raises InputError, naming sheet, headers and option.
 
-    The column of expected statuses is optional, and looked for only when orders are compared. A column whose
-    position is in `hidden` can't be used: nobody has seen what would be sent.
+    The column of expected statuses is optional, and only sought when orders are compared. A column whose position is
+    in `hidden` can't be used: nobody has seen what would be sent.
     """
     order = _find(name, header, order_column, _Sought("order", "--order-column", _ORDER))
     status = _find(name, header, status_column, _Sought("status", "--status-column", _STATUS))
     if order == status:
         raise InputError(
-            f"{name}: column {header[order]!r} can't be both.", "choose --order-column and --status-column"
+            f"{name}: column {header[order]!r} can't be both order and status.",
+            "choose --order-column and --status-column",
         )
     expect = None
-    if expect_column or (compares and any(plain(title) in _EXPECT for title in header)):
+    if expect_column or (compares and any(normalise_header(title) in _EXPECT for title in header)):
         expect = _find(name, header, expect_column, _Sought("expected status", "--expect-column", _EXPECT))
     if expect in {order, status}:
-        raise InputError(f"{name}: column {header[expect or 0]!r} can't be both.", "choose another --expect-column")
+        raise InputError(
+            f"{name}: column {header[expect or 0]!r} can't be both that and the expected status.",
+            "choose another --expect-column",
+        )
     for place in (order, status, expect):
         if place is not None and place in hidden:
             raise InputError(f"{name}: column {header[place]!r} is hidden.", "show it, or use --include-hidden")
@@ -119,21 +123,21 @@ def find_columns(
 
 
 def _find(name: object, header: Sequence[str], chosen: str | None, sought: _Sought) -> int:
-    names = [plain(title.strip()) for title in header]
-    for wanted in [plain(chosen)] if chosen is not None else sought.aliases:
+    names = [normalise_header(title.strip()) for title in header]
+    for wanted in [normalise_header(chosen)] if chosen is not None else sought.aliases:
         if names.count(wanted) > 1:
             raise InputError(f"{name}: two columns are called {chosen or wanted!r}.", "give each its own header")
         if wanted in names:
             return names.index(wanted)
     which = f" {chosen!r}" if chosen else ""
     raise InputError(
-        f"{name}: no {sought.what} column{which}; the headers are {listed(header)}.",
+        f"{name}: no {sought.what} column{which}; the headers are {list_headers(header)}.",
         f"use {sought.option}, or --header-row",
     )
 
 
-def listed(header: Sequence[str]) -> str:
-    """The headers as a message shows them."""
+def list_headers(header: Sequence[str]) -> str:
+    """Return the headers as a message shows them."""
     more = len(header) - MOST_LISTED
     there = ", ".join(f"'{shown(title)}'" for title in header[:MOST_LISTED])
     return f"{there} and {more:,} more" if more > 0 else there

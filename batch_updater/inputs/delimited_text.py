@@ -1,7 +1,7 @@
-"""Delimited text: CSV and its kin, streamed in constant memory.
+"""Delimited text, such as CSV, streamed in constant memory.
 
-The rows come from pandas, in frames. What stops it is looked for again with the standard library's reader, which knows
-the row and how many cells it really has.
+The rows come from pandas, in frames. Where it stops, the standard library's reader finds the row and how many cells it
+really has.
 """
 
 import csv
@@ -21,14 +21,16 @@ from batch_updater.inputs.pandas_io import NotSplitError, text_rows
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
 
-MARKS = ",;\t|"
+DELIMITERS = ",;\t|"
 _SAMPLE = 1 << 16
 _SEPARATOR = re.compile(r"\ufeff?sep=(.)\s*", re.IGNORECASE)
 csv.field_size_limit(1 << 17)
 
 
 class TextTable(Table):
-    """A delimited text file. Rows count from 1; Excel's `sep=;` line is none, as in Excel."""
+    """A delimited text file. Rows are numbered from 1; as in Excel, its `sep=;` line is not a row."""
+
+    escapes_formulas = True
 
     def __init__(self, open_file: Opener, name: Path, options: ReadOptions) -> None:
         self._open_file, self._name = open_file, name
@@ -43,12 +45,12 @@ class TextTable(Table):
         self._width, self._header_row = 0, 0
         self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
 
-    def expect(self, header_row: int, width: int) -> None:
-        """From now on, rows below the header have to have that many cells."""
+    def require_width(self, header_row: int, width: int) -> None:
+        """From now on, refuse rows below the header that have more cells than this, and fill up those with fewer."""
         self._header_row, self._width = header_row, width
 
     def records(self) -> Generator[Record]:
-        """Number, cells and flaws of each row. Raises InputError for a row that can't be told from its neighbours."""
+        """Yield number, cells and flaws of each row. Raises InputError where one row can't be told from the next."""
         if not self._width:
             yield from ((number, cells, None) for number, cells in self._lines())
             return
@@ -59,7 +61,7 @@ class TextTable(Table):
             raise InputError(f"{self._name} can't be read as CSV: {error}.", "save it again as CSV UTF-8") from None
 
     def _framed(self) -> Generator[Record]:
-        """The rows from the header on, every one of its width."""
+        """Yield the rows from the header on, each as wide as the header."""
         number = self._header_row
         with self._open() as stream:
             for _title in islice(csv.reader(stream, delimiter=self._delimiter), number - 1):
@@ -73,7 +75,7 @@ class TextTable(Table):
                 number += 1
 
     def _lines(self) -> Generator[tuple[int, list[str]]]:
-        """Number and cells of every row, however many it has. Raises InputError for a stray quotation mark."""
+        """Yield number and cells of every row, of any width. Raises InputError for a stray quotation mark."""
         number = 0
         with self._open() as stream:
             try:
@@ -99,7 +101,7 @@ class TextTable(Table):
         return stream
 
     def _filled(self, found: Sequence[str | None]) -> tuple[list[str], Flaws | None]:
-        """A short row, filled up, and its flaw unless it is blank."""
+        """Return a short row, filled up, and its flaw unless it is blank."""
         cells = [cell or "" for cell in found]
         if not any(cell.strip() for cell in cells):
             return cells, None
@@ -108,7 +110,7 @@ class TextTable(Table):
         return cells, {WHOLE_ROW: Flaw("short_row", detail)}
 
     def _check_swallowed(self, number: int, cells: Sequence[str]) -> None:
-        """Refuse a cell whose inner lines are rows of their own: a stray quotation mark made them one."""
+        """Refuse a cell with lines that are rows of their own: a stray quotation mark has joined them."""
         for cell in cells:
             for line in cell.replace("\r", "\n").split("\n")[1:]:
                 if self._delimiter in line and UUID_SHAPE.search(line.lower()):
@@ -132,34 +134,34 @@ class TextTable(Table):
 
 
 def _declared(sample: str, name: Path) -> tuple[bool, str | None]:
-    """Whether there is a `sep=` line, and the delimiter that it names."""
+    """Return whether there is a `sep=` line, and the delimiter that it names."""
     first = re.split(r"[\r\n]", sample, maxsplit=1)[0]
     found = _SEPARATOR.fullmatch(first.strip('"'))
     if not found:
         return False, None
-    if found[1] not in MARKS:
+    if found[1] not in DELIMITERS:
         raise InputError(f"{name}: the first line names {found[1]!r} as delimiter.", "use , ; | or tab")
     return True, found[1]
 
 
 def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
-    """The delimiter with which a header is found, else the one that cuts most rows alike. Raises InputError."""
-    cut = {mark: _cut(sample, mark) for mark in MARKS}
-    named = [m for m in MARKS if find_header(cut[m], options.order_column, options.status_column) is not None]
+    """Return the delimiter that yields a header, else the one that splits most rows alike. Raises InputError."""
+    split = {mark: _split(sample, mark) for mark in DELIMITERS}
+    named = [m for m in DELIMITERS if find_header(split[m], options.order_column, options.status_column) is not None]
     if len(named) == 1:
         return named[0]
-    scores = {mark: _alike(rows) for mark, rows in cut.items()}
+    scores = {mark: _alike(rows) for mark, rows in split.items()}
     best = max(scores.values())
     if best == (0.0, 1):
         return ","
-    winners = [mark for mark in MARKS if scores[mark] == best]
+    winners = [mark for mark in DELIMITERS if scores[mark] == best]
     if len(winners) > 1:
         both = " or ".join(repr(mark) for mark in winners)
         raise InputError(f"{name}: the delimiter could be {both}.", "say which with --delimiter")
     return winners[0]
 
 
-def _cut(sample: str, mark: str) -> list[list[str]]:
+def _split(sample: str, mark: str) -> list[list[str]]:
     rows = csv.reader(io.StringIO(sample, newline=""), delimiter=mark)
     try:
         found = list(islice(rows, 50))
@@ -169,7 +171,7 @@ def _cut(sample: str, mark: str) -> list[list[str]]:
 
 
 def _alike(rows: list[list[str]]) -> tuple[float, int]:
-    """Share of the rows that have the commonest number of cells, and that number."""
+    """Return the share of the rows that have the commonest number of cells, and that number."""
     lengths = [len(row) for row in rows if row]
     if not lengths:
         return 0.0, 1

@@ -1,4 +1,4 @@
-"""Which encoding a text file has: never guessed, only known or refused."""
+"""Which encoding a text file has: it is known for certain, or the file is refused."""
 
 import codecs
 from collections.abc import Callable, Iterator
@@ -17,15 +17,15 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Turkish, Western, Central European, Cyrillic Windows and Turkish DOS: what spreadsheets export where they are at home.
+# Turkish, Western, Central European and Cyrillic Windows, and Turkish DOS: what spreadsheets export there.
 _LIKELY = ("cp1254", "cp1252", "cp1250", "cp1251", "cp857")
-_LINES_LOOKED_AT = 200
+_MOST_LINES = 200
 
 
 def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
-    """The encoding of the whole file: the BOM's, UTF-8, or the chosen one. Every byte of the file is tried.
+    """Return the encoding of the whole file: the BOM's, UTF-8, or the chosen one. Every byte of the file is decoded.
 
-    Raises InputError, showing how likely encodings would read a line, when it can't be known.
+    Raises InputError when it can't be known, and shows how the likely encodings read a line.
     """
     with open_file() as stream:
         start = stream.read(4096)
@@ -34,10 +34,14 @@ def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
     if marked and chosen:
         family = codecs.lookup(marked).name.removesuffix("-sig")[:6]
         if not codecs.lookup(chosen).name.startswith(family):
-            raise InputError(f"{name} starts with the mark of {marked}, and is not {chosen}.", "leave out --encoding")
+            raise InputError(
+                f"{name} starts with the byte order mark of {marked}, so it is not {chosen}.", "leave out --encoding"
+            )
         encoding = marked
-    if not marked and not chosen and (wide := _wide(start)):
-        raise InputError(f"{name} looks like UTF-16 without its mark.", f"use --encoding {wide}, or save as CSV UTF-8")
+    if not marked and not chosen and (guess := _unmarked_utf16(start)):
+        raise InputError(
+            f"{name} looks like UTF-16 without a byte order mark.", f"use --encoding {guess}, or save as CSV UTF-8"
+        )
     try:
         _decode_all(open_file, name, encoding)
     except UnicodeError:
@@ -59,7 +63,7 @@ def _known(chosen: str, name: Path) -> str:
     return found.name
 
 
-def _wide(start: bytes) -> str | None:
+def _unmarked_utf16(start: bytes) -> str | None:
     enough = 0.4 * (len(start) // 2)
     low, high = start[::2].count(0), start[1::2].count(0)
     if high > enough > low:
@@ -91,16 +95,16 @@ def _unknown(open_file: Opener, name: Path, encoding: str) -> InputError:
     )
 
 
-Reading = tuple[str, str]
+Decoding = tuple[str, str]  # an encoding, and what a line says in it
 
 
-def _clearest(open_file: Opener) -> tuple[int, Reading, Reading]:
-    """Line number and two different readings; a line on which the two likeliest encodings differ, if there is one."""
-    best: tuple[int, Reading, Reading] | None = None
+def _clearest(open_file: Opener) -> tuple[int, Decoding, Decoding]:
+    """Return a line's number and two different decodings of it, if possible by the two likeliest encodings."""
+    best: tuple[int, Decoding, Decoding] | None = None
     for number, line in _not_utf8(open_file):
-        readings = _readings(line)
-        first = readings[0]
-        second = next((reading for reading in readings[1:] if reading[1] != first[1]), first)
+        decodings = _decodings(line)
+        first = decodings[0]
+        second = next((decoding for decoding in decodings[1:] if decoding[1] != first[1]), first)
         if best is None or (first[0], second[0]) == _LIKELY[:2]:
             best = (number, first, second)
         if (first[0], second[0]) == _LIKELY[:2]:
@@ -119,11 +123,11 @@ def _not_utf8(open_file: Opener) -> Iterator[tuple[int, bytes]]:
             except UnicodeDecodeError as error:
                 yield number, line[max(0, error.start - 25) : error.start + 25]
                 found += 1
-                if found == _LINES_LOOKED_AT:
+                if found == _MOST_LINES:
                     return
 
 
-def _readings(line: bytes) -> list[Reading]:
+def _decodings(line: bytes) -> list[Decoding]:
     found = []
     for encoding in _LIKELY:
         try:

@@ -1,4 +1,4 @@
-"""JSON lines: one object per line, its keys are the headers, its values stay the text they are."""
+"""JSON lines: one object per line; its keys are the headers, and its values stay the text that is written there."""
 
 import json
 from collections.abc import Generator
@@ -13,8 +13,13 @@ from batch_updater.inputs.table import Record, Table
 MOST_KEYS = 16_384
 
 
+def is_json_object(start: bytes) -> bool:
+    """Whether a text file that begins like this holds JSON objects, not cells between delimiters."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
 class JsonLinesTable(Table):
-    """A file of JSON objects. Rows have the numbers of their lines; a key that is missing is an empty cell."""
+    """A file of JSON objects. A row has the number of its line; a missing key is an empty cell."""
 
     def __init__(self, open_file: Opener, name: Path, options: ReadOptions) -> None:
         self._open_file, self._name = open_file, name
@@ -30,7 +35,7 @@ class JsonLinesTable(Table):
         self.header = list(keys)
 
     def records(self) -> Generator[Record]:
-        """Line number and cells of each object. Raises InputError for a line that is none."""
+        """Yield line number and cells of each object. Raises InputError for a line that is none."""
         header = self.header or []
         for number, found in self._objects():
             yield number, [_text(found.get(key)) for key in header], None
@@ -48,9 +53,9 @@ class JsonLinesTable(Table):
                 except _DoubleKeyError as error:
                     self._refuse(number, f"has the key {str(error)!r} twice")
                 except (ValueError, RecursionError):
-                    self._refuse(number, "is no JSON object")
+                    self._refuse(number, "is not a JSON object")
                 if not isinstance(found, dict):
-                    self._refuse(number, "is no JSON object")
+                    self._refuse(number, "is not a JSON object")
                 yield number, found
 
     def _refuse(self, number: int, what: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""pandas: delimited text and workbooks to rows, DataFrames in and out. Loaded when needed: it takes half a second."""
+"""pandas: rows of delimited text and workbooks, DataFrames in and out. Loaded when needed: it takes half a second."""
 
 import contextlib
 import csv
@@ -22,10 +22,10 @@ class NotSplitError(Exception):
 
 
 def text_rows(stream: TextIO, delimiter: str, width: int) -> Generator[tuple[str | None, ...]]:
-    """Rows of delimited text as tuples of `width` cells, None for those that a short row lacks.
+    """Yield the rows of delimited text as tuples of `width` cells, None for those that a short row lacks.
 
-    The first row must have that width. pandas' "python" engine alone tells a cell that is missing from an empty one,
-    and stops at a surplus cell or a stray quotation mark; its "c" engine drops and moves cells without a word.
+    The first row must have that width. pandas' "python" engine alone tells a missing cell from an empty one, and
+    stops at a surplus cell or a stray quotation mark; its "c" engine drops and moves cells silently.
     Raises NotSplitError.
     """
     import pandas as pd  # noqa: PLC0415 - see above
@@ -43,7 +43,7 @@ def text_rows(stream: TextIO, delimiter: str, width: int) -> Generator[tuple[str
 
 @contextlib.contextmanager
 def open_workbook(path: Path) -> "Iterator[python_calamine.CalamineWorkbook]":
-    """A workbook by pandas' calamine engine, which goes by content, not by ending. Raises what calamine raises."""
+    """Open a workbook by pandas' calamine engine, which goes by its content. Raises what calamine raises."""
     import pandas as pd  # noqa: PLC0415 - see above
 
     with pd.ExcelFile(path, engine="calamine") as file:
@@ -51,7 +51,7 @@ def open_workbook(path: Path) -> "Iterator[python_calamine.CalamineWorkbook]":
 
 
 def read_results(path: Path) -> "pd.DataFrame":
-    """A result file as a DataFrame of text cells. Raises OSError."""
+    """Return a result file as a DataFrame of text cells. Raises OSError."""
     import pandas as pd  # noqa: PLC0415 - see above
 
     if path.suffix.lower() == ".jsonl":
@@ -64,9 +64,9 @@ def read_results(path: Path) -> "pd.DataFrame":
 
 
 def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:
-    """Keep a DataFrame as a CSV file of text cells."""
+    """Write a DataFrame as a CSV file of text cells. Raises OSError."""
     try:
         texts = frame.astype(str)
-    except UnicodeEncodeError:  # an object cell with half a character, which pyarrow's strings can't hold
+    except UnicodeEncodeError:  # a cell with half a character, which pyarrow's strings can't hold
         texts = frame.map(lambda cell: whole(cell) if isinstance(cell, str) else cell).astype(str)
     texts.to_csv(path, index=False, encoding="utf-8", errors=HALVES, lineterminator="\r\n")  # quotes \r too

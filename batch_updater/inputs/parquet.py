@@ -13,7 +13,7 @@ BLOCK = 20_000
 
 
 class ParquetTable(Table):
-    """A Parquet file, read block by block. The first row has number 2, as if a header stood above it."""
+    """A Parquet file, read block by block. The first row is number 2, as if the header were above it."""
 
     def __init__(self, path: Path, name: Path, _options: ReadOptions) -> None:
         try:
@@ -23,15 +23,15 @@ class ParquetTable(Table):
                 f"{name} is a Parquet file, and pyarrow is not installed.", "pip install 'batch-updater[parquet]'"
             ) from None
         self._name = name
-        with _readable(name):
+        with _refuse_damage(name):
             self._file = parquet.ParquetFile(path)
         self.header = list(self._file.schema_arrow.names)
         self.description = "Parquet"
 
     def records(self) -> Generator[Record]:
-        """Number and cells of each row."""
+        """Yield number and cells of each row."""
         number = 1
-        with _readable(self._name):
+        with _refuse_damage(self._name):
             for batch in self._file.iter_batches(batch_size=BLOCK):
                 columns = [column.to_pylist() for column in batch.columns]
                 for values in zip(*columns, strict=True):
@@ -40,12 +40,12 @@ class ParquetTable(Table):
 
 
 @contextlib.contextmanager
-def _readable(name: Path) -> Iterator[None]:
-    """Turn what pyarrow says of a damaged file into one sentence."""
+def _refuse_damage(name: Path) -> Iterator[None]:
+    """Turn what pyarrow raises for a damaged file into one sentence."""
     try:
         yield
     except (OSError, ValueError) as error:
-        raise InputError(f"{name} is no readable Parquet file ({error!s:.200}).", "copy it again") from None
+        raise InputError(f"{name} is not a readable Parquet file ({error!s:.200}).", "copy it again") from None
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""How a sheet is to be read, and which of its rows are wanted. Pure."""
+"""How a sheet is read, and which of its rows are wanted. Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.columns import listed, plain, result_column
+from batch_updater.inputs.columns import list_headers, normalise_header, result_column
 
 MAX_CELLS = 25_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read, in the words of the command line; None means that it is found out.
+    """How to read, in the words of the command line; None means that it is detected.
 
     `only` holds results of an earlier run, `where` conditions like `Column=value`, `rows` ranges like `2-500,700`.
     """
@@ -33,17 +33,17 @@ class ReadOptions:
     password_file: Path | None = None
 
 
-# Settings that decide what is read; a run is picked up again only when they are the same.
-READING = frozenset({"order_by", "expect_column", *(field.name for field in fields(ReadOptions))})
+# Settings that decide what is read: a run can be resumed only with the same ones.
+RESUME_KEYS = frozenset({"order_by", "expect_column", *(field.name for field in fields(ReadOptions))})
 
 
 def read_options(settings: Settings) -> ReadOptions:
-    """The settings that matter for reading."""
+    """Return the settings that matter for reading."""
     return ReadOptions(**{field.name: getattr(settings, field.name) for field in fields(ReadOptions)})
 
 
 def parse_ranges(text: str) -> list[tuple[int, float]]:
-    """Row ranges such as `2-500`, `700` and `900-`, separated by commas, as the settings let them through."""
+    """Return the ranges in a text such as `2-500,700,900-`, which the settings have checked; the ends are inclusive."""
     ranges: list[tuple[int, float]] = []
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
@@ -51,49 +51,49 @@ def parse_ranges(text: str) -> list[tuple[int, float]]:
     return ranges
 
 
-Test = Callable[[int, Sequence[str]], bool]
+RowTest = Callable[[int, Sequence[str]], bool]
 
 
-class Choice:
-    """The rows that a person chose. Conditions on one column are alternatives, on several columns all must hold."""
+class RowFilter:
+    """The rows that are wanted. Conditions on one column are alternatives, on several columns all must hold."""
 
     def __init__(self, options: ReadOptions, header: Sequence[str], name: Path) -> None:
-        self._tests: list[Test] = []
-        self.words: list[str] = []
+        self._tests: list[RowTest] = []
+        self.descriptions: list[str] = []
         if options.only:
             self._add_values(result_column(header), frozenset(options.only), "result=" + ",".join(options.only))
         self._add_where(options.where, header, name)
         if options.rows:
             ranges = parse_ranges(options.rows)
             self._tests.append(lambda number, _cells: any(low <= number <= high for low, high in ranges))
-            self.words.append(f"rows {options.rows}")
+            self.descriptions.append(f"rows {options.rows}")
         if options.limit is not None:
-            self.words.append(f"at most {options.limit:,}")
+            self.descriptions.append(f"at most {options.limit:,}")
 
     def _add_where(self, conditions: Sequence[str], header: Sequence[str], name: Path) -> None:
         wanted: dict[int, set[str]] = {}
-        names = [plain(title) for title in header]
+        names = [normalise_header(title) for title in header]
         for condition in conditions:
             column, _sign, value = condition.partition("=")
-            if names.count(plain(column)) != 1:
-                how = "no column" if plain(column) not in names else "several columns"
+            if names.count(normalise_header(column)) != 1:
+                how = "no column" if normalise_header(column) not in names else "several columns"
                 raise InputError(
-                    f"{name} has {how} {column.strip()!r} for --where; the headers are {listed(header)}.",
+                    f"{name} has {how} {column.strip()!r} for --where; the headers are {list_headers(header)}.",
                     "correct --where",
                 )
-            wanted.setdefault(names.index(plain(column)), set()).add(value.strip())
-            self.words.append(condition)
+            wanted.setdefault(names.index(normalise_header(column)), set()).add(value.strip())
+            self.descriptions.append(condition)
         for place, values in wanted.items():
             self._add_values(place, frozenset(values))
 
-    def _add_values(self, place: int, values: frozenset[str], words: str = "") -> None:
+    def _add_values(self, place: int, values: frozenset[str], description: str = "") -> None:
         self._tests.append(lambda _number, cells: cells[place].strip() in values)
-        if words:
-            self.words.append(words)
+        if description:
+            self.descriptions.append(description)
 
     def __bool__(self) -> bool:
         return bool(self._tests)
 
-    def takes(self, number: int, cells: Sequence[str]) -> bool:
+    def accepts(self, number: int, cells: Sequence[str]) -> bool:
         """Whether a row is wanted."""
         return all(test(number, cells) for test in self._tests)

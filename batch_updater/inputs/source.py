@@ -1,38 +1,23 @@
-"""Open a sheet of any kind and stream its rows as text: exactly the rows that a person sees in it."""
+"""Open a sheet of any format and stream its rows as text: exactly the rows that a person sees in it."""
 
 import contextlib
-import gzip
-import shutil
-import weakref
-import zipfile
-import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, SourceRow
 from batch_updater.common.text import original, shown
-from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result, looks_like_data, result_free
-from batch_updater.inputs.delimited_text import TextTable
-from batch_updater.inputs.encoding import Opener
-from batch_updater.inputs.excel.ods import OpenDocumentTable
-from batch_updater.inputs.excel.password import without_password
-from batch_updater.inputs.excel.result_sheets import open_excel
-from batch_updater.inputs.excel.xls import OldExcelTable
-from batch_updater.inputs.excel.xlsb import BinaryExcelTable
-from batch_updater.inputs.json_lines import JsonLinesTable
-from batch_updater.inputs.pandas_io import dataframe_to_csv, read_results
-from batch_updater.inputs.parquet import ParquetTable
-from batch_updater.inputs.selection import Choice, ReadOptions
-from batch_updater.inputs.sniff import Kind, check_file, check_name, check_zip, kind_of, only_member
-from batch_updater.inputs.superseded import Overtaken
-from batch_updater.inputs.table import EXCEL, TEXT, Flaws, Table
+from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result_file, looks_like_data, non_result_columns
+from batch_updater.inputs.formats import open_table
+from batch_updater.inputs.selection import ReadOptions, RowFilter
+from batch_updater.inputs.sniff import check_file, kind_of
+from batch_updater.inputs.superseded import Superseded
+from batch_updater.inputs.table import Flaws, Table
 
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
-__all__ = ["EXCEL", "TEXT", "ReadOptions", "Source", "check_file", "dataframe_to_csv", "open_source", "read_results"]
 
 
 class Source:
@@ -45,13 +30,13 @@ class Source:
         self.path, self.name, self.is_excel = path, name, table.is_excel
         self._table = table
         self._header_row, full = _header_of(table, name, options)
-        table.expect(self._header_row, len(full))
+        table.require_width(self._header_row, len(full))
         self._width = len(full)
-        self._kept = result_free(full)
+        self._kept = non_result_columns(full)
         self._limit = options.limit
-        self._neutral = isinstance(table, TextTable) and is_result(full)
-        self._choice = Choice(options, full, name)
-        self.header = tuple((plain_cells(full) if self._neutral else full)[place] for place in self._kept)
+        self._is_escaped = table.escapes_formulas and is_result_file(full)
+        self._filter = RowFilter(options, full, name)
+        self.header = tuple((unescape_cells(full) if self._is_escaped else full)[place] for place in self._kept)
         self.hidden_columns = frozenset(
             new for new, place in enumerate(self._kept) if place in table.hidden_columns and not options.include_hidden
         )
@@ -60,19 +45,19 @@ class Source:
         above = f", header in row {self._header_row}" if self._header_row > 1 else ""
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
-        self.left_out = 0  # rows that were not chosen, known when all have been streamed
-        self._overtaken = Overtaken(full) if options.only else None
-        if not options.only or len(self._choice.words) > 1:  # a result file without a result needs nothing done
+        self.left_out = 0  # rows that are not chosen; known when all have been streamed
+        self._superseded = Superseded(full) if options.only else None
+        if not options.only or len(self._filter.descriptions) > 1:  # a result file without a result needs nothing done
             self._check_some(name)
 
     @property
     def selection(self) -> str:
-        """The rows that were chosen, in the words of the options; empty for all."""
-        return "; ".join(self._choice.words)
+        """Which rows are chosen, in the words of the options; empty for all."""
+        return "; ".join(self._filter.descriptions)
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know of the rows before they are sent."""
+        """What a person should know about the rows before they are sent."""
         found = []
         if hidden := self._table.hidden_rows:
             which = "1 hidden or filtered row is" if hidden == 1 else f"{hidden:,} hidden or filtered rows are"
@@ -87,17 +72,17 @@ class Source:
         return found
 
     def rows(self) -> Generator[SourceRow]:
-        """Every chosen row that is not blank, numbered as a spreadsheet shows it (the header is usually row 1)."""
-        pick, header_row, choice = self._picker(), self._header_row, self._choice
+        """Yield every chosen row that is not blank, with its number as a spreadsheet shows it."""
+        pick, header_row, row_filter = self._picker(), self._header_row, self._filter
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
             for number, seen, flaws in records:
-                cells = plain_cells(seen) if self._neutral else seen
+                cells = unescape_cells(seen) if self._is_escaped else seen
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
-                taken = not choice or choice.takes(number, cells)
-                if self._overtaken:
-                    self._overtaken.look(number, cells, chosen=taken)
+                taken = not row_filter or row_filter.accepts(number, cells)
+                if self._superseded:
+                    self._superseded.observe(number, cells, chosen=taken)
                 if not taken or chosen == self._limit:
                     self.left_out += 1
                     continue
@@ -105,12 +90,12 @@ class Source:
                 if flaws is None:
                     yield SourceRow(number, pick(cells))
                 else:
-                    yield SourceRow(number, pick(cells), self._moved(flaws))
+                    yield SourceRow(number, pick(cells), self._renumbered(flaws))
 
     @property
-    def overtaken(self) -> Mapping[str, int]:
-        """Orders of rows to be sent again of which a later row is done, with that row; known when all were streamed."""
-        return self._overtaken.orders if self._overtaken else {}
+    def superseded(self) -> Mapping[str, int]:
+        """Orders to be sent again of which a later row, given here, is done already; known after the last row."""
+        return self._superseded.orders if self._superseded else {}
 
     def _picker(self) -> Picker:
         if len(self._kept) == self._width:
@@ -119,7 +104,7 @@ class Source:
             return cast("Picker", itemgetter(*self._kept))
         return lambda cells: tuple(cells[place] for place in self._kept)
 
-    def _moved(self, flaws: Flaws) -> Flaws:
+    def _renumbered(self, flaws: Flaws) -> Flaws:
         moved = {new: flaws[old] for new, old in enumerate(self._kept) if old in flaws}
         return {**moved, WHOLE_ROW: flaws[WHOLE_ROW]} if WHOLE_ROW in flaws else moved
 
@@ -134,13 +119,13 @@ class Source:
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
 
 
-def plain_cells(cells: Sequence[str]) -> list[str]:
-    """Cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
+def unescape_cells(cells: Sequence[str]) -> list[str]:
+    """Return cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
     return [original(cell) if cell[:1] == "'" else cell for cell in cells]
 
 
 def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Sequence[str]]:
-    """Number and cells of the header. Raises InputError when there is none, or data stands in its place."""
+    """Return number and cells of the header. Raises InputError when there is none, or data stands in its place."""
     if table.header is not None:
         return 0, table.header
     with contextlib.closing(table.records()) as records:
@@ -170,53 +155,6 @@ def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) 
     check_file(path)
     try:
         kind = kind_of(path, name)
-        check_name(kind, path, name)
-        if kind is Kind.ENCRYPTED:
-            return _unlocked(path, name, options)
-        return Source(path, name, _table(kind, path, name, options), options)
+        return Source(path, name, open_table(kind, path, name, options), options)
     except OSError as error:
         raise InputError(f"{name} can't be read: {error.strerror or error}.", "check its permissions") from None
-    except (EOFError, zlib.error, zipfile.BadZipFile):
-        raise InputError(f"{name} is cut off or damaged.", "copy or download it again") from None
-    except NotImplementedError as error:
-        raise InputError(f"{name} is packed in an odd way ({error}).", "unpack it, then name the sheet in it") from None
-
-
-def _unlocked(path: Path, name: Path, options: ReadOptions) -> Source:
-    """The sheet of a workbook with a password; its plain copy is removed together with the Source."""
-    plain = without_password(path, name, options.password_file)
-    try:
-        check_zip(plain, name)
-        source = Source(path, name, open_excel(plain, name, options), options)
-    except BaseException:
-        shutil.rmtree(plain.parent, ignore_errors=True)
-        raise
-    weakref.finalize(source, shutil.rmtree, plain.parent, ignore_errors=True)
-    return source
-
-
-def _table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
-    tables: dict[Kind, Callable[[Path, Path, ReadOptions], Table]] = {
-        Kind.XLSX: open_excel, Kind.XLSB: BinaryExcelTable, Kind.XLS: OldExcelTable,
-        Kind.ODS: OpenDocumentTable, Kind.PARQUET: ParquetTable,
-    }  # fmt: skip
-    if kind in tables:
-        return tables[kind](path, name, options)
-    open_file = _opener(kind, path, name)
-    with open_file() as stream:
-        is_json = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    return JsonLinesTable(open_file, name, options) if is_json else TextTable(open_file, name, options)
-
-
-def _opener(kind: Kind, path: Path, name: Path) -> Opener:
-    if kind is Kind.GZIP:
-        return lambda: cast("BinaryIO", gzip.open(path))
-    if kind is Kind.ZIP:
-        member = only_member(path, name)
-        return lambda: _open_member(path, member)
-    return lambda: path.open("rb")
-
-
-def _open_member(path: Path, member: str) -> BinaryIO:
-    with zipfile.ZipFile(path) as archive:  # the file stays open as long as its member is
-        return cast("BinaryIO", archive.open(member))

@@ -1,29 +1,29 @@
-"""Rows of a result file that a later row of their order has overtaken. Pure."""
+"""Rows of a result file that a later row of their order has superseded. Pure."""
 
 from collections.abc import Sequence
 
-from batch_updater.inputs.columns import plain, result_column
+from batch_updater.inputs.columns import normalise_header, result_column
 
 SENT, DONE = frozenset({"failed", "unknown"}), frozenset({"updated", "unchanged"})
 
 
-class Overtaken:
-    """Looks, while a result file is streamed, for rows that are to be sent again behind the back of a later one.
+class Superseded:
+    """Finds, while a result file is streamed, rows to be sent again of whose order a later row is done already.
 
     After `--on-conflict sequence` an order may have got its last status although an earlier one has failed. `orders`
-    has such orders, each with the last row (of those that were not chosen) that is done. Memory grows with the chosen
-    rows only.
+    holds such orders, each with the last row that is done among those that are not chosen. Memory grows with the
+    chosen rows only.
     """
 
     def __init__(self, header: Sequence[str]) -> None:
         self.orders: dict[str, int] = {}
         self._result = result_column(header)
-        names, wanted = [plain(name) for name in header], plain("result_order_id")
+        names, wanted = [normalise_header(name) for name in header], normalise_header("result_order_id")
         self._order = names.index(wanted) if wanted in names else None
         self._again: set[str] = set()
 
-    def look(self, number: int, cells: Sequence[str], *, chosen: bool) -> None:
-        """Take notice of a row."""
+    def observe(self, number: int, cells: Sequence[str], *, chosen: bool) -> None:
+        """Take one row into account; rows come in the order of the file."""
         if self._order is None:
             return
         order, result = cells[self._order].strip(), cells[self._result].strip()

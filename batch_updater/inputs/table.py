@@ -1,21 +1,41 @@
-"""What every input format gives: its rows from the first one on. The seam that formats implement."""
+"""The seam that every input format implements, and the kinds of file there are.
+
+A new format is a `Table` in a module of its own, a `Kind` and its ending here, and its line in `formats.py`;
+`tests/unit/inputs/test_formats.py` then asks for a sample of it.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
+from enum import StrEnum
 
 from batch_updater.common.models import Flaw
 
-Flaws = dict[int, Flaw]
-Record = tuple[int, Sequence[str], Flaws | None]
-EXCEL = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+Flaws = dict[int, Flaw]  # by column (0-based) or WHOLE_ROW
+Record = tuple[int, Sequence[str], Flaws | None]  # row number as a spreadsheet shows it, cells as text, flaws if any
+EXCEL = {".xlsx", ".xlsm", ".xls", ".ods"}
 TEXT = {".csv", ".tsv", ".txt"}
-OTHER = {".jsonl", ".ndjson", ".parquet", ".gz", ".zip"}
+OTHER = {".jsonl", ".ndjson", ".parquet"}
+
+
+class Kind(StrEnum):
+    """What the content of a file is."""
+
+    TEXT = "text"
+    JSON_LINES = "JSON lines"
+    XLSX = "xlsx"
+    XLS = "xls"
+    ODS = "ods"
+    PARQUET = "parquet"
+    GZIP = "gzip"
+    ZIP = "zip"
+    ENCRYPTED = "workbook with a password"
 
 
 class Table(ABC):
-    """What every format gives: its rows from the first one on, header and titles included."""
+    """One sheet, whose rows can be streamed again and again, from the first one on: titles and header included."""
 
     is_excel = False
+    escapes_formulas = False  # whether result files of this format have an apostrophe before what would be calculated
     description = ""
     header: list[str] | None = None  # for a format that has names instead of a header row
     hidden_rows = 0
@@ -24,7 +44,7 @@ class Table(ABC):
 
     @abstractmethod
     def records(self) -> Generator[Record]:
-        """Number, cells as text and flaws of each row. Raises InputError for what no row can be blamed for."""
+        """Yield number, cells and flaws of each row. Raises InputError when the damage can't be put down to one row."""
 
-    def expect(self, header_row: int, width: int) -> None:  # noqa: B027 - only text can have rows of another width
-        """From now on, rows below the header have to have that many cells."""
+    def require_width(self, header_row: int, width: int) -> None:  # noqa: B027 - only text can have rows of another width
+        """From now on, refuse rows below the header that have more cells than this, and fill up those with fewer."""

@@ -22,7 +22,7 @@ _NO_NAME = RejectedOrder("missing_value", "the order name is empty")
 
 
 class OrderNames:
-    """The ids of orders by their exact names; `known` is what `Rules.orders` needs."""
+    """The ids of orders by their exact names; `known` is what `RowValidator.orders` needs."""
 
     def __init__(self, tenant: Tenant, settings: Settings) -> None:
         if tenant.tokens is None:

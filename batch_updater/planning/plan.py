@@ -30,7 +30,7 @@ class Plan:
     problems: list[tuple[int, str, str]]
 
 
-Judge = Callable[[SourceRow], StatusUpdate | RejectedRow]
+ValidateRow = Callable[[SourceRow], StatusUpdate | RejectedRow]
 PrepareBlock = Callable[[list[SourceRow]], None]
 
 
@@ -40,32 +40,32 @@ def ignore_block(_block: list[SourceRow]) -> None:
 
 def make_plan(
     rows: Iterable[SourceRow],
-    judge: Judge,
+    validate: ValidateRow,
     draft: Draft,
     on_conflict: str,
     prepare: PrepareBlock = ignore_block,
     *,
     name: object = "the sheet",
     on_rows: Callable[[int], None] = lambda _number: None,
-    overtaken: Mapping[str, int] = MappingProxyType({}),
+    superseded: Mapping[str, int] = MappingProxyType({}),
 ) -> SettledDraft:
-    """Judge every row and write the plan into the draft. Memory does not grow with the rows.
+    """ValidateRow every row and write the plan into the draft. Memory does not grow with the rows.
 
-    `overtaken`, which may be filled while the rows are read, has orders of which a later row is done already.
-    `prepare` sees each block of rows before it is judged, `on_rows` is told how many are done. Raises InputError,
-    naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
+    `superseded`, which may be filled while the rows are read, has orders of which a later row is done already.
+    `prepare` sees each block of rows before it is validated, `on_rows` is told how many rows are done.
+    Raises InputError, naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
     """
     stream = iter(rows)
     first, done = True, 0
     while block := list(islice(stream, BLOCK)):
         prepare(block)
-        judged = list(map(judge, block))
-        if first and (how := swapped(judged)):
+        validated = list(map(validate, block))
+        if first and (how := swapped(validated)):
             raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
         first = False
-        draft.add(judged)
+        draft.add(validated)
         on_rows(done := done + len(block))
-    return draft.settle(on_conflict, overtaken)
+    return draft.settle(on_conflict, superseded)
 
 
 def read_plan(journal: JournalReader) -> Plan:

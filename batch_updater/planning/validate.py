@@ -1,4 +1,4 @@
-"""Judge one row: a StatusUpdate or a RejectedRow. Pure."""
+"""Validate one row: a StatusUpdate or a RejectedRow. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ class RejectedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """How to judge rows: positions of the columns (0-based), and the tenant's statuses when they are known."""
+class RowValidator:
+    """What rows are checked by: positions of the columns (0-based), and the tenant's statuses when they are known."""
 
     order: int
     status: int
@@ -31,8 +31,8 @@ class Rules:
     orders: Mapping[str, str | RejectedOrder] | None = None  # by name, when the order column holds names
     _seen: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # statuses: few texts, many rows
 
-    def judge(self, row: SourceRow) -> StatusUpdate | RejectedRow:
-        """A usable update, or why there is none."""
+    def validate(self, row: SourceRow) -> StatusUpdate | RejectedRow:
+        """Return the update that the row asks for, or why it can't be used."""
         if row.flaws and (flaw := self._flaw(row.flaws)):
             return RejectedRow(row.number, *flaw)
         order_text, status_text = row.cells[self.order], row.cells[self.status]
@@ -57,7 +57,7 @@ class Rules:
         return StatusUpdate(row.number, order_id, status_id, tidied, expected_id)
 
     def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
-        """What the reader saw wrong with the row or with a cell that matters; other cells may be as they like."""
+        """Return what the reader found wrong with the row or a cell that matters; other cells may hold anything."""
         if WHOLE_ROW in flaws:
             return flaws[WHOLE_ROW]
         for name, place in (("order id", self.order), ("status", self.status), ("expected status", self.expect)):
@@ -67,7 +67,7 @@ class Rules:
         return None
 
     def order_name(self, row: SourceRow) -> str:
-        """The order's name in this row, without blanks around it."""
+        """Return the order's name in this row, without blanks around it."""
         return row.cells[self.order].strip(BLANKS)
 
     def _order(self, text: str) -> "str | RejectedOrder":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batch_updater.common.models import RunSummary
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.selection import READING
+from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET
 
@@ -50,7 +50,7 @@ def _earlier_command(file: Path, facts: RunFacts) -> str:
     """The command line that asks for what a run was planned for, options that have their default left out."""
     words = ["batch-updater", "run", str(file), "--base-url", facts.base_url]
     asked = {**facts.reading, "on_conflict": facts.on_conflict, "compare": facts.compare}
-    for key in ("on_conflict", "compare", *sorted(READING)):
+    for key in ("on_conflict", "compare", *sorted(RESUME_KEYS)):
         value, option = asked.get(key), "--" + key.replace("_", "-")
         if not value or value == Settings.model_fields[key].default:
             continue

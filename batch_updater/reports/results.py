@@ -9,7 +9,7 @@ from batch_updater.common.errors import SettingsError
 from batch_updater.common.files import replaced
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow
 from batch_updater.common.text import FORMULA, HALVES, harmless, whole
-from batch_updater.reports.workbook import Look, Value, write_workbook
+from batch_updater.reports.workbook import SheetLayout, Value, write_workbook
 
 _LOOKED_AT = frozenset((*FORMULA, "'"))
 
@@ -28,8 +28,8 @@ def write_results(
     """
 
     def _write_excel(part: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
-        look = Look(tuple(widths), notes)
-        return write_workbook(part, header, RESULT_COLUMNS, ((row, row[1:]) for row in rows), look)
+        layout = SheetLayout(tuple(widths), notes)
+        return write_workbook(part, header, RESULT_COLUMNS, ((row, row[1:]) for row in rows), layout)
 
     writers = {".csv": _write_csv, ".xlsx": _write_excel, ".jsonl": _write_jsonl}
     writer = writers.get(path.suffix.lower())

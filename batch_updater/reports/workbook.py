@@ -29,8 +29,8 @@ _ODD = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]|_(?=x[0-9a-fA-F
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How the sheet looked: widths of its columns in characters (0 hides, None is open), and notes about its rows."""
+class SheetLayout:
+    """Widths of the sheet's columns in characters (0 hides, None leaves it open), and notes about its rows."""
 
     widths: tuple[float | None, ...] = ()
     notes: Sequence[str] = ()
@@ -41,18 +41,18 @@ def write_workbook(
     header: Sequence[str],
     result_header: Sequence[str],
     rows: Iterable[tuple[ResultRow, Sequence[Value]]],
-    look: Look,
+    layout: SheetLayout,
 ) -> list[str]:
     """Write rows as sheets `results`, `results 2` … of at most 1,048,575 rows each, and a summary.
 
     Every text is a text cell: nothing is calculated, linked or turned into a number. Memory does not grow.
-    Gives a note when texts were too long for a cell, which also stands in the summary. Raises OSError.
+    Return a note when texts are too long for a cell; it also stands in the summary. Raises OSError.
     """
     book = xlsxwriter.Workbook(
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     try:
-        notes = _fill(book, (header, result_header), rows, look)
+        notes = _fill(book, (header, result_header), rows, layout)
         book.close()
     except FileCreateError as error:
         raise error.args[0] if isinstance(error.args[0], OSError) else OSError(str(error)) from None
@@ -65,7 +65,7 @@ def _fill(
     book: Any,
     headers: tuple[Sequence[str], Sequence[str]],
     rows: Iterable[tuple[ResultRow, Sequence[Value]]],
-    look: Look,
+    layout: SheetLayout,
 ) -> list[str]:
     header, result_header = headers
     formats, cuts = _Formats(book), _Cuts()
@@ -76,7 +76,7 @@ def _fill(
     for row, values in rows:
         if sheet is None or line >= EXCEL_ROWS:
             number += 1
-            sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], look, formats), 0
+            sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], layout, formats), 0
         line += 1
         for place, value in enumerate((*row.cells, *values)):
             fitting = cuts.fit(value, row.row) if isinstance(value, str) else value
@@ -84,7 +84,7 @@ def _fill(
         results[row.result.value] += 1
         codes[row.code] += 1
     notes = cuts.notes()
-    _write_summary(book.add_worksheet(SUMMARY_SHEET), results, codes, [*look.notes, *notes], formats)
+    _write_summary(book.add_worksheet(SUMMARY_SHEET), results, codes, [*layout.notes, *notes], formats)
     return notes
 
 
@@ -144,13 +144,13 @@ class _Formats:
         self.colours = {word: book.add_format({"bg_color": colour}) for word, colour in _COLOURS.items()}
 
 
-def _new_sheet(book: Any, number: int, names: Sequence[str], look: Look, formats: _Formats) -> Any:
+def _new_sheet(book: Any, number: int, names: Sequence[str], layout: SheetLayout, formats: _Formats) -> Any:
     sheet = book.add_worksheet("results" if number == 1 else f"results {number}", _Texts)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, EXCEL_ROWS, len(names) - 1)
     sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
     for place, name in enumerate(names):
-        width = look.widths[place] if place < len(look.widths) else None
+        width = layout.widths[place] if place < len(layout.widths) else None
         if width is None:
             usual = 38 if name.lower().endswith("id") else max(12, min(len(name) + 4, 40))
             width = _WIDTHS.get(name, usual)
@@ -165,8 +165,8 @@ def _write(sheet: Any, line: int, place: int, value: Value, formats: _Formats, *
     elif value and coloured:
         sheet.write_string(line, place, value, formats.colours.get(value, formats.text))
     elif value:
-        look = formats.quoted if value.startswith(FORMULA) else formats.text
-        sheet.write_string(line, place, value, look)
+        shape = formats.quoted if value.startswith(FORMULA) else formats.text
+        sheet.write_string(line, place, value, shape)
 
 
 def _write_summary(

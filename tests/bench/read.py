@@ -63,12 +63,12 @@ def step_pandas(path: Path, _place: Path) -> None:
 
 
 def step_plan(path: Path, place: Path) -> None:
-    """Open the sheet, judge every row, write the plan."""
+    """Open the sheet, validate every row, write the plan."""
     from batch_updater.inputs.columns import find_columns
     from batch_updater.inputs.selection import ReadOptions
     from batch_updater.inputs.source import open_source
     from batch_updater.planning.plan import make_plan
-    from batch_updater.planning.validate import Rules
+    from batch_updater.planning.validate import RowValidator
 
     source = open_source(path, ReadOptions())
     columns = find_columns(source.header, None, None)
@@ -77,7 +77,9 @@ def step_plan(path: Path, place: Path) -> None:
     from batch_updater.journal.draft import Draft
 
     draft = Draft.create(place / "journal.sqlite")
-    make_plan(source.rows(), Rules(columns.order, columns.status).judge, draft, "hold").seal(some_facts()).close()
+    make_plan(source.rows(), RowValidator(columns.order, columns.status).validate, draft, "hold").seal(
+        some_facts()
+    ).close()
 
 
 def step_results(path: Path, place: Path) -> None:
@@ -118,7 +120,7 @@ def run_step(step: str, path: Path, place: Path) -> None:
     """Do one step and print what it took, imports left aside."""
     import pandas as pd
 
-    import batch_updater.app
+    import batch_updater.app.execute
 
     assert batch_updater.app.execute and pd
     began = time.process_time()

@@ -18,7 +18,7 @@ from support.program import (
     summary_of,
     write_sheet,
 )
-from support.sheets import excel, raw_excel, xml_row
+from support.sheets import Maker, excel, old_excel, open_document, raw_excel, xml_row
 from support.watched import Watched
 
 from batch_updater.sandbox.server import order_id
@@ -51,12 +51,10 @@ def test_a_header_row_without_headers_is_refused_by_its_name(watched: Watched, r
     assert (ended.returncode, "--header-row" in ended.stderr) == (4, True), ended.stderr
 
 
-@pytest.mark.parametrize("maker", ["xlsx", "xls", "ods"])
-def test_a_larger_sheet_than_allowed_is_refused_by_the_option_that_raises_it(watched: Watched, maker: str) -> None:
+@pytest.mark.parametrize("maker", [excel, old_excel, open_document])
+def test_a_larger_sheet_than_allowed_is_refused_by_the_option_that_raises_it(watched: Watched, maker: Maker) -> None:
     """--max-cells N refuses a sheet of more cells, in every office format, and lets one of so many through."""
-    from support.sheets import FORMATS
-
-    sheet = FORMATS[maker](watched.folder, [HEAD, *map(list, good_rows(9))])
+    sheet = maker(watched.folder, [HEAD, *map(list, good_rows(9))])
     with served() as sandbox:
         env = environment(sandbox.base_url)
         less = watched.call("plan", sheet, "--max-cells", "19", env=env)

@@ -1,7 +1,8 @@
 """Sheets of every kind with bytes changed, read by a process of its own that may use only so much memory and time.
 
-    python tests/mutated.py --seed 7 --first 0 --count 1000     # says which case failed, and how
-    python tests/mutated.py --seed 7 --first 123 --count 1 --keep /tmp/case     # one case again, and its file
+    cd tests
+    python -m support.mutated --seed 7 --first 0 --count 1000     # says which case failed, and how
+    python -m support.mutated --seed 7 --first 123 --count 1 --keep /tmp/case     # one case again, and its file
 
 A case is made by its seed and number alone. Reading must end with rows or an InputError that names the file and has a
 hint. An exception, an abort, or a case that takes too much ends the process; what it wrote last names the case.
@@ -24,32 +25,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from support.sheets import (
-    BOOK,
-    DONE,
-    HEAD,
-    OPEN,
-    excel,
-    good,
-    json_lines,
-    order,
-    packed,
-    parquet,
-    semicolon,
-    tabs,
-    zipped,
-)
+from support.sheets import BOOK, DONE, HEAD, MAKERS, OPEN, PASSWORD, good, order, with_password
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, StatusUpdate
 from batch_updater.inputs.columns import find_columns
+from batch_updater.inputs.formats import FORMATS, PACKINGS
 from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.sniff import kind_of
 from batch_updater.inputs.source import open_source
-from batch_updater.planning.validate import Rules
+from batch_updater.inputs.table import Kind
+from batch_updater.planning.validate import RowValidator
 
 SECONDS = 20  # of processor time for one case; the usual one takes 5 ms
 MEGABYTES = 256  # that one case may add to the process
 ADDRESSES = 2 << 30  # bytes of memory that the process may ask for beyond what it has when it starts
+Sheets = dict[str, tuple[Kind, bytes]]
 TESTS = Path(__file__).parents[1]
 NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
 WORDS = ["0", "-1", "1048576", "1048577", "16384", "99999999999999999999", "1e999", "nan", "", "A0", "XFD1048576",
@@ -120,17 +111,13 @@ def rich_open_document(folder: Path) -> Path:
     return ods_file(folder, f'<table:table table:name="T">{top}{rows}</table:table>{old}', style, name="rich.ods")
 
 
-def originals(folder: Path) -> dict[str, bytes]:
-    """The sheets that are changed, by the name that each is read under."""
-    grid = [[*HEAD, "note"], *([order(n), DONE if n % 2 else "Planned", f'a "b", {n}'] for n in range(20))]
-    paths = [
-        *sorted(path for path in (TESTS.parent / "samples").iterdir() if path.suffix in {".csv", ".xlsx"}),
-        TESTS / "unit" / "inputs" / "excel" / "binary.xlsb",
-        rich_excel(folder), rich_old_excel(folder), rich_open_document(folder),
-        semicolon(folder, good(20)).rename(folder / "semicolon.csv"), tabs(folder, good(20)), packed(folder, good(20)),
-        zipped(folder, good(20)), json_lines(folder, grid), parquet(folder, good(20)), excel(folder, good(20)),
-    ]  # fmt: skip
-    return {path.name: path.read_bytes() for path in paths}
+def originals(folder: Path) -> Sheets:
+    """The sheets that are changed, by the name that each is read under: of every format that there is."""
+    samples = sorted(path for path in (TESTS.parent / "samples").iterdir() if path.suffix in {".csv", ".xlsx"})
+    rich = [rich_excel(folder), rich_old_excel(folder), rich_open_document(folder)]
+    makers = [maker for kind in FORMATS for maker in MAKERS[kind]]
+    made = [(path := maker(folder, good(20))).rename(folder / f"{maker.__name__}-{path.name}") for maker in makers]
+    return {path.name: (kind_of(path, path), path.read_bytes()) for path in (*samples, *rich, *made)}
 
 
 def changed(content: bytes, chance: random.Random) -> bytes:
@@ -166,14 +153,28 @@ def in_attribute(content: bytes, chance: random.Random) -> bytes:
     return content[:start] + chance.choice(WORDS).encode() + content[end:]
 
 
-def case(name: str, content: bytes, chance: random.Random) -> bytes:
+def case(kind: Kind, content: bytes, chance: random.Random) -> bytes:
     """One changed sheet: within its container for most of those that have one."""
-    if chance.random() < 0.3:
-        return changed(content, chance)
-    if name.endswith(".gz"):
-        return gzip.compress(changed(gzip.decompress(content), chance), mtime=0)
-    if not content.startswith(b"PK"):
-        return changed(content, chance)
+    return WITHIN.get(kind, changed)(content, chance) if chance.random() > 0.3 else changed(content, chance)
+
+
+def in_gzip(content: bytes, chance: random.Random) -> bytes:
+    """A gzip file whose content is changed."""
+    return gzip.compress(changed(gzip.decompress(content), chance), mtime=0)
+
+
+def in_password(content: bytes, chance: random.Random) -> bytes:
+    """A workbook with a password that is changed within."""
+    from msoffcrypto.format.ooxml import OOXMLFile
+
+    locked, plain = OOXMLFile(io.BytesIO(content)), io.BytesIO()
+    locked.load_key(password=PASSWORD)
+    locked.decrypt(plain)
+    return with_password(in_zip(plain.getvalue(), chance))
+
+
+def in_zip(content: bytes, chance: random.Random) -> bytes:
+    """A zip file, or workbook, with one part changed."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
         wanted = chance.choice([info.filename for info in source.infolist() for _ in range(_weight(info.filename))])
@@ -185,6 +186,10 @@ def case(name: str, content: bytes, chance: random.Random) -> bytes:
     return target.getvalue()
 
 
+CONTAINERS = {Kind.GZIP: in_gzip, Kind.ZIP: in_zip, Kind.ENCRYPTED: in_password}
+WITHIN = {**{packing.kind: CONTAINERS[packing.kind] for packing in PACKINGS}, Kind.XLSX: in_zip, Kind.ODS: in_zip}
+
+
 def _weight(part: str) -> int:
     return 10 if "sheet" in part or "content" in part or "workbook" in part or "styles" in part else 1
 
@@ -194,9 +199,9 @@ def read(path: Path, options: ReadOptions) -> str:
     try:
         source = open_source(path, options)
         columns = find_columns(source.header, None, None, hidden=source.hidden_columns, name=source.name)
-        judge = Rules(columns.order, columns.status, book=BOOK).judge
+        validator = RowValidator(columns.order, columns.status, book=BOOK)
         for row in source.rows():
-            found = judge(row)
+            found = validator.validate(row)
             if len(row.cells) != len(source.header):
                 raise ValueError(f"row {row.number} has {len(row.cells)} cells, the header {len(source.header)}")
             if isinstance(found, RejectedRow) and not (found.code and found.detail.isprintable()):
@@ -210,13 +215,13 @@ def read(path: Path, options: ReadOptions) -> str:
     return "rows"
 
 
-def cases(seed: int, first: int, count: int, sheets: dict[str, bytes]) -> Iterator[tuple[int, str, bytes]]:
+def cases(seed: int, first: int, count: int, sheets: Sheets) -> Iterator[tuple[int, str, bytes]]:
     """Number, name and content of each case."""
     names = sorted(sheets)
     for number in range(first, first + count):
         chance = random.Random(f"{seed}:{number}")
         name = chance.choice(names)
-        yield number, name, case(name, sheets[name], chance)
+        yield number, name, case(*sheets[name], chance)
 
 
 def megabytes() -> float:
@@ -242,8 +247,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         sheets = originals(folder)
-        options = ReadOptions(include_hidden=True, max_cells=1_000_000)
-        for name, content in sheets.items():  # what is loaded once is loaded now
+        options = ReadOptions(include_hidden=True, max_cells=1_000_000, password_file=folder / "password")
+        for name, (_kind, content) in sheets.items():  # what is loaded once is loaded now
             (folder / name).write_bytes(content)
             if read(folder / name, options) != "rows":
                 raise ValueError(f"{name} can't be read as it is")

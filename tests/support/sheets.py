@@ -3,22 +3,26 @@
 import gzip
 import io
 import json
+import random
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import xlsxwriter
 
 from batch_updater.common.errors import InputError
-from batch_updater.common.models import OrderStatus, RejectedRow
+from batch_updater.common.models import OrderStatus, RejectedRow, StatusUpdate
 from batch_updater.inputs.columns import find_columns
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import Source, open_source
+from batch_updater.inputs.table import Kind
 from batch_updater.planning.statuses import StatusBook
-from batch_updater.planning.validate import Rules
+from batch_updater.planning.validate import RowValidator
 
 Grid = Sequence[Sequence[Any]]
+Maker = Callable[[Path, Grid], Path]
+PASSWORD = "secret"
 HEAD = ["order_id", "status_id"]
 DONE = "0f9c1d6e-5b0a-4c6e-9d61-2a8d3f7b1c11"
 OPEN = "7d1e2c3b-4a59-4887-8665-5443322110ff"
@@ -89,6 +93,21 @@ def excel(folder: Path, grid: Grid) -> Path:
                 sheet.write_string(number, place, cell)
     book.close()
     return folder / "sheet.xlsx"
+
+
+def locked(folder: Path, grid: Grid) -> Path:
+    """An Excel workbook with a password, which lies in the file `password` beside it."""
+    (folder / "password").write_text(PASSWORD)
+    plain = excel(folder, grid)
+    return csv_file(folder, with_password(plain.read_bytes()), "locked.xlsx")
+
+
+def with_password(plain: bytes) -> bytes:
+    """The workbook encrypted: the same bytes each time, and opened with little work."""
+    from msoffcrypto.method import ecma376_agile
+
+    ecma376_agile._random_buffer = random.Random(7).randbytes
+    return bytes(ecma376_agile.ECMA376Agile.encrypt(PASSWORD, io.BytesIO(plain), spin_count=10))
 
 
 def old_excel(folder: Path, grid: Grid) -> Path:
@@ -194,9 +213,10 @@ def xml_row(number: int, *cells: str, more: str = "") -> str:
     return f'<row r="{number}" {more}>{"".join(made)}</row>'
 
 
-FORMATS = {
-    "csv": comma, "csv-semicolon-bom": semicolon, "utf-16-tabs": tabs, "csv.gz": packed, "zip": zipped,
-    "xlsx": excel, "xls": old_excel, "ods": open_document, "jsonl": json_lines, "parquet": parquet,
+MAKERS: dict[Kind, tuple[Maker, ...]] = {  # what makes a sample of each format
+    Kind.TEXT: (comma, semicolon, tabs), Kind.JSON_LINES: (json_lines,), Kind.PARQUET: (parquet,),
+    Kind.XLSX: (excel,), Kind.XLS: (old_excel,), Kind.ODS: (open_document,),
+    Kind.GZIP: (packed,), Kind.ZIP: (zipped,), Kind.ENCRYPTED: (locked,),
 }  # fmt: skip
 
 
@@ -205,24 +225,24 @@ def read(path: Path, **options: Any) -> Source:
     return open_source(path, ReadOptions(**options))
 
 
+def validated(path: Path, book: StatusBook | None = None, **options: Any) -> list[StatusUpdate | RejectedRow]:
+    """What the planning makes of each row. Raises InputError."""
+    source = read(path, **options)
+    order_column, status_column = options.get("order_column"), options.get("status_column")
+    columns = find_columns(source.header, order_column, status_column, hidden=source.hidden_columns, name=source.name)
+    validator = RowValidator(columns.order, columns.status, book=book)
+    return [validator.validate(row) for row in source.rows()]
+
+
 def outcome(path: Path, book: StatusBook | None = None, **options: Any) -> list[str] | str:
     """What would become of each row, as `2 ok` or `3 bad_order_id: <sentence>`; or the message of a refusal."""
     try:
-        source = read(path, **options)
-        columns = find_columns(
-            source.header,
-            options.get("order_column"),
-            options.get("status_column"),
-            hidden=source.hidden_columns,
-            name=source.name,
-        )
-        judge = Rules(columns.order, columns.status, book=book).judge
-        judged = [judge(row) for row in source.rows()]
+        found = validated(path, book, **options)
     except InputError as error:
         assert str(path.name) in error.message, error
         assert error.hint, error
         return f"{error.message} | {error.hint}"
-    return [f"{f.row} {f.code}: {f.detail}" if isinstance(f, RejectedRow) else f"{f.row} ok" for f in judged]
+    return [f"{f.row} {f.code}: {f.detail}" if isinstance(f, RejectedRow) else f"{f.row} ok" for f in found]
 
 
 def matches(found: list[str] | str, expected: list[str] | str) -> bool:

@@ -1,1 +1,1 @@
-"""Workbooks of every kind: .xlsx, .xls, .ods, with or without a password."""
+"""Workbooks: .xlsx and .xlsm, with or without a password, .xls, .ods."""

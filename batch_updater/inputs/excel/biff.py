@@ -1,26 +1,23 @@
-"""What the records of an Excel 97 workbook (.xls) and of a binary one (.xlsb) say, before a library makes cells of it.
+"""What the records of an Excel 97 workbook (.xls) say, before a library makes cells of it.
 
-A record is a number, a length and that many bytes: [MS-XLS] 2.1.4, [MS-XLSB] 2.1.4. Nothing is kept of the cells.
+A record is a number, a length and that many bytes: [MS-XLS] 2.1.4. Nothing is kept of the cells.
 """
 
-import io
 import struct
 from collections.abc import Iterator
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
 BOF, EOF, BOUNDSHEET, CONTINUE = 0x809, 0x0A, 0x85, 0x3C
-_SKIPPED = 0xE1  # a record that readers leave alone
+_SKIPPED = 0xE1  # a record that readers skip
 _MOST_OF_A_KIND = 65_536  # fonts, formats, styles, sheets
 _FORMULAS = {0x06, 0x206, 0x406}
 _CELLS = {0x203, 0x27E, 0xBD, 0xBE, 0x201, 0xFD, 0x204, 0xD6, 0x205, *_FORMULAS}
 _SEVERAL = {0xBD, 0xBE}  # cells of a row side by side; the last column stands at the end
-# Of all else a library makes objects, and of names and links very many: a few bytes can mean gigabytes.
+# The library makes objects of all others, and of names and links very many: a few bytes can mean gigabytes.
 _KEPT_GLOBALS = {BOF, EOF, BOUNDSHEET, CONTINUE, 0xFC, 0x31, 0x231, 0x41E, 0x1E, 0xE0, 0x22, 0x42, 0x8C, 0x2F, 0x56}
 _KEPT_SHEET = {BOF, EOF, CONTINUE, *_CELLS, 0x200, 0x208, 0x207, 0x221, 0x4BC, 0x236, 0x37, 0x7D, 0x55, 0x99, 0xE5}
 _VERSIONS = {0x500, 0x600}  # Excel 5 and 95, Excel 97 to 2003
 _WORKSHEET = 0
-_ROW, _BINARY_CELLS = 0, range(1, 12)  # of a binary workbook
-LONGEST_RECORD = 1 << 24
 _HEAD, _PLACE = struct.Struct("<HH"), struct.Struct("<HH")
 
 
@@ -36,10 +33,10 @@ class OldSheet(NamedTuple):
     columns: int
 
 
-def needed(content: bytes) -> tuple[bytes, list[OldSheet]]:
-    """The workbook's stream with the records that nobody needs to read cells made such as readers skip, and its sheets.
+def blank_unneeded(content: bytes) -> tuple[bytes, list[OldSheet]]:
+    """Return the workbook's stream with all records blanked out that reading cells does not need, and its sheets.
 
-    Raises RecordError when that can't be told in one pass over it.
+    Raises RecordError when one pass over the stream can't tell.
     """
     if len(content) < 8 or _HEAD.unpack_from(content)[0] != BOF or _PLACE.unpack_from(content, 4)[0] not in _VERSIONS:
         raise RecordError("is no workbook of Excel 5 to 2003")
@@ -57,7 +54,7 @@ def needed(content: bytes) -> tuple[bytes, list[OldSheet]]:
 
 
 def _globals(content: bytes, found: bytearray) -> list[tuple[int, bool]]:
-    """Where each worksheet starts, and whether people see it."""
+    """Return where each worksheet starts, and whether people see it."""
     sheets: list[tuple[int, bool]] = []
     counts: dict[int, int] = {}
     for place, kind, length in _records(content, 0):
@@ -74,7 +71,7 @@ def _globals(content: bytes, found: bytearray) -> list[tuple[int, bool]]:
 
 
 def _records(content: bytes, place: int) -> Iterator[tuple[int, int, int]]:
-    """Place, kind and length of the records up to the end of their sheet."""
+    """Yield place, kind and length of the records up to the end of their sheet."""
     while True:
         if place + 4 > len(content):
             raise RecordError("is cut off")
@@ -88,7 +85,7 @@ def _records(content: bytes, place: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _sheet(content: bytes, found: bytearray, start: int) -> tuple[tuple[int, int], int]:
-    """How far a worksheet reaches, and where its records end."""
+    """Return how far a worksheet reaches, and where its records end."""
     rows = columns = 0
     place = start
     inner = False  # a chart within the sheet is a list of records that ends on its own
@@ -109,34 +106,3 @@ def _sheet(content: bytes, found: bytearray, start: int) -> tuple[tuple[int, int
             return (rows, columns), place + 4
         inner = False
         records = _records(content, place + 4)
-
-
-def binary_reach(stream: IO[bytes]) -> tuple[int, int]:
-    """How many rows and columns the sheet of a binary workbook reaches. Raises RecordError."""
-    rows = columns = 0
-    row = -1
-    with cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream))) as records:
-        while (kind := _variable(records, 2)) is not None:
-            length = _variable(records, 4) or 0
-            if length > LONGEST_RECORD or len(data := records.read(length)) < length:
-                raise RecordError("is cut off")
-            if kind == _ROW and length >= 4:
-                before, row = row, int.from_bytes(data[:4], "little")
-                if row <= before:
-                    raise RecordError(f"has row {row + 1:,} after row {before + 1:,}")
-            elif kind in _BINARY_CELLS and length >= 4:  # they follow on their row
-                rows, columns = row + 1, max(columns, int.from_bytes(data[:4], "little") + 1)
-    return rows, columns
-
-
-def _variable(records: IO[bytes], most: int) -> int | None:
-    """A number of seven bits to the byte; None at the end."""
-    number = 0
-    for place in range(most):
-        byte = records.read(1)
-        if not byte:
-            return None
-        number |= (byte[0] & 0x7F) << (7 * place)
-        if byte[0] < 0x80:
-            break
-    return number

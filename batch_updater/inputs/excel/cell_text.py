@@ -1,4 +1,4 @@
-"""How a spreadsheet shows a cell: its text, and whether a person is certain to see just that. Pure."""
+"""How a spreadsheet displays a cell: its text, and whether a person is certain to see exactly that. Pure."""
 
 import datetime
 from functools import lru_cache
@@ -8,15 +8,15 @@ from batch_updater.common.text import shown
 from batch_updater.inputs.excel.number_format import (
     MOST_EXACT,
     Uncertain,
+    format_date,
+    format_number,
+    format_text,
     is_date,
-    shown_date,
-    shown_number,
-    shown_text,
     text_section,
 )
 
-# Number formats that a style can name without spelling them out: ECMA-376, part 1, 18.8.30. What the language of the
-# computer decides stands here as a format that is not certain.
+# Number formats that a style can name without spelling them out: ECMA-376, part 1, 18.8.30. Those that depend on the
+# language of the computer are replaced by one that is not certain.
 BUILT_IN = {
     "1": "0", "2": "0.00", "3": "#,##0", "4": "#,##0.00", "9": "0%", "10": "0.00%", "11": "0.00E+00", "12": "# ?/?",
     "13": "# ??/??", "14": "m/d/yyyy", "15": "d-mmm-yy", "16": "d-mmm", "17": "mmm-yy", "18": "h:mm AM/PM",
@@ -31,29 +31,29 @@ _MIDNIGHT = datetime.datetime(1900, 1, 1)
 
 
 @lru_cache(1000)
-def changes_look(code: str) -> bool:
-    """Whether a number under this format looks otherwise than without one."""
+def formats_numbers(code: str) -> bool:
+    """Whether this format displays a number differently than no format does."""
     return code.casefold() not in _PLAIN
 
 
 @lru_cache(1000)
-def changes_text(code: str) -> bool:
-    """Whether a text under this format looks otherwise than it is."""
+def formats_texts(code: str) -> bool:
+    """Whether this format displays a text differently than it is."""
     return text_section(code) is not None
 
 
-def as_seen(cell: Cell, code: str) -> tuple[str, Flaw | None]:
-    """A cell as its format shows it, e.g. 7 with `000` as 007; and a flaw when what a person sees is not certain.
+def displayed_text(cell: Cell, code: str) -> tuple[str, Flaw | None]:
+    """Return a cell as its format displays it, e.g. 7 with `000` as 007, and a flaw when that is not certain.
 
     The text is then the plain value. Decimal points and thousands' commas are those of the format itself.
     """
-    plain = as_text(cell)
-    if not changes_look(code):
+    plain = plain_text(cell)
+    if not formats_numbers(code):
         return plain, None
     try:
         return _seen(cell, code, plain), None
     except Uncertain:
-        return plain, uncertain(code)
+        return plain, uncertain_format(code)
 
 
 def _seen(cell: Cell, code: str, plain: str) -> str:
@@ -62,22 +62,22 @@ def _seen(cell: Cell, code: str, plain: str) -> str:
             return plain
         case str():
             section = text_section(code)
-            return plain if section is None else shown_text(cell, section)
+            return plain if section is None else format_text(cell, section)
         case float() | int():
             if is_date(code):
                 raise Uncertain
-            return shown_number(float(cell), code, plain)
+            return format_number(float(cell), code, plain)
         case datetime.datetime() | datetime.timedelta():
-            return shown_date(cell, code)
+            return format_date(cell, code)
         case datetime.date():
-            return shown_date(datetime.datetime.combine(cell, datetime.time()), code)
+            return format_date(datetime.datetime.combine(cell, datetime.time()), code)
         case _:
-            return shown_date(datetime.datetime.combine(_MIDNIGHT, cell), code)
+            return format_date(datetime.datetime.combine(_MIDNIGHT, cell), code)
 
 
 @lru_cache(1000)
-def uncertain(code: str) -> Flaw:
-    """What is wrong with a cell of which nobody can tell how it looks."""
+def uncertain_format(code: str) -> Flaw:
+    """Return the flaw of a cell whose display can't be known."""
     how = f"shown by the format '{shown(code)}'" if code else "shown by a format that this kind of file hides"
     return Flaw(
         "number_format",
@@ -86,8 +86,8 @@ def uncertain(code: str) -> Flaw:
     )
 
 
-def as_text(cell: object) -> str:
-    """A cell as text: whole numbers without a point, dates as ISO 8601, true and false as Excel shows them."""
+def plain_text(cell: object) -> str:
+    """Return a cell as text: whole numbers without a point, dates as ISO 8601, TRUE and FALSE as in Excel."""
     match cell:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""Merged cells: only the first of them has a value, and what it says of the others is for a person to tell. Pure."""
+"""Merged cells: only the first of them has a value; whether it is meant for the others only a person can tell. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,8 +9,8 @@ from batch_updater.inputs.table import Flaws
 Range = tuple[tuple[int, int], tuple[int, int]]  # first and last row and column, 0-based: (top, left), (bottom, right)
 
 
-class Merges:
-    """The merged cells of a sheet, asked for row by row from the top. Memory is that of the ranges, however long."""
+class MergedCells:
+    """The merged cells of a sheet, asked for row by row from the top. Memory grows with the number of ranges."""
 
     def __init__(self, ranges: Iterable[Range], width: int) -> None:
         self._coming = sorted((found for found in ranges if found[0][1] < width), reverse=True)
@@ -18,9 +18,9 @@ class Merges:
         self._width = width
 
     def flaws(self, row: int, cells: Sequence[str]) -> Flaws:
-        """Flaws of the cells that a merged cell hides in this row; a row that holds nothing else stays blank.
+        """Return flaws for the cells that a merged cell hides in this row; a row that holds nothing else stays blank.
 
-        Raises SheetError when the ranges overlap, as no program writes them: a few could be looked at for ever.
+        Raises SheetError when ranges overlap, as no program writes them: each row would be compared with all of them.
         """
         coming = bool(self._coming and self._coming[-1][0][0] <= row)
         while self._coming and self._coming[-1][0][0] <= row:

@@ -1,7 +1,7 @@
 """Number formats of spreadsheets: what they make of a number, a date or a text, and whether that is certain. Pure.
 
-ECMA-376, part 1, 18.8.31. What depends on the language of the computer, on the width of the column or on rules that
-are not built here gives no answer: the caller then has the plain value, and knows that a person may see another one.
+ECMA-376, part 1, 18.8.31. What depends on the computer's language, on the width of the column or on rules that are
+not built here raises Uncertain: the caller then takes the plain value, and knows that a person may see another one.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 MOST_EXACT = 999_999_999_999_999  # spreadsheets keep 15 digits
 _MOST_GENERAL = 99_999_999_999  # with more digits, a number without a format is shown shortened
-_FIRST_DAY = datetime.datetime(1900, 3, 1)  # before it, Excel counts a day that never was
+_FIRST_DAY = datetime.datetime(1900, 3, 1)  # before it, Excel counts a 29 February that never was
 _TOKEN = re.compile(
     r"""\[(?P<bracket>[^\]]*)\] | "(?P<quoted>[^"]*)"? | \\(?P<escaped>.) | _(?P<gap>.) | \*(?P<fill>.) |
     (?P<general>General) | (?P<noon>AM/PM|A/P) | (?P<power>E[+]) | (?P<date>y+|m+|d+|h+|s+) | (?P<digit>[0#?]) |
@@ -39,13 +39,13 @@ Section = tuple[Token, ...]
 _POINT, _COMMA, _PERCENT, _VALUE = (Token("mark", text) for text in ".,%@")
 
 
-class Uncertain(Exception):  # noqa: N818 - no error, an answer
-    """What a person sees can't be told."""
+class Uncertain(Exception):  # noqa: N818 - an answer, not an error
+    """What a person sees can't be known."""
 
 
 @lru_cache(1000)
 def sections(code: str) -> tuple[Section, ...]:
-    """The parts of a format: for positive, negative, zero and text."""
+    """Return the parts of a format: for positive numbers, negative ones, zero and text."""
     found: list[list[Token]] = [[]]
     for match in _TOKEN.finditer(code):
         kind, text = str(match.lastgroup), match[str(match.lastgroup)]
@@ -73,7 +73,7 @@ def _token(kind: str, text: str) -> Token | None:
 
 
 def _trimmed(section: Sequence[Token]) -> Section:
-    """A section without the gaps at its ends; one within is of a width that nobody can tell."""
+    """Return a section without the gaps at its ends; the width of one within can't be known."""
     kept = list(section)
     while kept and kept[-1].kind == "gap":
         kept.pop()
@@ -83,7 +83,7 @@ def _trimmed(section: Sequence[Token]) -> Section:
 
 
 def text_section(code: str) -> Section | None:
-    """The section for texts, or None when they are shown as they are."""
+    """Return the section for texts, or None when they are shown as they are."""
     found = sections(code)
     if len(found) == 4:
         return None if found[3] == (_VALUE,) else found[3]
@@ -91,14 +91,14 @@ def text_section(code: str) -> Section | None:
     return None if not having or len(having[-1]) == 1 else having[-1]
 
 
-def shown_text(value: str, section: Section) -> str:
-    """A text as a section shows it. Raises Uncertain."""
+def format_text(value: str, section: Section) -> str:
+    """Return a text as a section shows it. Raises Uncertain."""
     return "".join(value if token == _VALUE else _literal(token) for token in section)
 
 
-def shown_number(number: float, code: str, plain: str) -> str:
-    """A number as its format shows it; `plain` is the number without one. Raises Uncertain."""
-    if abs(number) > MOST_EXACT:
+def format_number(number: float, code: str, plain: str) -> str:
+    """Return a number as its format shows it; `plain` is the number without one. Raises Uncertain."""
+    if not abs(number) <= MOST_EXACT:  # nor for what is not a number
         raise Uncertain
     found = sections(code)
     section = found[0]
@@ -125,7 +125,7 @@ def _literal(token: Token) -> str:
 
 
 def _shown_digits(number: float, section: Section) -> str:
-    """A number by digits, thousands, decimals and percents, with texts between them."""
+    """Return a number by digits, thousands, decimals and percents, with texts between them."""
     points = [place for place, token in enumerate(section) if token == _POINT]
     point = points[0] if points else len(section)
     whole, behind = section[:point], section[point + 1 :]
@@ -145,7 +145,7 @@ def _shown_digits(number: float, section: Section) -> str:
 
 
 def _filled(integer: str, tokens: Section) -> str:
-    """Digits of a whole number in their places, with the texts around and between them."""
+    """Return the digits of a whole number in their places, with the texts around and between them."""
     places = [place for place, token in enumerate(tokens) if token.kind == "digit"]
     if not places or any(tokens[place].text == "?" for place in places):
         raise Uncertain
@@ -161,7 +161,7 @@ def _filled(integer: str, tokens: Section) -> str:
 
 
 def _placed(digits: str, tokens: Section) -> str:
-    """One digit for each place from the right; the first place takes all that are left."""
+    """Return one digit for each place from the right; the first place takes all that are left."""
     made: list[str] = []
     for place in range(len(tokens) - 1, -1, -1):
         if tokens[place].kind == "digit":
@@ -184,7 +184,7 @@ def _thousands(digits: str) -> str:
 
 
 def _behind(fraction: str, tokens: Section) -> str:
-    """Decimals in their places."""
+    """Return decimals in their places."""
     made, left = [], iter(fraction)
     for token in tokens:
         if token.kind == "digit" and token.text == "0":
@@ -195,7 +195,7 @@ def _behind(fraction: str, tokens: Section) -> str:
 
 
 def _shown_power(number: float, section: Section) -> str:
-    """A number by a power of ten, in the one form that people use: `0.00E+00`."""
+    """Return a number by a power of ten, in the one form that people use: `0.00E+00`."""
     found = re.fullmatch(r"0(?:\.(0+))?e\+00", "".join(token.text for token in section))
     if not found:
         raise Uncertain
@@ -210,8 +210,8 @@ def is_date(code: str) -> bool:
     return any(token.kind in {"date", "elapsed"} for section in sections(code) for token in section)
 
 
-def shown_date(value: datetime.datetime | datetime.timedelta, code: str) -> str:
-    """A date and time, or a duration, as its format shows it. Raises Uncertain."""
+def format_date(value: datetime.datetime | datetime.timedelta, code: str) -> str:
+    """Return a date and time, or a duration, as its format shows it. Raises Uncertain."""
     section = sections(code)[0]
     elapsed = [token for token in section if token.kind == "elapsed"]
     if isinstance(value, datetime.timedelta):
@@ -256,7 +256,7 @@ def _shown_part(value: datetime.datetime, section: Section, place: int) -> str:
 
 
 def _is_minute(section: Section, place: int) -> bool:
-    """Whether an `m` stands behind hours or before seconds."""
+    """Whether an `m` follows hours or precedes seconds."""
     others = ("date", "elapsed")
     before = next((t.text[0] for t in reversed(section[:place]) if t.kind in others), "")
     after = next((t.text[0] for t in section[place + 1 :] if t.kind in others), "")

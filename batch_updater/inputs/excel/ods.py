@@ -4,13 +4,13 @@ import zipfile
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat  # document types, and so entities, are refused by `pieces`
+from xml.parsers import expat  # document types, and so entities, are refused by `parse_in_pieces`
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
-from batch_updater.inputs.excel.cell_text import uncertain
-from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, readable
-from batch_updater.inputs.excel.worksheet import LAST_COLUMN, LAST_ROW, SheetError, pieces
+from batch_updater.inputs.excel.cell_text import uncertain_format
+from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, refuse_damage, too_many_cells
+from batch_updater.inputs.excel.worksheet import LAST_COLUMN, LAST_ROW, SheetError, parse_in_pieces
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
 
@@ -36,7 +36,7 @@ class _Row:
 
 @dataclass
 class _Facts:
-    """What a first look at a sheet has found."""
+    """What the first pass over a sheet finds."""
 
     rows: int = 0
     columns: int = 0
@@ -45,16 +45,16 @@ class _Facts:
 
 
 class OpenDocumentTable(Table):
-    """One sheet. Cells are the text that is stored beside each value, which is what the person saw.
+    """One sheet. Cells are the text that is stored beside each value: what the person saw.
 
-    The XML is read once to learn its size, and again whenever its rows are wanted: no row is kept.
+    The XML is read once for its size, and again whenever its rows are wanted: no row is kept.
     """
 
     is_excel = True
 
     def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
         self._path, self._name, self._hidden_too = path, name, options.include_hidden
-        with readable(name), zipfile.ZipFile(path) as archive:
+        with refuse_damage(name), zipfile.ZipFile(path) as archive:
             with archive.open("META-INF/manifest.xml") as stream:
                 if b"encryption-data" in stream.read(1 << 20):
                     raise InputError(f"{name} is protected with a password.", "save it without a password")
@@ -64,19 +64,15 @@ class OpenDocumentTable(Table):
         self._sheet = choose_sheet(name, content.sheets(), options.sheet)
         facts = content.facts[self._sheet]
         if facts.rows * facts.columns > options.max_cells:
-            raise InputError(
-                f"{name}, sheet {self._sheet!r} reaches over {facts.rows * facts.columns:,} cells;"
-                f" at most {options.max_cells:,} are read.",
-                "delete what is not needed, or raise --max-cells",
-            )
+            raise too_many_cells(name, self._sheet, facts.rows * facts.columns, options.max_cells)
         self.hidden_rows = facts.hidden_rows
         self.hidden_columns = frozenset(facts.hidden_columns)
         self._width = facts.columns
         self.description = f"sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
-        """Number, cells as they are seen, and flaws of each row that is not hidden."""
-        with readable(self._name), zipfile.ZipFile(self._path) as archive:
+        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
+        with refuse_damage(self._name), zipfile.ZipFile(self._path) as archive:
             for row in _rows(archive, _Content(self._sheet)):
                 if row.hidden and not self._hidden_too:
                     continue
@@ -92,17 +88,17 @@ def _measure(facts: _Facts, row: _Row) -> None:
 
 
 def _rows(archive: zipfile.ZipFile, content: "_Content") -> Generator[_Row]:
-    """The rows that hold something, as the XML comes in. Raises SheetError."""
+    """Yield the rows that hold something while the XML is parsed. Raises SheetError."""
     with archive.open("content.xml") as stream:
-        for _piece in pieces(stream, content.parser):
+        for _piece in parse_in_pieces(stream, content.parser):
             yield from content.rows
             content.rows.clear()
 
 
 class _Content:
-    """Takes the events of the parser and makes rows of them: of one sheet, or of all when none is named.
+    """Turns the parser's events into rows: of one sheet, or of all when none is named.
 
-    A repeated row or cell is written once and counted. Sheets are hidden by their styles, which come first.
+    A repeated row or cell is stored once, with a count. Sheets are hidden by their styles, which come first.
     """
 
     def __init__(self, only: str | None = None) -> None:
@@ -122,7 +118,7 @@ class _Content:
         self._length, self._paragraphs, self._listening = 0, 0, False
 
     def sheets(self) -> dict[str, Sheet]:
-        """Every sheet by name."""
+        """Return every sheet by name."""
         return {name: Sheet("content.xml", visible) for name, visible in self._visible.items()}
 
     def _start(self, name: str, attributes: Attributes) -> None:
@@ -207,7 +203,7 @@ class _Content:
         if cell.get("name") == "table:covered-table-cell":
             text, flaw = "", Flaw("merged_cell", "the cell is covered by a merged one; unmerge it")
         elif not text and (key := next((key for key in _STORED if cell.get(key)), None)):
-            text, flaw = cell[key], None if key == _STORED[0] else uncertain("")
+            text, flaw = cell[key], None if key == _STORED[0] else uncertain_format("")
         elif not text and "table:formula" in cell and cell.get("office:value-type") not in _VALUES:
             flaw = Flaw("formula_without_value", "the cell has a formula that was never calculated")
         repeated = min(_number(cell, "table:number-columns-repeated", LAST_COLUMN), LAST_COLUMN - column)
@@ -217,5 +213,5 @@ class _Content:
 
 
 def _number(attributes: Attributes, name: str, most: int) -> int:
-    """How often something is repeated, at most so often. Raises ValueError for what is no number."""
+    """Return how often something is repeated, at most `most` times. Raises ValueError for what is no number."""
     return max(0, min(int(attributes.get(name, "1")), most))

@@ -1,129 +1,86 @@
-"""The container of Excel 97 files and of workbooks with a password: [MS-CFB], read in bounded memory and time.
+"""The container of Excel 97 workbooks and of workbooks with a password ([MS-CFB]) by olefile, in bounded memory.
 
-By hand, because the libraries at hand follow a chain of sectors in circles, or a tree of names twice at each fork.
+olefile believes what a container says of itself: counts of any size, chains of sectors that run in circles.
 """
 
-import array
-import mmap
 import struct
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import BinaryIO
 
-SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_LAST = 0xFFFFFFFA  # higher numbers are no sectors but marks: free, end of chain
-_HEADER = struct.Struct("<30xHH14xI4xIIIII")  # from the sizes of sectors to the number of the further tables
-_ENTRY = struct.Struct("<64sHBxIII36xIQ")
-_STREAM, _ROOT = 2, 5
+import olefile
+
+SIGNATURE: bytes = olefile.MAGIC
+MOST_SECTORS = 1 << 22  # 2 GB in sectors of 512 bytes, the most that the format allows
+MOST_ENTRIES = 8192  # streams and folders: olefile compares each with all others
+_ENTRY_SIZE = 128  # bytes
+_WITH_SECTORS = {olefile.STGTY_ROOT, olefile.STGTY_STREAM}
+_DAMAGE = (OSError, ValueError, LookupError, struct.error, RecursionError)  # what olefile raises
 
 
 class OleError(ValueError):
-    """The container is damaged or hostile."""
+    """The container is damaged or hostile; the message is the end of a sentence about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    name: str
-    kind: int
-    left: int
-    right: int
-    child: int
-    start: int
-    size: int
+class OleContainer(olefile.OleFileIO):  # type: ignore[misc]  # olefile has no types
+    """The streams at the root of a container. Raises OleError unless no sector belongs to a chain twice, or to two."""
 
-
-class OleFile:
-    """The streams at the root of a container. Raises OleError."""
-
-    def __init__(self, content: "bytes | mmap.mmap") -> None:
-        if len(content) < 512 or content[:8] != SIGNATURE:
-            raise OleError("is cut off")
-        self._content = content
-        shift, mini_shift, directory, self._cutoff, self._minis, _count, more, _mores = _HEADER.unpack_from(content)
-        if shift not in {9, 12} or mini_shift != 6:
-            raise OleError("has sectors of an odd size")
-        self._size = 1 << shift
-        self._count = -(-len(content) // self._size) - 1
-        self._table = self._read_table(more)
-        self._entries = self._read_entries(directory)
-        self._streams = {entry.name.casefold(): entry for entry in self._children() if entry.kind == _STREAM}
+    def __init__(self, stream: BinaryIO) -> None:
+        try:
+            super().__init__(stream)
+        except OleError:
+            raise
+        except _DAMAGE as error:
+            raise OleError(f"is damaged ({error})") from None
 
     def __contains__(self, name: str) -> bool:
-        """Whether there is a stream of this name, in any case of letters."""
-        return name.casefold() in self._streams
+        """Whether there is a stream of this name, in upper or lower case."""
+        entry = self.root.kids_dict.get(name.lower())
+        return entry is not None and entry.entry_type == olefile.STGTY_STREAM
 
     def read(self, name: str) -> bytes:
-        """The whole stream of this name, in any case of letters. Raises KeyError when there is none."""
-        entry = self._streams[name.casefold()]
-        found = self._joined(entry.start) if entry.size >= self._cutoff else self._small(entry.start)
+        """Return the whole stream of this name, in upper or lower case. Raises KeyError when there is none."""
+        entry = self.root.kids_dict[name.lower()]
+        try:
+            if entry.is_minifat:
+                self.loadminifat()
+                _follow(entry.isectStart, self.minifat, bytearray(len(self.minifat)))
+            found: bytes = self.openstream([entry.name]).read()
+        except OleError:
+            raise
+        except _DAMAGE as error:
+            raise OleError(f"is damaged ({error})") from None
         if len(found) < entry.size:
             raise OleError("is cut off")
-        return found[: entry.size]
-
-    def _small(self, first: int) -> bytes:
-        """A stream of less than a sector's size, of which many share the stream of the root."""
-        shared = self._joined(self._entries[0].start)
-        table = _numbers(self._joined(self._minis))
-        return b"".join(shared[number << 6 : (number + 1) << 6] for number in _chain(first, table))
-
-    def _sector(self, number: int) -> bytes:
-        if number >= self._count:
-            raise OleError("is cut off")
-        start = (number + 1) * self._size
-        return self._content[start : start + self._size]
-
-    def _joined(self, first: int) -> bytes:
-        return b"".join(map(self._sector, _chain(first, self._table)))
-
-    def _read_table(self, more: int) -> "array.array[int]":
-        """Which sector follows on each: its own sectors are listed in the header and in a chain of further lists."""
-        listed = list(_numbers(self._content[76:512]))
-        seen: set[int] = set()
-        while more < _LAST:
-            if more in seen:
-                raise OleError("has a list of sectors that runs in circles")
-            seen.add(more)
-            *further, more = _numbers(self._sector(more)) or [_LAST]
-            listed += further
-        used = [number for number in listed if number < _LAST]
-        if len(set(used)) != len(used):
-            raise OleError("has a sector twice in its table")
-        return _numbers(b"".join(map(self._sector, used)))
-
-    def _read_entries(self, first: int) -> list[_Entry]:
-        directory = self._joined(first)
-        found = []
-        for place in range(0, len(directory) - _ENTRY.size + 1, _ENTRY.size):
-            name, length, kind, left, right, child, start, size = _ENTRY.unpack_from(directory, place)
-            text = name[: max(min(length, 64) - 2, 0)].decode("utf-16-le", "replace")
-            found.append(_Entry(text, kind, left, right, child, start, size & 0xFFFFFFFF))
-        if not found or found[0].kind != _ROOT:
-            raise OleError("has no list of what it holds")
         return found
 
-    def _children(self) -> Iterator[_Entry]:
-        waiting, seen = [self._entries[0].child], set[int]()
-        while waiting:
-            number = waiting.pop()
-            if number < len(self._entries) and number not in seen:
-                seen.add(number)
-                entry = self._entries[number]
-                yield entry
-                waiting += [entry.left, entry.right]
+    def loadfat(self, header: bytes) -> None:
+        """Check the sizes in the header before olefile reads its tables by them."""
+        if self.sector_size not in {512, 4096} or self.mini_sector_size != 64:
+            raise OleError("has sectors of an odd size")
+        numbers = self.sector_size // 4  # in a sector of a table
+        if self.nb_sect > MOST_SECTORS or self.num_difat_sectors > self.nb_sect // (numbers * (numbers - 1)) + 1:
+            raise OleError("has a list of sectors that is too long or runs in circles")
+        super().loadfat(header)
+
+    def loaddirectory(self, sect: int) -> None:
+        """Check the directory's length before olefile reads it, and the chains that it names before they are read."""
+        taken = bytearray(len(self.fat))
+        if _follow(sect, self.fat, taken) * self.sector_size > MOST_ENTRIES * _ENTRY_SIZE:
+            raise OleError(f"has more than {MOST_ENTRIES:,} parts")
+        super().loaddirectory(sect)
+        if self.num_mini_fat_sectors:
+            _follow(self.first_mini_fat_sector, self.fat, taken)
+        for entry in (self.root, *self.root.kids):
+            if entry.size and not entry.is_minifat and entry.entry_type in _WITH_SECTORS:
+                _follow(entry.isectStart, self.fat, taken)
 
 
-def _numbers(content: bytes) -> "array.array[int]":
-    found = array.array("I", content[: len(content) // 4 * 4])
-    if sys.byteorder == "big":
-        found.byteswap()
-    return found
-
-
-def _chain(first: int, table: "array.array[int]") -> Iterator[int]:
-    """Numbers of the sectors from the first one on."""
-    number, left = first, len(table)
-    while number < _LAST:
-        if number >= len(table) or not left:
-            raise OleError("has a chain of sectors that is broken or runs in circles")
-        yield number
-        number, left = table[number], left - 1
+def _follow(sector: int, table: Sequence[int], taken: bytearray) -> int:
+    """Return the length of a chain of sectors, all of which are taken from now on. Raises OleError when one was."""
+    length = 0
+    while sector < len(table):
+        if taken[sector]:
+            raise OleError("has a chain of sectors that runs in circles or into another one")
+        taken[sector] = 1
+        sector, length = table[sector], length + 1
+    return length

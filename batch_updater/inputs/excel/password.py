@@ -1,44 +1,63 @@
 """Workbooks with a password, with the extra `password` installed. The plain copy is private and does not last."""
 
+import contextlib
 import getpass
-import shutil
+import struct
 import sys
 import tempfile
+import weakref
 from pathlib import Path
+from xml.parsers.expat import ExpatError  # msoffcrypto parses what the file says of its key
 
 from batch_updater.common.errors import InputError
+from batch_updater.inputs.archive import check_zip
+from batch_updater.inputs.excel.ole import OleError
+from batch_updater.inputs.excel.result_sheets import open_excel
+from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.table import Table
 
 _HOW = "save it in Excel without a password, or use --password-file FILE"
+_DAMAGE = (LookupError, ValueError, TypeError, AttributeError, struct.error, ExpatError)  # what msoffcrypto raises
 
 
-def without_password(path: Path, name: Path, password_file: Path | None) -> Path:
-    """The plain workbook, alone in a folder that only this user can read; whoever asked for it removes the folder.
+def open_encrypted(path: Path, name: Path, options: ReadOptions) -> Table:
+    """Open a workbook with a password. Its plain copy, in a folder that only this user can read, goes with the table.
 
-    Without a file it is asked for, where there is a terminal.
-    Raises InputError when there is no password, or not the right one.
+    Raises InputError when there is no password or not the right one, OleError when the file is damaged.
     """
+    with contextlib.ExitStack() as stack:
+        folder = tempfile.TemporaryDirectory(prefix="batch-updater-", ignore_cleanup_errors=True)
+        plain = Path(stack.enter_context(folder)) / "plain.xlsx"
+        _decrypt(path, plain, name, options.password_file)
+        check_zip(plain, name)
+        table = open_excel(plain, name, options)
+        weakref.finalize(table, stack.pop_all().close)
+    return table
+
+
+def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) -> None:
+    """Write the plain workbook. Without a file the password is asked for, where there is a terminal."""
     if password_file is None and not sys.stdin.isatty():
         raise InputError(f"{name} is protected with a password.", _HOW)
     try:
-        from msoffcrypto import OfficeFile  # noqa: PLC0415 - an optional extra
-        from msoffcrypto.exceptions import DecryptionError, InvalidKeyError, ParseError  # noqa: PLC0415 - the same
+        from msoffcrypto.exceptions import DecryptionError, FileFormatError  # noqa: PLC0415 - an optional extra
+        from msoffcrypto.format.ooxml import OOXMLFile  # noqa: PLC0415 - the same
     except ImportError:
         raise InputError(
             f"{name} is protected with a password, and msoffcrypto-tool is not installed.",
             "pip install 'batch-updater[password]', or save the sheet without a password",
         ) from None
     password = _read(password_file, name) if password_file else getpass.getpass(f"Password of {name}: ")
-    plain = Path(tempfile.mkdtemp(prefix="batch-updater-")) / "plain.xlsx"
     try:
         with path.open("rb") as stream, plain.open("wb") as target:
-            locked = OfficeFile(stream)
+            locked = OOXMLFile(stream)
             locked.load_key(password=password, verify_password=True)
             locked.decrypt(target)
-    except (DecryptionError, InvalidKeyError, ParseError, ValueError, OSError):
-        shutil.rmtree(plain.parent, ignore_errors=True)
+    except DecryptionError:
         given = f"The password in {password_file}" if password_file else "This password"
         raise InputError(f"{given} does not open {name}.", "correct it") from None
-    return plain
+    except (FileFormatError, *_DAMAGE) as error:
+        raise OleError(f"is damaged ({error})") from None
 
 
 def _read(password_file: Path, name: Path) -> str:

@@ -7,8 +7,8 @@ from itertools import count
 from pathlib import Path
 
 from batch_updater.common.errors import InputError
-from batch_updater.inputs.columns import is_result
-from batch_updater.inputs.excel.workbook import ExcelTable, list_sheets, readable
+from batch_updater.inputs.columns import is_result_file
+from batch_updater.inputs.excel.workbook import ExcelTable, list_sheets, refuse_damage
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Record, Table
@@ -17,13 +17,14 @@ RESULTS = "results"  # the name of the first sheet of rows; the others have a nu
 
 
 def open_excel(path: Path, name: Path, options: ReadOptions) -> Table:
-    """The sheet that is asked for, the only one, or all row sheets of a result file. Raises InputError."""
+    """Open the sheet that is asked for, the only one, or all row sheets of a result file. Raises InputError."""
     if options.sheet is None:
-        with readable(name), zipfile.ZipFile(path) as archive:
-            shown = [title for title, sheet in list_sheets(archive).items() if sheet.visible and title != SUMMARY_SHEET]
+        with refuse_damage(name), zipfile.ZipFile(path) as archive:
+            sheets = list_sheets(archive, name)
+        shown = [title for title, sheet in sheets.items() if sheet.visible and title != SUMMARY_SHEET]
         if len(shown) > 1 and all(title == wanted for title, wanted in zip(shown, _titles(), strict=False)):
             first = ExcelTable(path, name, replace(options, sheet=shown[0]))
-            if is_result(_row(first, options.header_row or 1)):
+            if is_result_file(_row(first, options.header_row or 1)):
                 return _ResultTable(first, path, name, options, shown[1:])
     return ExcelTable(path, name, options)
 
@@ -35,7 +36,7 @@ def _titles() -> Generator[str]:
 
 
 def _row(table: Table, wanted: int) -> list[str]:
-    """The cells of a row without the blank ones at its end."""
+    """Return the cells of a row without the blank ones at its end."""
     cells = list(next((cells for number, cells, _flaws in table.records() if number >= wanted), []))
     while cells and not cells[-1].strip():
         cells.pop()
@@ -43,7 +44,7 @@ def _row(table: Table, wanted: int) -> list[str]:
 
 
 class _ResultTable(Table):
-    """Sheets one below the other, under the header of the first, with numbers that run through. Raises InputError."""
+    """Sheets one below the other, under the header of the first, numbered throughout. Raises InputError."""
 
     is_excel = True
 
@@ -64,7 +65,7 @@ class _ResultTable(Table):
         self.description = f"Excel sheets {RESULTS!r} to {others[-1]!r}"
 
     def records(self) -> Generator[Record]:
-        """Number, cells as they are seen, and flaws of each row that is not hidden."""
+        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
         before = 0
         for table in self._tables:
             for number, cells, flaws in table.records():

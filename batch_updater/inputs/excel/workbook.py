@@ -12,24 +12,24 @@ import python_calamine
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
-from batch_updater.inputs.excel.cell_text import BUILT_IN, as_seen, as_text, changes_look, changes_text
-from batch_updater.inputs.excel.merged_cells import Merges
+from batch_updater.inputs.excel.cell_text import BUILT_IN, displayed_text, formats_numbers, formats_texts, plain_text
+from batch_updater.inputs.excel.merged_cells import MergedCells
 from batch_updater.inputs.excel.worksheet import (
     Attributes,
-    Looks,
+    CellFormats,
     Mark,
     Marks,
     SheetError,
     SheetFacts,
     TooManyCellsError,
-    elements,
+    each_element,
     scan,
 )
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET, open_workbook
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
 
-# What the libraries raise for a container or a part that is cut off, changed or not what its name says.
+# What the libraries raise for a container or a part that is cut off, changed, or not what its name says.
 DAMAGE = (
     python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, struct.error, SheetError, LookupError, ValueError,
     EOFError, NotImplementedError,
@@ -44,38 +44,38 @@ class ExcelTable(Table):
     def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
         self._path, self._name = path, name
         self._hidden_too = options.include_hidden
-        with readable(name), zipfile.ZipFile(path) as archive:
-            sheets = list_sheets(archive)
+        with refuse_damage(name), zipfile.ZipFile(path) as archive:
+            sheets = list_sheets(archive, name)
             self._sheet = choose_sheet(name, sheets, options.sheet)
-            looks = _looks(archive)
+            formats = _cell_formats(archive)
             with archive.open(sheets[self._sheet].part) as stream:
-                self._facts = _scan(stream, looks, name, self._sheet, options.max_cells)
+                self._facts = _scan(stream, formats, name, self._sheet, options.max_cells)
         self.rows = self._facts.last_row + 1
         self.hidden_rows = self._facts.hidden_rows
         self.hidden_columns = frozenset(self._facts.hidden_columns)
         stored = self._facts.widths
         self.widths = tuple(
-            characters(stored[column]) if column in stored else None for column in range(self._facts.last_column + 1)
+            to_characters(stored[column]) if column in stored else None for column in range(self._facts.last_column + 1)
         )
         self._loaded: python_calamine.CalamineSheet | None = None
         self.description = f"Excel sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
-        """Number, cells as they are seen, and flaws of each row that is not hidden."""
-        with readable(self._name):
+        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
+        with refuse_damage(self._name):
             sheet = self._loaded = self._loaded or self._load()
             left = [""] * (sheet.start or (0, 0))[1]
-            merges = Merges(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
+            merges = MergedCells(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
             for row, values in enumerate(sheet.iter_rows()):
                 hidden, marks = self._facts.of_row(row)
                 if hidden and not self._hidden_too:
                     continue
-                cells = left + [value if type(value) is str else as_text(value) for value in values]
+                cells = left + [value if type(value) is str else plain_text(value) for value in values]
                 flaws = merges.flaws(row, cells)
                 if marks:
                     flaws |= _mark(cells, left, values, marks)
                 yield row + 1, cells, flaws or None
-            self._loaded = None  # who has read to the end needs the memory for something else
+            self._loaded = None  # after the last row the memory is needed elsewhere
 
     def _load(self) -> python_calamine.CalamineSheet:
         with open_workbook(self._path) as book:
@@ -83,38 +83,43 @@ class ExcelTable(Table):
 
 
 class Sheet:
-    """A worksheet as the workbook lists it: where its part is, whether people see it."""
+    """A worksheet as the workbook lists it: where its part is, and whether people see it."""
 
     def __init__(self, part: str, visible: bool) -> None:
         self.part, self.visible = part, visible
 
 
 @contextlib.contextmanager
-def readable(name: Path) -> Iterator[None]:
-    """Turn what libraries say of a damaged workbook into one sentence."""
+def refuse_damage(name: Path) -> Iterator[None]:
+    """Turn what libraries raise for a damaged workbook into one sentence."""
     try:
         yield
     except DAMAGE as error:
         said = str(error).strip("'\"").splitlines()
         raise _damaged(name, said[0] if said else "damaged") from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # what Rust code raises has no name to import
+        if type(error).__name__ != "PanicException":  # Rust code raises it, under no name that could be imported
             raise
         raise _damaged(name, "damaged") from None
 
 
 def _damaged(name: Path, how: str) -> InputError:
-    return InputError(f"{name} is no readable Excel file ({how:.200}).", "open it in Excel and save it again")
+    return InputError(f"{name} is not a readable Excel file ({how:.200}).", "open it in Excel and save it again")
 
 
-def characters(stored: float) -> float:
-    """A column's width in characters; the file's own has 5 of 7 pixels of padding (ECMA-376, part 1, 18.3.1.13)."""
+def to_characters(stored: float) -> float:
+    """Return a column's width in characters, without the padding of 5 of 7 pixels (ECMA-376, part 1, 18.3.1.13)."""
     return round(max(stored - 5 / 7, 0.1), 2) if stored else 0.0
 
 
-def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:
-    """Worksheets by name, in their order. Raises SheetError and KeyError for a damaged workbook."""
+def list_sheets(archive: zipfile.ZipFile, name: Path) -> dict[str, Sheet]:
+    """Return the worksheets by name, in their order.
+
+    Raises InputError for a binary workbook (.xlsb), SheetError and KeyError for a damaged one.
+    """
     book = _workbook(archive)
+    if book.endswith(".bin"):
+        raise InputError(f"{name} is a binary Excel workbook (.xlsb).", "open it in Excel and save it as .xlsx")
     folder = PurePosixPath(book).parent
     parts: dict[str, str] = {}
     listed: list[tuple[str, str, bool]] = []
@@ -130,9 +135,9 @@ def list_sheets(archive: zipfile.ZipFile) -> dict[str, Sheet]:
             listed.append((attributes["name"], key, attributes.get("state", "visible") == "visible"))
 
     with archive.open(str(folder / "_rels" / f"{PurePosixPath(book).name}.rels")) as stream:
-        elements(stream, relation)
+        each_element(stream, relation)
     with archive.open(book) as stream:
-        elements(stream, sheet)
+        each_element(stream, sheet)
     return {name: Sheet(parts[key], visible) for name, key, visible in listed if key in parts}
 
 
@@ -144,14 +149,14 @@ def _workbook(archive: zipfile.ZipFile) -> str:
             found.append(attributes["Target"].lstrip("/"))
 
     with archive.open("_rels/.rels") as stream:
-        elements(stream, relation)
+        each_element(stream, relation)
     return found[0] if found else "xl/workbook.xml"
 
 
 def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> str:
-    """The sheet that was asked for, by name or number among the visible ones, else the only one. Raises InputError."""
+    """Return the sheet asked for, by name or number among the visible ones, else the only one. Raises InputError."""
     names = list(sheets)
-    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # what a person can count
+    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # those that a person counts
     if wanted is None and len(shown) == 1:
         return shown[0]
     if wanted in names:
@@ -163,8 +168,8 @@ def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> st
     raise InputError(f"{what}: {listed}.", "use --sheet NAME")
 
 
-def _looks(archive: zipfile.ZipFile) -> Looks:
-    """The formats that change how cells look."""
+def _cell_formats(archive: zipfile.ZipFile) -> CellFormats:
+    """Return the formats that change how cells are displayed."""
     codes = dict(BUILT_IN)
     formats: list[str] = []
     inside = False
@@ -180,28 +185,33 @@ def _looks(archive: zipfile.ZipFile) -> Looks:
 
     try:
         with archive.open("xl/styles.xml") as stream:
-            elements(stream, style)
+            each_element(stream, style)
     except KeyError:
-        return Looks({}, {})  # a workbook without styles
+        return CellFormats({}, {})  # a workbook without styles
     named = {str(index): codes.get(number, "") for index, number in enumerate(formats)}
-    return Looks(
-        {index: code for index, code in named.items() if changes_look(code)},
-        {index: code for index, code in named.items() if changes_text(code)},
+    return CellFormats(
+        {index: code for index, code in named.items() if formats_numbers(code)},
+        {index: code for index, code in named.items() if formats_texts(code)},
     )
 
 
-def _scan(stream: IO[bytes], looks: Looks, name: Path, sheet: str, max_cells: int) -> SheetFacts:
+def _scan(stream: IO[bytes], formats: CellFormats, name: Path, sheet: str, max_cells: int) -> SheetFacts:
     try:
-        return scan(stream, looks, max_cells)
+        return scan(stream, formats, max_cells)
     except TooManyCellsError as error:
-        raise InputError(
-            f"{name}, sheet {sheet!r} reaches over {error} cells; at most {max_cells:,} are read.",
-            "delete the columns and rows beyond your data and save, or raise --max-cells",
-        ) from None
+        raise too_many_cells(name, sheet, error.cells, max_cells) from None
+
+
+def too_many_cells(name: Path, sheet: str, cells: int, max_cells: int) -> InputError:
+    """Return the refusal of a sheet whose last row and column are too far away."""
+    return InputError(
+        f"{name}, sheet {sheet!r} reaches over {cells:,} cells; at most {max_cells:,} are read.",
+        "delete the columns and rows beyond your data and save, or raise --max-cells",
+    )
 
 
 def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: Marks) -> Flaws:
-    """Write marked cells as they are seen; the flaws of those that can't be."""
+    """Write marked cells as they are displayed; return the flaws of those that can't be."""
     flaws: Flaws = {}
     for column, mark, text in marks:
         if mark is Mark.UNCALCULATED:
@@ -212,7 +222,7 @@ def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: M
         elif mark is Mark.ERROR:
             cells[column] = text
         else:
-            cells[column], flaw = as_seen(values[column - len(left)], text)
+            cells[column], flaw = displayed_text(values[column - len(left)], text)
             if flaw:
                 flaws[column] = flaw
     return flaws

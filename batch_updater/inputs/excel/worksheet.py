@@ -1,7 +1,7 @@
-"""What a worksheet's XML says beyond its values: what is hidden, which formulas were never calculated, number looks.
+"""What a worksheet's XML says beyond its values: what is hidden, which formulas were never calculated, formats.
 
-One streaming pass with expat, which keeps nothing of the tree. A document type is refused where it starts, so that
-no entity is ever expanded. The format is ECMA-376, part 1, chapter 18.
+One streaming pass with expat, which keeps nothing of the tree. A document type is refused where it starts, so that no
+entity is ever expanded. The format is ECMA-376, part 1, chapter 18.
 """
 
 from array import array
@@ -21,15 +21,15 @@ class Mark(Enum):
 
     UNCALCULATED = "a formula without a cached value"
     ERROR = "an error, such as #N/A"
-    LOOK = "a number or text with a format"
+    FORMAT = "a number or text with a format"
 
 
 Marks = tuple[tuple[int, Mark, str], ...]  # column (0-based), its mark, the error or the number format
 Attributes = Mapping[str, str]
 
 
-class Looks(NamedTuple):
-    """The format of each style that changes how a number looks, or a text, by the style's index as the XML has it."""
+class CellFormats(NamedTuple):
+    """The formats that change how numbers, and how texts, are displayed, by the style's index as the XML has it."""
 
     numbers: Mapping[str, str]
     texts: Mapping[str, str]
@@ -40,12 +40,19 @@ class SheetError(ValueError):
 
 
 class TooManyCellsError(SheetError):
-    """The rectangle of the sheet's cells has more cells than allowed."""
+    """The rectangle of the sheet's cells has more cells than allowed: `cells`, so far."""
+
+    def __init__(self, cells: int) -> None:
+        super().__init__(f"reaches over {cells:,} cells")
+        self.cells = cells
 
 
 @dataclass
 class SheetFacts:
-    """Rows and columns are 0-based. `_marks` holds each combination of marks once, `_rows` which one a row has."""
+    """What a scan finds; rows and columns are 0-based.
+
+    `_marks` has each combination of marks once, `_rows` its index for each row.
+    """
 
     last_row: int = -1
     last_column: int = -1
@@ -74,7 +81,7 @@ class SheetFacts:
         return self._marks[self._rows[row]] if row < len(self._rows) else (False, ())
 
 
-def pieces(stream: IO[bytes], parser: "expat.XMLParserType") -> Generator[None]:
+def parse_in_pieces(stream: IO[bytes], parser: "expat.XMLParserType") -> Generator[None]:
     """Parse a stream piece by piece, so that what the handlers found can be used in between. Raises SheetError."""
 
     def refuse(*_names: object) -> None:
@@ -96,38 +103,38 @@ def pieces(stream: IO[bytes], parser: "expat.XMLParserType") -> Generator[None]:
     yield
 
 
-def walk(stream: IO[bytes], parser: "expat.XMLParserType") -> None:
+def parse_stream(stream: IO[bytes], parser: "expat.XMLParserType") -> None:
     """Parse a stream to its end. Raises SheetError."""
-    for _piece in pieces(stream, parser):
+    for _piece in parse_in_pieces(stream, parser):
         pass
 
 
-def elements(stream: IO[bytes], wanted: Callable[[str, Attributes], None]) -> None:
+def each_element(stream: IO[bytes], wanted: Callable[[str, Attributes], None]) -> None:
     """Call `wanted` with the local name and attributes of each element. Raises SheetError."""
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda name, attributes: wanted(name.rpartition(":")[2], attributes)
-    walk(stream, parser)
+    parse_stream(stream, parser)
 
 
-def scan(stream: IO[bytes], looks: "Looks", max_cells: int) -> SheetFacts:
-    """The facts of one worksheet. `looks` gives the formats that change a look.
+def scan(stream: IO[bytes], formats: CellFormats, max_cells: int) -> SheetFacts:
+    """Return the facts of one worksheet; `formats` are those that change how a cell is displayed.
 
     Raises SheetError, or TooManyCellsError as soon as a far cell makes the sheet too large.
     """
-    scanner = _Scanner(looks, max_cells)
-    walk(stream, scanner.parser)
+    scanner = _Scanner(formats, max_cells)
+    parse_stream(stream, scanner.parser)
     scanner.end_row()
     return scanner.facts
 
 
 class _Scanner:
-    def __init__(self, looks: Looks, max_cells: int) -> None:
+    def __init__(self, formats: CellFormats, max_cells: int) -> None:
         self.facts = SheetFacts()
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self._root
         self._max_cells = max_cells
-        numbers, texts = looks
-        self._looks = {"n": numbers, "d": numbers, "s": texts, "str": texts, "inlineStr": texts}
+        numbers, texts = formats
+        self._formats = {"n": numbers, "d": numbers, "s": texts, "str": texts, "inlineStr": texts}
         self._letters: dict[str, int] = {}
         self._row, self._row_digits, self._hidden, self._has_values = -1, "0", False, False
         self._column, self._cell, self._formula = -1, {}, False
@@ -172,7 +179,7 @@ class _Scanner:
             raise SheetError(f"has a row {self._row + 1}, beyond the last one of Excel")
 
     def end_row(self) -> None:
-        """Keep what was special about the row that ends."""
+        """Keep what is special about the row that ends."""
         self._end_cell()
         if self._has_values:
             self.facts.add_row(self._row, self._hidden, tuple(self._marks))
@@ -189,7 +196,7 @@ class _Scanner:
 
     def _column_of(self, place: str) -> int:
         letters = place.rstrip("0123456789")
-        if place[len(letters) :] != self._row_digits:  # whoever goes by it would put the cell into another row
+        if place[len(letters) :] != self._row_digits:  # readers that go by it put the cell into another row
             raise SheetError(f"has a cell {place!r} in row {self._row + 1}")
         column = self._letters.get(letters)
         if column is None:
@@ -204,25 +211,25 @@ class _Scanner:
 
     def _start_formula(self, _attributes: Attributes) -> None:
         self._formula = True
-        self._note_value()
+        self._record_value()
 
     def _start_value(self, _attributes: Attributes) -> None:
-        self._note_value()
+        self._record_value()
         form = self._cell.get("t", "n")
-        if form in self._looks and (look := self._looks[form].get(self._cell.get("s", ""))):
-            self._marks.append((self._column, Mark.LOOK, look))
+        if form in self._formats and (code := self._formats[form].get(self._cell.get("s", ""))):
+            self._marks.append((self._column, Mark.FORMAT, code))
         if self._formula or form == "e":
             self._text = [""]
             self.parser.CharacterDataHandler = self._text.append
 
-    def _note_value(self) -> None:
+    def _record_value(self) -> None:
         self._has_values = True
         facts = self.facts
         if self._column > facts.last_column or self._row > facts.last_row:
             facts.last_column = max(facts.last_column, self._column)
             facts.last_row = max(facts.last_row, self._row)
             if (cells := (facts.last_row + 1) * (facts.last_column + 1)) > self._max_cells:
-                raise TooManyCellsError(f"{cells:,}")
+                raise TooManyCellsError(cells)
 
     def _end_cell(self) -> None:
         text, form = "".join(self._text).strip(), self._cell.get("t", "n")

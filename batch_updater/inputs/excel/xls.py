@@ -1,4 +1,4 @@
-"""Excel 97 workbooks (.xls) by xlrd: values together with what is hidden and how numbers look."""
+"""Excel 97 workbooks (.xls) by xlrd: values, what is hidden, and how numbers are displayed."""
 
 import contextlib
 import datetime
@@ -8,14 +8,14 @@ from typing import Any
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
-from batch_updater.inputs.excel.biff import RecordError, needed
-from batch_updater.inputs.excel.cell_text import as_seen, as_text
-from batch_updater.inputs.excel.merged_cells import Merges, Range
-from batch_updater.inputs.excel.ole import OleError, OleFile
-from batch_updater.inputs.excel.workbook import Sheet, characters, choose_sheet
+from batch_updater.inputs.archive import MEGABYTE
+from batch_updater.inputs.excel.biff import RecordError, blank_unneeded
+from batch_updater.inputs.excel.cell_text import displayed_text, plain_text
+from batch_updater.inputs.excel.merged_cells import MergedCells, Range
+from batch_updater.inputs.excel.ole import OleContainer, OleError
+from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, to_characters, too_many_cells
 from batch_updater.inputs.excel.worksheet import SheetError
 from batch_updater.inputs.selection import ReadOptions
-from batch_updater.inputs.sniff import MEGABYTE
 from batch_updater.inputs.table import Record, Table
 
 LARGEST = 64 * MEGABYTE  # 65,536 rows of text have 10; in memory it can become 30 times as much
@@ -37,7 +37,7 @@ class OldExcelTable(Table):
         columns = sheet.colinfo_map
         self.hidden_columns = frozenset(column for column, info in columns.items() if info.hidden)
         self.widths = tuple(
-            (0.0 if columns[column].hidden else characters(columns[column].width / WIDTH_UNITS))
+            (0.0 if columns[column].hidden else to_characters(columns[column].width / WIDTH_UNITS))
             if column in columns
             else None
             for column in range(sheet.ncols)
@@ -48,9 +48,9 @@ class OldExcelTable(Table):
         self.description = f"Excel sheet {sheet.name!r}"
 
     def records(self) -> Generator[Record]:
-        """Number, cells as they are seen, and flaws of each row that is not hidden."""
-        merges = Merges(self._merged, self._sheet.ncols)
-        with _readable(self._name):
+        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
+        merges = MergedCells(self._merged, self._sheet.ncols)
+        with _refuse_damage(self._name):
             for row in range(self._sheet.nrows):
                 if row in self._hidden and not self._hidden_too:
                     continue
@@ -64,13 +64,13 @@ class OldExcelTable(Table):
 
         match cell.ctype:
             case xlrd.XL_CELL_TEXT:
-                return as_seen(str(cell.value), self._format(cell))
+                return displayed_text(str(cell.value), self._format(cell))
             case xlrd.XL_CELL_NUMBER:
-                return as_seen(cell.value, self._format(cell))
+                return displayed_text(cell.value, self._format(cell))
             case xlrd.XL_CELL_DATE:
-                return as_seen(_moment(cell.value, self._book.datemode), self._format(cell))
+                return displayed_text(_moment(cell.value, self._book.datemode), self._format(cell))
             case xlrd.XL_CELL_BOOLEAN:
-                return as_text(bool(cell.value)), None
+                return plain_text(bool(cell.value)), None
             case xlrd.XL_CELL_ERROR:
                 return str(xlrd.error_text_from_code.get(cell.value, "#ERROR")), None
             case _:
@@ -91,23 +91,23 @@ def _moment(value: float, mode: int) -> datetime.datetime | datetime.time | floa
 
 
 @contextlib.contextmanager
-def _readable(name: Path) -> Iterator[None]:
-    """Turn whatever is wrong with a damaged workbook into one sentence: xlrd raises what it happens to meet."""
+def _refuse_damage(name: Path) -> Iterator[None]:
+    """Turn whatever xlrd raises for a damaged workbook into one sentence."""
     how = "open it in Excel, save it as .xlsx"
     try:
         yield
     except (InputError, MemoryError):
         raise
     except (OleError, RecordError, SheetError) as error:
-        raise InputError(f"{name} is no readable Excel file: it {error}.", how) from None
+        raise InputError(f"{name} is not a readable Excel file: it {error}.", how) from None
     except Exception as error:
         if "encrypted" in str(error):
             raise InputError(f"{name} is protected with a password.", "save it in Excel without a password") from None
-        raise InputError(f"{name} is no readable Excel file ({error!r:.100}).", how) from None
+        raise InputError(f"{name} is not a readable Excel file ({error!r:.100}).", how) from None
 
 
 def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
-    """The workbook and its chosen sheet, the only one that is loaded, and that only when it is not too large."""
+    """Return the workbook and its chosen sheet, the only one that is loaded, unless it is too large."""
     import xlrd  # noqa: PLC0415 - rarely needed
 
     if (size := path.stat().st_size) > LARGEST:
@@ -115,9 +115,9 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
             f"{name} has {size // MEGABYTE:,} MB; an .xls of at most {LARGEST // MEGABYTE} MB is read.",
             "open it in Excel, save it as .xlsx",
         )
-    with _readable(name):
-        container = OleFile(path.read_bytes())
-        content, found = needed(container.read("Workbook" if "Workbook" in container else "Book"))
+    with _refuse_damage(name), path.open("rb") as stream:
+        container = OleContainer(stream)
+        content, found = blank_unneeded(container.read("Workbook" if "Workbook" in container else "Book"))
         book = xlrd.open_workbook(
             file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=_Silence()
         )
@@ -125,16 +125,12 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
         sheets = {title: Sheet("", sheet.visible) for title, sheet in zip(titles, found, strict=True)}
         chosen = titles.index(choose_sheet(name, sheets, options.sheet))
         if (cells := found[chosen].rows * found[chosen].columns) > options.max_cells:
-            raise InputError(
-                f"{name}, sheet {titles[chosen]!r} reaches over {cells:,} cells;"
-                f" at most {options.max_cells:,} are read.",
-                "delete the columns and rows beyond your data and save, or raise --max-cells",
-            )
+            raise too_many_cells(name, titles[chosen], cells, options.max_cells)
         return book, book.sheet_by_index(chosen)
 
 
 class _Silence:
-    """Takes what xlrd would print."""
+    """Swallows what xlrd would print."""
 
     def write(self, _text: str) -> None:
         """Drop it."""

@@ -153,8 +153,8 @@ def test_several_visible_sheets_need_a_choice(tmp_path: Path) -> None:
         ("a.csv", b"a,b\n", "no rows"),
         ("a.csv", b"\n\n\n", "no rows"),
         ("a.pdf", b"x", "ending"),
-        ("a.xlsx", b"PK\x03\x04broken", "no readable Excel"),
-        ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "no readable Excel"),
+        ("a.xlsx", b"PK\x03\x04broken", "not a readable Excel"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "not a readable Excel"),
     ],
 )
 def test_an_unusable_file_is_refused_by_name(tmp_path: Path, name: str, content: bytes, word: str) -> None:

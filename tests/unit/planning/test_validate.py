@@ -9,17 +9,19 @@ from batch_updater.common.text import shown
 from batch_updater.planning.identifiers import is_name, normalise_id
 from batch_updater.planning.statuses import StatusBook
 from batch_updater.planning.swapped import swapped
-from batch_updater.planning.validate import RejectedOrder, Rules
+from batch_updater.planning.validate import RejectedOrder, RowValidator
 
-RULES = Rules(0, 1)
+VALIDATOR = RowValidator(0, 1)
 ID = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 DONE = "301f0507-37dd-5cd6-97fd-4d8876454e44"
 BOOK = StatusBook([OrderStatus(DONE, "Completed")])
 
 
-def judged(rules: Rules, *cells: str, flaws: dict[int, Flaw] | None = None) -> StatusUpdate | tuple[str, str]:
+def result(
+    validator: RowValidator, *cells: str, flaws: dict[int, Flaw] | None = None
+) -> StatusUpdate | tuple[str, str]:
     """The update, or the code and the sentence of a rejection that names the right row."""
-    found = rules.judge(SourceRow(7, cells, flaws))
+    found = validator.validate(SourceRow(7, cells, flaws))
     assert found[0] == 7 if isinstance(found, StatusUpdate) else found.row == 7
     return found if isinstance(found, StatusUpdate) else (found.code, found.detail)
 
@@ -50,15 +52,15 @@ def test_harmless_spellings_are_normalised(text: str) -> None:
 )
 def test_a_bad_id_is_refused_with_its_reason(text: str, word: str) -> None:
     """Each kind of unusable id has a sentence of its own."""
-    judged = RULES.judge(SourceRow(2, (text, ID)))
-    assert isinstance(judged, RejectedRow)
-    assert judged.code == "bad_order_id"
-    assert word in judged.detail
+    validated = VALIDATOR.validate(SourceRow(2, (text, ID)))
+    assert isinstance(validated, RejectedRow)
+    assert validated.code == "bad_order_id"
+    assert word in validated.detail
 
 
 def test_missing_and_bad_status_have_their_codes() -> None:
     """An empty cell and a bad status are told apart."""
-    missing, bad = RULES.judge(SourceRow(2, (ID, " "))), RULES.judge(SourceRow(2, (ID, "x")))
+    missing, bad = VALIDATOR.validate(SourceRow(2, (ID, " "))), VALIDATOR.validate(SourceRow(2, (ID, "x")))
     assert isinstance(missing, RejectedRow)
     assert isinstance(bad, RejectedRow)
     assert (missing.code, bad.code) == ("missing_value", "bad_status_id")
@@ -74,8 +76,8 @@ def test_no_text_becomes_another_id(text: str) -> None:
 @given(st.uuids())
 def test_every_uuid_is_accepted(value: uuid.UUID) -> None:
     """A canonical UUID passes unchanged."""
-    judged = RULES.judge(SourceRow(2, (str(value), ID)))
-    assert judged == StatusUpdate(2, str(value), ID, False)
+    validated = VALIDATOR.validate(SourceRow(2, (str(value), ID)))
+    assert validated == StatusUpdate(2, str(value), ID, False)
 
 
 @pytest.mark.parametrize("text", [f"{{{ID}0", f"0{ID}}}", f"{{{ID}", f"{ID}\x1f", f"\x0b{ID}"])
@@ -110,7 +112,7 @@ def test_what_is_shown_is_escaped_and_cut_with_an_ellipsis(text: str, seen: str)
 )
 def test_an_empty_cell_is_named(order: str, status: str, detail: str) -> None:
     """Of an empty cell the reason says which column it is in; of two, the order."""
-    assert judged(RULES, order, status) == ("missing_value", detail)
+    assert result(VALIDATOR, order, status) == ("missing_value", detail)
 
 
 BAD = Flaw("formula_without_value", "no value")
@@ -128,10 +130,10 @@ BAD = Flaw("formula_without_value", "no value")
 )
 def test_a_flaw_counts_where_it_matters(flaws: dict[int, Flaw], rejection: tuple[str, str] | None) -> None:
     """What the reader saw wrong rejects the row when it concerns the row or a used column, and no other one."""
-    assert judged(Rules(0, 1, 2), ID, DONE, DONE, "x", flaws=flaws) == (
+    assert result(RowValidator(0, 1, 2), ID, DONE, DONE, "x", flaws=flaws) == (
         rejection or StatusUpdate(7, ID, DONE, False, DONE)
     )
-    unused = judged(RULES, ID, DONE, DONE, "x", flaws={2: BAD})
+    unused = result(VALIDATOR, ID, DONE, DONE, "x", flaws={2: BAD})
     assert unused == StatusUpdate(7, ID, DONE)
 
 
@@ -146,33 +148,33 @@ def test_a_flaw_counts_where_it_matters(flaws: dict[int, Flaw], rejection: tuple
 )
 def test_a_row_says_whether_an_id_was_tidied(order: str, status: str, tidied: bool) -> None:
     """An id that is sent otherwise than it stands in the sheet is marked; a name that was looked up is not."""
-    assert judged(Rules(0, 1, book=BOOK), order, status) == StatusUpdate(7, ID, DONE, tidied)
+    assert result(RowValidator(0, 1, book=BOOK), order, status) == StatusUpdate(7, ID, DONE, tidied)
 
 
 def test_orders_by_name_are_taken_from_the_looked_up_ones() -> None:
     """A name leads to its id or to the reason why it has none; blanks around it are no part of it, controls are."""
     bad = RejectedOrder("order_not_found", "no order is called 'B'")
-    rules = Rules(0, 1, orders={"A": ID, "A\x1f": DONE, "B": bad})
-    assert judged(rules, "\u00a0A ", DONE) == StatusUpdate(7, ID, DONE)
-    assert judged(rules, "A\x1f", DONE) == StatusUpdate(7, DONE, DONE)
-    assert judged(rules, "B", DONE) == (bad.code, bad.detail)
-    assert [rules.order_name(SourceRow(2, (cell, ""))) for cell in (" A\u00a0", "A\x1f")] == ["A", "A\x1f"]
+    validator = RowValidator(0, 1, orders={"A": ID, "A\x1f": DONE, "B": bad})
+    assert result(validator, "\u00a0A ", DONE) == StatusUpdate(7, ID, DONE)
+    assert result(validator, "A\x1f", DONE) == StatusUpdate(7, DONE, DONE)
+    assert result(validator, "B", DONE) == (bad.code, bad.detail)
+    assert [validator.order_name(SourceRow(2, (cell, ""))) for cell in (" A\u00a0", "A\x1f")] == ["A", "A\x1f"]
 
 
 def test_the_expected_status_is_read_like_the_status() -> None:
     """An empty expectation is none; an id or a name is looked up; a bad one rejects the row."""
-    rules = Rules(0, 1, 2, BOOK)
-    assert judged(rules, ID, DONE, "\u00a0") == StatusUpdate(7, ID, DONE)
-    assert judged(rules, ID, DONE, " COMPLETED") == StatusUpdate(7, ID, DONE, False, DONE)
+    validator = RowValidator(0, 1, 2, BOOK)
+    assert result(validator, ID, DONE, "\u00a0") == StatusUpdate(7, ID, DONE)
+    assert result(validator, ID, DONE, " COMPLETED") == StatusUpdate(7, ID, DONE, False, DONE)
     for cell in ("Gone", "\x1f"):
-        code, detail = judged(rules, ID, DONE, cell)[:2]
+        code, detail = result(validator, ID, DONE, cell)[:2]
         assert code == ("unknown_status" if cell == "Gone" else "bad_status_id")
         assert "no such status" in str(detail) or "invisible" in str(detail)
 
 
 def test_a_status_in_place_of_an_order_is_named() -> None:
     """An order id that is the id of a status is refused with the status's name."""
-    assert judged(Rules(0, 1, book=BOOK), DONE, DONE) == (
+    assert result(RowValidator(0, 1, book=BOOK), DONE, DONE) == (
         "order_is_status", f"order id {DONE} is the id of the status 'Completed'"
     )  # fmt: skip
 
@@ -191,7 +193,7 @@ def test_a_status_in_place_of_an_order_is_named() -> None:
 )
 def test_a_bad_status_has_its_reason(book: StatusBook | None, status: str, code: str, words: str) -> None:
     """A name or id that the service has not is told from a text that is neither."""
-    found = judged(Rules(0, 1, book=book), ID, status)
+    found = result(RowValidator(0, 1, book=book), ID, status)
     assert found[0] == code
     assert str(found[1]).startswith(words)
 

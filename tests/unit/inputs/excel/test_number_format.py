@@ -7,7 +7,7 @@ import pytest
 import xlsxwriter
 from support.sheets import BOOK, DONE, HEAD, matches, outcome, read
 
-from batch_updater.inputs.excel.cell_text import BUILT_IN, Cell, as_seen, as_text
+from batch_updater.inputs.excel.cell_text import BUILT_IN, Cell, displayed_text, plain_text
 
 DAY = datetime.datetime(2026, 11, 3, 8, 5, 9)
 OPEN = None  # nobody can tell
@@ -21,7 +21,7 @@ CASES: list[tuple[Cell, str, str | None]] = [
     (0.0, "#", ""), (0.0, "0", "0"), (5.0, "0.00", "5.00"), (2.675, "0.00", "2.68"), (1.005, "0.00", "1.01"),
     (-2.5, "0", "-3"), (1234567.0, "#,##0", "1,234,567"), (999.0, "#,##0", "999"), (1234.5, "#,##0.00", "1,234.50"),
     (7.0, "0,000", "0,007"), (0.125, "0%", "13%"), (0.5, "0.0%", "50.0%"), (1e15, "0", OPEN), (7.0, "0,", OPEN),
-    (0.5, "#.##", OPEN), (-0.001, "0.00", OPEN), (7.0, "??0", OPEN), (0.5, "# ?/?", OPEN),
+    (0.5, "#.##", OPEN), (-0.001, "0.00", OPEN), (7.0, "??0", OPEN), (float("nan"), "0.00", OPEN), (0.5, "# ?/?", OPEN),
     (12345.0, "0.00E+00", "1.23E+04"), (0.00012, "0E+00", "1E-04"), (12345.0, "##0.0E+0", OPEN),
     # texts around and between
     (17.0, '"ORD-"0000', "ORD-0017"), (17.0, r"\O\R\D0000", "ORD0017"), (17.0, '0000"/26"', "0017/26"),
@@ -57,9 +57,9 @@ CASES: list[tuple[Cell, str, str | None]] = [
 @pytest.mark.parametrize(("value", "code", "expected"), CASES)
 def test_a_cell_is_shown_as_its_format_says_or_called_uncertain(value: Cell, code: str, expected: str | None) -> None:
     """What Excel shows in every country; for all else the plain value and a flaw that names the format."""
-    seen, flaw = as_seen(value, code)
+    seen, flaw = displayed_text(value, code)
     if expected is None:
-        assert (seen, flaw and flaw.code) == (as_text(value), "number_format")
+        assert (seen, flaw and flaw.code) == (plain_text(value), "number_format")
         assert flaw
         assert repr(code)[1:-1].replace("\\\\", "\\") in flaw.detail
     else:
@@ -70,7 +70,7 @@ def test_a_cell_is_shown_as_its_format_says_or_called_uncertain(value: Cell, cod
 def test_formats_of_the_computers_language_are_uncertain(number: str) -> None:
     """Built-in formats that look otherwise in another country are never taken for certain."""
     value: Cell = DAY if 14 <= int(number) <= 22 or int(number) >= 45 else 5.0
-    assert as_seen(value, BUILT_IN[number])[1]
+    assert displayed_text(value, BUILT_IN[number])[1]
 
 
 def made(folder: Path, cells: list[tuple[object, str]], column: int = 0) -> Path:

@@ -19,9 +19,6 @@ from support.sheets import (
     xml_row,
 )
 
-from batch_updater.inputs.selection import ReadOptions
-from batch_updater.inputs.source import open_source
-
 A, B = order(1), order(2)
 TOP = xml_row(1, *HEAD)
 Make = Callable[[Path], Path]
@@ -155,12 +152,3 @@ def test_an_open_document_with_a_document_type_is_refused(tmp_path: Path) -> Non
         archive.writestr("META-INF/manifest.xml", "<manifest/>")
         archive.writestr("content.xml", '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>')
     assert "document type" in str(outcome(file))
-
-
-def test_a_binary_workbook_is_read_when_every_row_is_asked_for() -> None:
-    """Values of an .xlsb (here one with empty columns) come as text, at their places."""
-    source = open_source(Path(__file__).with_name("binary.xlsb"), ReadOptions(include_hidden=True))
-    assert source.header == ("Order ID", "", "New Status", "", "Bin")
-    assert [(row.number, row.cells[0][:8], row.cells[2], row.cells[4]) for row in source.rows()] == [
-        (2, "a67c5985", "Completed", "7"), (3, "c87987a3", "Planned", "TRUE"), (5, "4a712b6c", "Completed", "2.5"),
-    ]  # fmt: skip

@@ -13,10 +13,13 @@ from support.sheets import (
     DONE,
     HEAD,
     OPEN,
+    PACKAGE,
+    RELATIONS,
     cell,
     csv_file,
     excel,
     good,
+    locked,
     matches,
     order,
     outcome,
@@ -182,6 +185,13 @@ def protected(folder: Path) -> Path:
     return folder / "s.xlsx"
 
 
+def binary(folder: Path, name: str) -> Path:
+    """A workbook whose main part is a binary one, as in an .xlsb."""
+    relation = f'<Relationship Id="r1" Type="{RELATIONS}/officeDocument" Target="xl/workbook.bin"/>'
+    relations = f'<Relationships xmlns="{PACKAGE}">{relation}</Relationships>'
+    return raw_excel(folder, TOP, extra={"_rels/.rels": relations, "xl/workbook.bin": "x"}).rename(folder / name)
+
+
 def merge(places: str) -> str:
     """XML of a merged cell."""
     return f'<mergeCells><mergeCell ref="{places}"/></mergeCells>'
@@ -189,6 +199,7 @@ def merge(places: str) -> str:
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 F = "<f>X1&amp;X2</f>"
+IS_BINARY = "is a binary Excel workbook (.xlsb). | open it in Excel and save it as .xlsx"
 CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     # sheets
     "one sheet": (sheets("Jan"), {}, OK2),
@@ -255,7 +266,7 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "error row alone": (xml(TOP, '<row r="2"><c r="A2" t="e"><v>#N/A</v></c></row>', xml_row(3, B, DONE)), {},
                         ["2 missing_value", "3 ok"]),
     "error of another program": (xml(TOP, f'<row r="2"><c r="A2" t="e"><v>Err:502</v></c>{cell("B2", DONE)}</row>'), {},
-                                 "no readable Excel file (Unsupported cell error"),
+                                 "not a readable Excel file (Unsupported cell error"),
     "boolean": (xml(TOP, f'<row r="2"><c r="A2" t="b"><v>1</v></c>{cell("B2", DONE)}</row>'), {},
                 ["2 bad_order_id … 'TRUE'"]),
     # numbers and dates
@@ -293,20 +304,23 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "cells out of order": (xml(TOP, f'<row r="2">{cell("B2", DONE)}{cell("A2", A)}</row>'), {}, "out of its place"),
     "a cell twice": (xml(TOP, f'<row r="2">{cell("A2", A)}{cell("A2", B)}</row>'), {}, "out of its place in row 2"),
     "raised limit": (xml(TOP, xml_row(2, A, DONE)), {"max_cells": 4}, ["2 ok"]),
-    "entity bomb": (xml(TOP, before='<!DOCTYPE x [<!ENTITY a "b">]>'), {}, "no readable Excel file"),
-    "not XML": (xml("<row r='1'><c"), {}, "no readable Excel file"),
-    "no such part": (lambda folder: without(folder, "xl/worksheets/sheet1.xml"), {}, "no readable Excel file"),
-    "no workbook": (lambda folder: without(folder, "xl/workbook.xml"), {}, "no readable Excel file"),
+    "entity bomb": (xml(TOP, before='<!DOCTYPE x [<!ENTITY a "b">]>'), {}, "not a readable Excel file"),
+    "not XML": (xml("<row r='1'><c"), {}, "not a readable Excel file"),
+    "no such part": (lambda folder: without(folder, "xl/worksheets/sheet1.xml"), {}, "not a readable Excel file"),
+    "no workbook": (lambda folder: without(folder, "xl/workbook.xml"), {}, "not a readable Excel file"),
     "cut off": (lambda folder: cut(folder, 0.5), {}, "cut off or damaged"),
     "one byte": (lambda folder: csv_file(folder, b"PK", "sheet.xlsx"), {}, "cut off or damaged"),
-    "damaged within": (scratched, {}, "no readable Excel file"),
+    "damaged within": (scratched, {}, "not a readable Excel file"),
+    "binary": (lambda folder: binary(folder, "s.xlsb"), {"include_hidden": True}, IS_BINARY),
+    "binary named xlsx": (lambda folder: binary(folder, "s.xlsx"), {}, IS_BINARY),
+    "xlsx named xlsb": (lambda folder: excel(folder, good()).rename(folder / "s.xlsb"), {}, OK2),
     "macros": (workbook(lambda _b, s: rows(s, *good()), "sheet.xlsm"), {}, OK2),
     "xlsx named csv": (lambda folder: excel(folder, good()).rename(folder / "s.csv"), {}, OK2),
     "xlsx named xls": (lambda folder: excel(folder, good()).rename(folder / "s.xls"), {}, OK2),
     "xlsx named zip": (lambda folder: excel(folder, good()).rename(folder / "s.zip"), {}, OK2),
     "password": (protected, {}, "is protected with a password"),
-    "OLE of something else": (lambda folder: csv_file(folder, OLE + bytes(600), "s.xls"), {}, "no readable Excel file"),
-    "cut off xls": (cut_old, {}, "no readable Excel file"),
+    "another OLE file": (lambda folder: csv_file(folder, OLE + bytes(600), "s.xls"), {}, "not a readable Excel file"),
+    "cut off xls": (cut_old, {}, "not a readable Excel file"),
 }  # fmt: skip
 
 
@@ -333,6 +347,14 @@ def test_a_workbook_is_opened_with_its_password(
     found = outcome(protected(tmp_path), password_file=tmp_path / "password")
     assert matches(found, expected), found
     assert not list(tmp_path.glob("batch-updater-*"))
+
+
+def test_a_damaged_workbook_with_a_password_is_not_blamed_on_the_password(tmp_path: Path) -> None:
+    """What the file says of its key is no XML any more: another password would not help."""
+    file = locked(tmp_path, good())
+    file.write_bytes(file.read_bytes().replace(b"</keyEncryptors>", b"<<keyEncryptors>"))
+    found = outcome(file, password_file=tmp_path / "password")
+    assert "(workbook with a password) is cut off or damaged. | copy or download it again" in str(found)
 
 
 def test_hidden_rows_and_columns_are_counted_and_named(tmp_path: Path) -> None:

@@ -1,9 +1,25 @@
-"""Every kind of cell in every kind of file: the same sheet must become the same rows."""
+"""What every format promises: the same sheet becomes the same rows, as often as wanted, and damage is never a row.
 
+A format that is registered is tested here; without a sample in `support.sheets.MAKERS` this file fails.
+"""
+
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import pytest
-from support.sheets import BOOK, DONE, FORMATS, HEAD, OPEN, Grid, good, matches, order, outcome
+from support.sheets import BOOK, DONE, HEAD, MAKERS, OPEN, Grid, Maker, good, matches, order, outcome, read, validated
+
+from batch_updater.common.errors import InputError
+from batch_updater.common.models import StatusUpdate
+from batch_updater.inputs.formats import FORMATS, open_table
+from batch_updater.inputs.selection import ReadOptions
+from batch_updater.inputs.sniff import kind_of
+from batch_updater.inputs.table import Kind
+
+SAMPLES = [pytest.param(kind, maker, id=f"{kind}-{maker.__name__}") for kind in FORMATS for maker in MAKERS[kind]]
+every_format = pytest.mark.parametrize(("kind", "maker"), SAMPLES)
+UNCHECKED = {Kind.TEXT, Kind.JSON_LINES, Kind.PARQUET}  # in which a changed byte may be another id
 
 A, B = order(1), order(2)
 
@@ -54,9 +70,60 @@ CASES: dict[str, tuple[Grid, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("kind", FORMATS)
-def test_the_same_sheet_gives_the_same_rows(tmp_path: Path, kind: str, case: str) -> None:
-    """Whatever a cell holds, every format judges it alike and says the same of it."""
+@every_format
+def test_the_same_sheet_gives_the_same_rows(tmp_path: Path, kind: Kind, maker: Maker, case: str) -> None:
+    """Whatever a cell holds, every format makes the same row of it and says the same of it."""
     grid, expected = CASES[case]
-    found = outcome(FORMATS[kind](tmp_path, grid), BOOK)
+    file = maker(tmp_path, grid)
+    found = outcome(file, BOOK, password_file=tmp_path / "password")
     assert matches(found, expected), found
+    assert kind_of(file, file) is kind
+
+
+@every_format
+def test_records_are_numbered_rows_of_text(tmp_path: Path, kind: Kind, maker: Maker) -> None:
+    """Each has a number above the one before it, and a text for every column; the format says what it is."""
+    grid = [[*HEAD, "city"], [order(1), DONE, "İğdır"], [order(2), DONE, ""], [order(3), OPEN, "東京 ✓ \U0001f600"]]
+    file = maker(tmp_path, grid)
+    table = open_table(kind, file, file, ReadOptions(password_file=tmp_path / "password"))
+    assert table.description
+    first = 1 if table.header is None else 2
+    table.require_width(1, 3)
+    records = list(table.records())
+    assert [(number, list(cells)) for number, cells, _flaws in records] == list(enumerate(grid, 1))[first - 1 :]
+    assert not any(flaws for _number, _cells, flaws in records)
+    assert table.is_excel == (kind in {Kind.XLSX, Kind.XLS, Kind.ODS, Kind.ENCRYPTED})
+
+
+@every_format
+def test_rows_can_be_streamed_again_and_again(tmp_path: Path, kind: Kind, maker: Maker) -> None:
+    """A stream that was left early, and two at once, change nothing."""
+    source = read(maker(tmp_path, good(50)), password_file=tmp_path / "password")
+    with closing(source.rows()) as rows:
+        begun = list(islice(rows, 3))
+        whole = list(source.rows())
+        begun += rows
+    assert begun == whole == list(source.rows())
+    assert [row.number for row in whole] == list(range(2, 52)), kind
+
+
+@every_format
+def test_damage_is_refused_or_never_makes_another_id(tmp_path: Path, kind: Kind, maker: Maker) -> None:
+    """Cut, zeroed or changed anywhere, no file breaks its reader, and few formats could yield another id."""
+    whole = maker(tmp_path, good(20))
+    content = whole.read_bytes()
+    usual = {order(number) for number in range(20)}
+    for place in range(0, len(content), max(len(content) // 150, 1)):
+        for damaged in (
+            content[:place],
+            content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :],
+            content[:place] + bytes(16) + content[place + 16 :],
+        ):
+            whole.write_bytes(damaged)
+            try:
+                found = validated(whole, BOOK, password_file=tmp_path / "password")
+            except InputError as error:
+                assert error.hint
+                continue
+            ids = {row.order_id for row in found if isinstance(row, StatusUpdate)}
+            assert kind in UNCHECKED or ids <= usual, place
