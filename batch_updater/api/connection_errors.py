@@ -7,7 +7,9 @@ import aiohttp
 from yarl import URL
 
 from batch_updater.api.network import PROXY_NAMES, Route
+from batch_updater.common.errors import Hint
 from batch_updater.common.models import Answer, Verdict
+from batch_updater.common.remedies import Remedy
 
 _CREDENTIALS = " and ".join(PROXY_NAMES)
 _EXPIRED, _TOO_EARLY = 10, 9  # OpenSSL's X509_V_ERR_*
@@ -31,7 +33,7 @@ class _Peer(NamedTuple):
 
     host: str
     name: str  # as a sentence has it
-    setting: str
+    setting: Remedy
     code: str
 
 
@@ -56,14 +58,14 @@ class _Reasons:
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return self._refused(error.status, host)
         if isinstance(error, aiohttp.ClientResponseError):
-            return _bad_proxy(f"{self._proxy} does not answer like a proxy", "check --proxy, then run again")
+            return _bad_proxy(f"{self._proxy} does not answer like a proxy", Remedy("check {proxy}, then run again"))
         code = "proxy_error" if self._proxy else "connection_error"
         return Answer(Verdict.RETRY, code, "the connection broke while it was made", left=False)
 
     def _peer(self, host: str, port: int | None) -> _Peer:
         if self._proxy and (host, port) == (self._proxy.raw_host, self._proxy.port):
-            return _Peer(host, "the proxy", "--proxy", "proxy_error")
-        return _Peer(host, "the service", "the base URL", "connection_error")
+            return _Peer(host, "the proxy", Remedy("{proxy}"), "proxy_error")
+        return _Peer(host, "the service", Remedy("the base URL"), "connection_error")
 
     def _certificate(self, error: Exception, peer: _Peer) -> Answer:
         verify = getattr(error, "verify_code", None)
@@ -75,15 +77,15 @@ class _Reasons:
             return _bad_tls(f"{whose} {state}", hint)
         if verify in _NOT_THIS_HOST:
             detail = f"{peer.name} has a certificate that is not made out for {peer.host}"
-            return _bad_tls(detail, f"check {peer.setting}, then run again")
+            return _bad_tls(detail, Remedy("check {what}, then run again", {"what": peer.setting}))
         if verify not in _UNTRUSTED:
             return _bad_tls(f"{whose} is refused: {says}", "look at it, then run again")
         if self._route.ca_file:
             detail = f"{whose} is signed by nobody in {self._route.ca_file} ({says})"
-            return _bad_tls(detail, f"check that --ca-file holds the authority of {peer.host}")
+            return _bad_tls(detail, Remedy("check that {ca_file} holds the authority of {host}", {"host": peer.host}))
         detail = f"{whose} is signed by nobody whom this machine trusts ({says})"
-        hint = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
-        return _bad_tls(detail, hint)
+        own = Remedy("if it has, or a proxy puts in, a certificate authority of its own: name its file with {ca_file}")
+        return _bad_tls(detail, own)
 
     def _refused(self, status: int, host: str) -> Answer:
         if status == 407 and self._route.proxy and self._route.proxy.user:
@@ -95,15 +97,17 @@ class _Reasons:
         if status >= 500 or status in {408, 429}:
             return Answer(Verdict.RETRY, "proxy_error", f"the proxy can't connect to {host} ({status})", left=False)
         detail = f"the proxy {self._proxy} refuses to connect to {host} ({status})"
-        return _bad_proxy(detail, "ask those who run it to allow it, or check --proxy; then run again")
+        return _bad_proxy(detail, Remedy("ask those who run it to allow it, or check {proxy}; then run again"))
 
 
 def _no_tls(error: OSError, peer: _Peer) -> Answer:
     reason = error.reason if isinstance(error, ssl.SSLError) else None
     if reason in _NO_TLS:
-        return _bad_tls(f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
+        return _bad_tls(f"{peer.name} does not speak TLS at this port", Remedy("check {what}", {"what": peer.setting}))
     if reason in _OLD_TLS:
-        return _bad_tls(f"{peer.name} speaks no version of TLS that is safe", f"check {peer.setting}")
+        return _bad_tls(
+            f"{peer.name} speaks no version of TLS that is safe", Remedy("check {what}", {"what": peer.setting})
+        )
     return Answer(Verdict.RETRY, "tls_error", f"no TLS connection to {peer.name}", left=False)
 
 
@@ -111,9 +115,9 @@ def _unreachable(peer: _Peer, detail: str) -> Answer:
     return Answer(Verdict.RETRY, peer.code, detail, left=False)
 
 
-def _bad_tls(detail: str, hint: str) -> Answer:
+def _bad_tls(detail: str, hint: Hint) -> Answer:
     return Answer(Verdict.STOP, "tls_error", detail, left=False, hint=hint)
 
 
-def _bad_proxy(detail: str, hint: str) -> Answer:
+def _bad_proxy(detail: str, hint: Hint) -> Answer:
     return Answer(Verdict.STOP, "proxy_error", detail, left=False, hint=hint)

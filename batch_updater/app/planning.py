@@ -7,6 +7,7 @@ from pathlib import Path
 from batch_updater.app.run import OnRows, Run, _choices, _find_columns, _ignore, _reading, _refuse_if_strict
 from batch_updater.common.errors import InputError, SettingsError
 from batch_updater.common.models import SourceRow
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import read_options
 from batch_updater.inputs.source import Source, open_source
@@ -29,7 +30,7 @@ def _plan_into(
     on_rows: OnRows = _ignore,
 ) -> Run:
     if settings.output and settings.output.exists() and not settings.overwrite:
-        raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
+        raise SettingsError(f"{settings.output} exists already.", Remedy("add {overwrite}, or choose another name"))
     source = open_source(folder.input_path, read_options(settings), shown_as=file)
     columns = _find_columns(source, settings)
     tenant = asyncio.run(meet(tenant, settings))
@@ -80,5 +81,6 @@ def _refuse_names(file: Path, journal: Journal, tenant: Tenant) -> None:
             raise tenant.failure
         row, detail = found
         raise InputError(
-            f"{file}, row {row}: {detail} ({tenant.unchecked}).", "write status ids, or set the token for `plan`"
+            f"{file}, row {row}: {detail} ({tenant.unchecked}).",
+            Remedy("write status ids, or set the token for `{command}`", command=("plan",)),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from batch_updater.api.pacing.learned_rate import LearnedRate
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, find_columns
 from batch_updater.inputs.selection import READING
@@ -82,5 +83,5 @@ def _refuse_if_strict(file: Path, journal: Journal, settings: Settings) -> None:
         row, result, detail = problems[0]
         raise InputError(
             f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
-            "see `batch-updater plan` for the others; correct them, or leave out --strict",
+            Remedy("see `{command}` for the others; correct them, or leave out {strict}", command=("plan",)),
         )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from batch_updater.common.errors import BatchUpdaterError
+from batch_updater.common.remedies import Remedy
 
 
 class Result(StrEnum):
@@ -101,7 +102,7 @@ class Answer:
     left: bool = True  # False: the request certainly never left this machine
     status_id: str | None = None  # what a read order has
     signed: int = 0  # the generation of the token that it was sent with
-    hint: str = ""  # what a person can do, when that is known
+    hint: str | Remedy = ""  # what a person can do, when that is known
 
     @property
     def blocked(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import listed, plain, result_column
 
@@ -79,7 +80,7 @@ class Choice:
                 how = "no column" if plain(column) not in names else "several columns"
                 raise InputError(
                     f"{name} has {how} {column.strip()!r} for --where; the headers are {listed(header)}.",
-                    "correct --where",
+                    Remedy("correct {where}"),
                 )
             wanted.setdefault(names.index(plain(column)), set()).add(value.strip())
             self.words.append(condition)

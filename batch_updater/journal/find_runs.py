@@ -8,6 +8,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.journal.integrity import read_number
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.run_folder import CLAIMS, FRAME, JOURNAL, RUN_ID, STDIN, RunFolder, runs_place
@@ -51,7 +52,7 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
             said = error.message if isinstance(error, JournalError) else f"Its journal lacks {error}."
             raise ResumeError(
                 f"The newest run here, {folder.run_id}, can't be picked up. {said}",
-                "restore its files, or start anew with --restart (rows may then be sent a second time)",
+                Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
             ) from None
     return None
 

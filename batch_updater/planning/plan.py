@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.common.remedies import Remedy
 from batch_updater.journal.journal import Journal
 from batch_updater.planning.swapped import swapped
 
@@ -55,7 +56,9 @@ def make_plan(
         prepare(block)
         judged = list(map(judge, block))
         if first and (how := swapped(judged)):
-            raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
+            raise InputError(
+                f"{name}: the columns look swapped: {how}.", Remedy("correct {order_column} and {status_column}")
+            )
         first = False
         journal.add(judged)
         on_rows(done := done + len(block))

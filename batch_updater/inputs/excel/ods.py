@@ -8,6 +8,7 @@ from xml.parsers import expat  # document types, and so entities, are refused by
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
+from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.excel.cell_text import uncertain
 from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, readable
 from batch_updater.inputs.excel.worksheet import LAST_COLUMN, LAST_ROW, SheetError, pieces
@@ -67,7 +68,7 @@ class OpenDocumentTable(Table):
             raise InputError(
                 f"{name}, sheet {self._sheet!r} reaches over {facts.rows * facts.columns:,} cells;"
                 f" at most {options.max_cells:,} are read.",
-                "delete what is not needed, or raise --max-cells",
+                Remedy("delete what is not needed, or raise {max_cells}"),
             )
         self.hidden_rows = facts.hidden_rows
         self.hidden_columns = frozenset(facts.hidden_columns)

@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 
-_HOW = "save it in Excel without a password, or use --password-file FILE"
+_HOW = Remedy("save it in Excel without a password, or use {password_file} FILE")
 
 
 def without_password(path: Path, name: Path, password_file: Path | None) -> Path:

@@ -12,6 +12,7 @@ import python_calamine
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
+from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.excel.cell_text import BUILT_IN, as_seen, as_text, changes_look, changes_text
 from batch_updater.inputs.excel.merged_cells import Merges
 from batch_updater.inputs.excel.worksheet import (
@@ -160,7 +161,7 @@ def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> st
         return shown[int(wanted) - 1]
     listed = ", ".join(repr(title) for title in shown)
     what = f"{name} has no sheet {wanted!r}" if wanted else f"{name} has {len(shown)} visible sheets"
-    raise InputError(f"{what}: {listed}.", "use --sheet NAME")
+    raise InputError(f"{what}: {listed}.", Remedy("use {sheet} NAME"))
 
 
 def _looks(archive: zipfile.ZipFile) -> Looks:
@@ -196,7 +197,7 @@ def _scan(stream: IO[bytes], looks: Looks, name: Path, sheet: str, max_cells: in
     except TooManyCellsError as error:
         raise InputError(
             f"{name}, sheet {sheet!r} reaches over {error} cells; at most {max_cells:,} are read.",
-            "delete the columns and rows beyond your data and save, or raise --max-cells",
+            Remedy("delete the columns and rows beyond your data and save, or raise {max_cells}"),
         ) from None
 
 

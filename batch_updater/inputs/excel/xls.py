@@ -8,6 +8,7 @@ from typing import Any
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
+from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.excel.biff import RecordError, needed
 from batch_updater.inputs.excel.cell_text import as_seen, as_text
 from batch_updater.inputs.excel.merged_cells import Merges, Range
@@ -128,7 +129,7 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
             raise InputError(
                 f"{name}, sheet {titles[chosen]!r} reaches over {cells:,} cells;"
                 f" at most {options.max_cells:,} are read.",
-                "delete the columns and rows beyond your data and save, or raise --max-cells",
+                Remedy("delete the columns and rows beyond your data and save, or raise {max_cells}"),
             )
         return book, book.sheet_by_index(chosen)
 

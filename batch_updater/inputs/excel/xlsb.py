@@ -7,6 +7,7 @@ from pathlib import Path
 import python_calamine
 
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.excel.biff import binary_reach
 from batch_updater.inputs.excel.cell_text import as_text, uncertain
 from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, readable
@@ -24,7 +25,7 @@ class BinaryExcelTable(Table):
         if not options.include_hidden:
             raise InputError(
                 f"{name} is a binary workbook (.xlsb), in which hidden rows can't be told from others.",
-                "save it as .xlsx, or add --include-hidden to take every row, hidden ones too",
+                Remedy("save it as .xlsx, or add {include_hidden} to take every row, hidden ones too"),
             )
         self._path, self._name = path, name
         with readable(name):
@@ -63,5 +64,5 @@ def _check_size(path: Path, name: Path, max_cells: int) -> None:
                     raise InputError(
                         f"{name} has a sheet that reaches over {rows * columns:,} cells;"
                         f" at most {max_cells:,} are read.",
-                        "delete the columns and rows beyond your data and save, or raise --max-cells",
+                        Remedy("delete the columns and rows beyond your data and save, or raise {max_cells}"),
                     )
