@@ -12,6 +12,7 @@ from batch_updater.app.run import Run
 from batch_updater.common.errors import ExitCode, JournalError
 from batch_updater.common.log import event
 from batch_updater.common.models import Counters, RunSummary
+from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.text import visible
 from batch_updater.inputs.pandas_io import read_results
@@ -125,5 +126,5 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list
             trouble = trouble or visible(f"{path} can't be written ({error.strerror or error})")
             continue
         return place, trouble and f"{trouble}; the results are in {visible(str(place))}.", about
-    again = visible(f"batch-updater results {run.folder.path}")
+    again = visible(command_line(["results", str(run.folder.path)]))
     return None, f"{trouble}.\n  hint: free some disk space, then: {again}", []

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from batch_updater.app.run import Run, _choices, _find_columns, _refuse_if_strict
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import read_options
 from batch_updater.inputs.source import open_source
@@ -14,7 +14,7 @@ from batch_updater.journal.journal import Journal
 from batch_updater.journal.run_folder import RunFolder
 from batch_updater.planning.plan import read_plan
 from batch_updater.planning.preflight import Tenant
-from batch_updater.reports.commands import _earlier_command
+from batch_updater.reports.commands import run_command
 
 
 def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
@@ -24,11 +24,16 @@ def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: T
         return None
     folder, facts = found
     if differ := differences(facts, {"sha256": sha256, **_choices(settings, tenant)}):
+        same = run_command(
+            file, folder.path, base_url=facts["base_url"], reading=facts["reading"], on_conflict=facts["on_conflict"],
+            compares=facts["compare"],
+        )  # fmt: skip
+        first = "" if facts["sha256"] == sha256 else ", put the file back as it was"
         raise ResumeError(
             [f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:", *differ],
             [
-                f"to finish that run{_with_its_bytes(facts, sha256)}: {_earlier_command(file, facts)}",
-                "to give it up and start anew: the present command with --restart",
+                Remedy("to finish that run{first}: {command}", {"first": first}, tuple(same)),
+                Remedy("to give it up and start anew: the present command with {restart}"),
             ],
         )
     run = _reopen(folder, file, settings, tenant)
@@ -38,17 +43,13 @@ def _pick_up(file: Path, sha256: str, place: Path, settings: Settings, tenant: T
     return None
 
 
-def _with_its_bytes(facts: dict[str, Any], sha256: str) -> str:
-    return "" if facts["sha256"] == sha256 else ", put the file back as it was"
-
-
 def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -> Run:
     try:
         journal = Journal.open(folder.journal_path)
     except JournalError as error:
         raise ResumeError(
             f"The unfinished run {folder.run_id} can't be picked up. {error.message}",
-            "restore its files, or start anew with --restart (rows may then be sent a second time)",
+            Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
         ) from None
     try:
         return _resume(folder, file, settings, tenant, journal)
@@ -66,7 +67,7 @@ def _resume(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant, j
     if settings.output:
         known = str(settings.output) == facts.get("output")
         if settings.output.exists() and not known and not settings.overwrite:
-            raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
+            raise SettingsError(f"{settings.output} exists already.", Remedy("add {overwrite}, or choose another name"))
         facts["output"] = str(settings.output)
         journal.set_meta({"output": facts["output"]})
     tenant = replace(tenant, names=facts["status_names"])

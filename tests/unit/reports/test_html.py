@@ -18,7 +18,6 @@ from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.journal import Journal
 from batch_updater.reports.activity import Activity, gather
-from batch_updater.reports.commands import resume_command
 from batch_updater.reports.html import headline, render_report, write_report
 from batch_updater.reports.provenance import last_rate, note_rate, note_start, rate_lines
 from batch_updater.reports.rows import ResultRows
@@ -167,14 +166,10 @@ def test_the_headline_counts_what_is_not_done() -> None:
     assert headline(replace(SUMMARY, rows=0, reasons=())) == "Nothing to do"
 
 
-def test_the_command_to_resume_repeats_the_choices() -> None:
-    """Every choice that must be the same for a run to be picked up is in the command."""
-    assert resume_command(SUMMARY, FACTS) == ["run", "orders.csv", "--sheet", "Sheet 2", "--compare"]
-    reading = {"delimiter": "\t", "only": ["failed", "unknown"], "expect_column": "now"}
-    facts = {"reading": reading, "on_conflict": "last", "compare": True}
-    assert resume_command(SUMMARY, facts)[2:] == [
-        "--delimiter", "tab", "--only", "failed,unknown", "--expect-column", "now", "--on-conflict", "last",
-    ]  # fmt: skip
+def test_the_first_command_of_an_unfinished_run_picks_it_up() -> None:
+    """It names the service and every choice that must be the same."""
+    words = Tags(page(replace(SUMMARY, resumable=True))).words
+    assert "batch-updater run orders.csv --base-url https://api.example.com/v1 --sheet 'Sheet 2' --compare" in words
 
 
 def test_starts_are_kept_and_settings_are_those_of_the_last() -> None:
