@@ -13,7 +13,7 @@ _SECRET_WORDS = ("token", "secret", "pass", "password", "client_id")
 
 
 def read_config(config: Path | None, profile: str | None) -> dict[str, Any]:
-    """Return what the file and the profile hold, with `_` for `-` in names. Raises SettingsError; a secret is refused."""
+    """Return what the file and the profile hold, names with `_` for `-`. Raises SettingsError; a secret is refused."""
     path = config or Path(CONFIG_NAME)
     if config is None and not path.is_file():
         if profile:
