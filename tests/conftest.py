@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import aiohttp
 import aioresponses.core
 import pytest
-from support.program import quick_folder
+from support.program import WIRES, quick_folder
 from support.secrecy import pytest_runtest_makereport, watched_for_secrets
 from support.watched import Watched
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="the seed of the changed sheets, as a failed test has said it")
     parser.addoption("--attack-full", action="store_true", help="every fault, place, connection, pair and schedule")
     parser.addoption("--attack-seed", type=int, default=1, help="chooses the attacks of a run without --attack-full")
-    parser.addoption("--attack-wire", choices=["session", "prepared"], help="attack this way of sending only")
+    parser.addoption("--attack-wire", choices=WIRES, help="attack this way of sending only")
     parser.addoption("--full", action="store_true", help="as many rows as the promises name, where fewer prove it too")
 
 
@@ -76,12 +76,11 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path)
 
 
-@pytest.fixture(params=["session", "prepared"])
+@pytest.fixture(params=WIRES)
 def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to send, one after the other: whatever is true of one is true of the other."""
-    prepared = request.param == "prepared"
-    monkeypatch.setitem(OrderClient.__init__.__kwdefaults__, "prepared", prepared)
-    monkeypatch.setattr("batch_updater.app.execute.PREPARED_FROM", 0 if prepared else 1_000_000_000)
+    monkeypatch.setitem(OrderClient.__init__.__kwdefaults__, "prepared", request.param == "prepared")
+    monkeypatch.setattr("batch_updater.app.execute.PREPARED_FROM", WIRES[request.param])
     return str(request.param)
 
 

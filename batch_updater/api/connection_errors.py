@@ -7,7 +7,9 @@ import aiohttp
 from yarl import URL
 
 from batch_updater.api.network import PROXY_NAMES, Network
+from batch_updater.common.errors import Hint
 from batch_updater.common.models import Answer, Verdict
+from batch_updater.common.remedies import Remedy
 
 _CREDENTIALS = " and ".join(PROXY_NAMES)
 _EXPIRED, _TOO_EARLY = 10, 9  # OpenSSL's X509_V_ERR_*
@@ -31,7 +33,7 @@ class _Peer(NamedTuple):
 
     host: str
     name: str  # for a sentence
-    setting: str
+    setting: Remedy
     code: str
 
 
@@ -57,15 +59,15 @@ class ConnectionReasons:
             return self._refused(error.status, host)
         if isinstance(error, aiohttp.ClientResponseError):
             return _no_connection(
-                "proxy_error", f"{self._proxy} does not answer like a proxy", "check --proxy, then run again"
+                "proxy_error", f"{self._proxy} does not answer like a proxy", Remedy("check {proxy}, then run again")
             )
         code = "proxy_error" if self._proxy else "connection_error"
         return _no_connection(code, "the connection broke while it was made")
 
     def _peer(self, host: str, port: int | None) -> _Peer:
         if self._proxy and (host, port) == (self._proxy.raw_host, self._proxy.port):
-            return _Peer(host, "the proxy", "--proxy", "proxy_error")
-        return _Peer(host, "the service", "the base URL", "connection_error")
+            return _Peer(host, "the proxy", Remedy("{proxy}"), "proxy_error")
+        return _Peer(host, "the service", Remedy("the base URL"), "connection_error")
 
     def _certificate(self, error: Exception, peer: _Peer) -> Answer[Never]:
         verify = getattr(error, "verify_code", None)
@@ -77,15 +79,17 @@ class ConnectionReasons:
             return _no_connection("tls_error", f"{whose} {state}", hint)
         if verify in _NOT_THIS_HOST:
             detail = f"{peer.name} has a certificate that is not made out for {peer.host}"
-            return _no_connection("tls_error", detail, f"check {peer.setting}, then run again")
+            return _no_connection("tls_error", detail, Remedy("check {what}, then run again", {"what": peer.setting}))
         if verify not in _UNTRUSTED:
             return _no_connection("tls_error", f"{whose} is refused: {says}", "look at it, then run again")
         if self._network.ca_file:
             detail = f"{whose} is signed by nobody in {self._network.ca_file} ({says})"
-            return _no_connection("tls_error", detail, f"check that --ca-file holds the authority of {peer.host}")
+            return _no_connection(
+                "tls_error", detail, Remedy("check that {ca_file} holds the authority of {host}", {"host": peer.host})
+            )
         detail = f"{whose} is signed by nobody whom this machine trusts ({says})"
-        hint = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
-        return _no_connection("tls_error", detail, hint)
+        own = Remedy("if it has, or a proxy puts in, a certificate authority of its own: name its file with {ca_file}")
+        return _no_connection("tls_error", detail, own)
 
     def _refused(self, status: int, host: str) -> Answer[Never]:
         if status == 407 and self._network.proxy and self._network.proxy.user:
@@ -98,21 +102,24 @@ class ConnectionReasons:
             return _no_connection("proxy_error", f"the proxy can't connect to {host} ({status})")
         detail = f"the proxy {self._proxy} refuses to connect to {host} ({status})"
         return _no_connection(
-            "proxy_error", detail, "ask those who run it to allow it, or check --proxy; then run again"
+            "proxy_error", detail, Remedy("ask those who run it to allow it, or check {proxy}; then run again")
         )
 
 
 def _no_tls(error: OSError, peer: _Peer) -> Answer[Never]:
     reason = error.reason if isinstance(error, ssl.SSLError) else None
+    check = Remedy("check {what}", {"what": peer.setting})
     if reason in _NO_TLS:
-        return _no_connection("tls_error", f"{peer.name} does not speak TLS at this port", f"check {peer.setting}")
+        return _no_connection("tls_error", f"{peer.name} does not speak TLS at this port", check)
     if reason in _OLD_TLS:
         return _no_connection(
-            "tls_error", f"{peer.name} speaks no version of TLS that is safe", f"check {peer.setting}"
+            "tls_error",
+            f"{peer.name} speaks no version of TLS that is safe",
+            check,
         )
     return _no_connection("tls_error", f"no TLS connection to {peer.name}")
 
 
-def _no_connection(code: str, detail: str, hint: str = "") -> Answer[Never]:
+def _no_connection(code: str, detail: str, hint: Hint = "") -> Answer[Never]:
     """Return an answer that can be tried again, or one that needs a person when there is a hint for one."""
     return Answer(Verdict.STOP if hint else Verdict.RETRY, code, detail, was_sent=False, hint=hint)

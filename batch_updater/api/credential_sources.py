@@ -6,6 +6,7 @@ from pathlib import Path
 from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant
 from batch_updater.api.keyring_store import read_keyring
 from batch_updater.common.errors import SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 
 
@@ -30,8 +31,12 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
             raise SettingsError(f"To sign in, {missing} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
     raise SettingsError(
         "No access token.",
-        "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
-        f" {GRANT_NAMES[0]}, _SECRET, EVREKA360_API_USER, _PASS; or keep them with `batch-updater login`",
+        Remedy(
+            "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
+            " {grant}, _SECRET, EVREKA360_API_USER, _PASS; or keep them with `{command}`",
+            {"grant": GRANT_NAMES[0]},
+            ("login",),
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from batch_updater.api.credential_sources import secret_from
 from batch_updater.common.errors import SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 
@@ -68,7 +69,7 @@ def _find_proxy(base_url: str, settings: Settings, environment: Mapping[str, str
     if urlsplit(base_url).scheme == "http":
         raise SettingsError(
             "http:// never leaves this machine: a proxy would get the token in the clear.",
-            'use an https:// service, or no proxy (--proxy "")',
+            Remedy('use an https:// service, or no proxy ({proxy} "")'),
         )
     user, password = (secret_from(name, environment) for name in PROXY_NAMES)
     if (user is None) != (password is None):

@@ -75,7 +75,7 @@ async def _execute(
     async with client_for(run, settings) as client:
         runner = Runner(
             run.journal, client, pacer, concurrency=settings.concurrency, retries=settings.retries,
-            compare=settings.compares, by_list=settings.compare == "list", canary=settings.canary,
+            compare=settings.compares, by_list=settings.compare_list, canary=settings.canary,
             max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
             names=run.tenant.names, on_tick=_both(on_tick, meter), on_record=meter.record if meter else ignore_record,
         )  # fmt: skip
@@ -97,9 +97,7 @@ async def _execute(
 def client_for(run: Run, settings: Settings) -> OrderClient:
     if run.tenant.tokens is None:
         raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
-    many = run.plan.rows >= PREPARED_FROM
     return OrderClient(
         run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency,
-        prepared=many if settings.wire == "auto" else settings.wire == "prepared",
-        network=run.tenant.network,
+        prepared=run.plan.rows >= PREPARED_FROM, network=run.tenant.network,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from batch_updater.app.runs import reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Counters, RunSummary
+from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.text import visible
 from batch_updater.inputs.pandas_io import read_results
@@ -19,6 +20,7 @@ from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.journal.lock import worker
+from batch_updater.reports.commands import run_command
 from batch_updater.reports.provenance import last_rate
 from batch_updater.reports.reasons import NOT_DONE
 from batch_updater.reports.results import write_results
@@ -86,7 +88,9 @@ def write_outputs(run: Run) -> RunSummary:
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end.reason, trouble) if part),
         notes=(*run.source.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
-        rate=last_rate(run.facts, end.started), frame=None if path is None else lambda: read_results(path),
+        rate=last_rate(run.facts, end.started),
+        resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts)),
+        frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the same trouble as with the result file, which is told
@@ -130,5 +134,5 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list
             trouble = trouble or visible(f"{path} can't be written ({error.strerror or error})")
             continue
         return place, trouble and f"{trouble}; the results are in {visible(str(place))}.", about
-    again = visible(f"batch-updater results {run.folder.path}")
+    again = visible(command_line(["results", str(run.folder.path)]))
     return None, f"{trouble}.\n  hint: free some disk space, then: {again}", []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batch_updater.app.run import OnRows, Run, check_output, columns_of, facts_for, ignore_rows, refuse_if_strict
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import read_options
 from batch_updater.inputs.source import open_source
@@ -61,5 +62,6 @@ def _refuse_names(file: Path, journal: JournalReader, tenant: Tenant) -> None:
             raise tenant.failure
         row, detail = found
         raise InputError(
-            f"{file}, row {row}: {detail} ({tenant.unchecked}).", "write status ids, or set the token for `plan`"
+            f"{file}, row {row}: {detail} ({tenant.unchecked}).",
+            Remedy("write status ids, or set the token for `{command}`", command=("plan",)),
         )

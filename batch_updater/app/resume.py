@@ -5,6 +5,7 @@ from pathlib import Path
 
 from batch_updater.app.run import Run, check_output, columns_of, facts_for, refuse_if_strict
 from batch_updater.common.errors import JournalError, ResumeError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import read_options
 from batch_updater.inputs.source import open_source
@@ -14,7 +15,7 @@ from batch_updater.journal.journal import Journal
 from batch_updater.journal.run_folder import RunFolder
 from batch_updater.planning.plan import read_plan
 from batch_updater.planning.preflight import Tenant
-from batch_updater.reports.commands import _earlier_command
+from batch_updater.reports.commands import run_command
 
 
 def resume_unfinished(file: Path, sha256: str, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
@@ -24,12 +25,17 @@ def resume_unfinished(file: Path, sha256: str, place: Path, settings: Settings, 
         return None
     folder, facts = found
     if differ := facts.differences(facts_for(folder, file, sha256, settings, tenant)):
-        bytes_too = "" if facts.sha256 == sha256 else ", put the file back as it was"
+        first = "" if facts.sha256 == sha256 else ", put the file back as it was"
+        same = tuple(run_command(file, folder.path, facts))
         raise ResumeError(
             [f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:", *differ],
             [
-                f"to finish that run{bytes_too}: {_earlier_command(file, facts)}",
-                "to give it up and start anew: the present command with --restart",
+                Remedy(
+                    "to finish that run{first}: {command}",
+                    {"first": first},
+                    tuple(run_command(file, folder.path, facts)),
+                ),
+                Remedy("to give it up and start anew: the present command with {restart}"),
             ],
         )
     run = _reopen(folder, file, settings, tenant)
@@ -45,7 +51,7 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
     except JournalError as error:
         raise ResumeError(
             f"The unfinished run {folder.run_id} can't be picked up. {error.message}",
-            "restore its files, or start anew with --restart (rows may then be sent a second time)",
+            Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
         ) from None
     try:
         refuse_if_strict(file, journal, settings)

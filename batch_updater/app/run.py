@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import LearnedRate
 from batch_updater.common.errors import InputError, SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, find_columns
 from batch_updater.inputs.selection import RESUME_KEYS
@@ -77,7 +78,7 @@ def columns_of(source: Source, settings: Settings) -> Columns:
 def check_output(settings: Settings, known: str | None = None) -> None:
     """Raise SettingsError when `--output` would replace a file that is not the `known` one of the run itself."""
     if settings.output and settings.output.exists() and not settings.overwrite and str(settings.output) != known:
-        raise SettingsError(f"{settings.output} exists already.", "add --overwrite, or choose another name")
+        raise SettingsError(f"{settings.output} exists already.", Remedy("add {overwrite}, or choose another name"))
 
 
 def refuse_if_strict(file: Path, journal: JournalReader, settings: Settings) -> None:
@@ -86,5 +87,5 @@ def refuse_if_strict(file: Path, journal: JournalReader, settings: Settings) -> 
         row, result, detail = problems[0]
         raise InputError(
             f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
-            "see `batch-updater plan` for the others; correct them, or leave out --strict",
+            Remedy("see `{command}` for the others; correct them, or leave out {strict}", command=("plan",)),
         )

@@ -107,7 +107,7 @@ def reopen_run(folder: RunFolder, tenant: Tenant | None = None) -> Iterator[Run]
                 f"{folder.run_id} was run on {facts.base_url}, and the settings name {tenant.base_url}.",
                 f"set EVREKA360_BASE_URL={facts.base_url}",
             )
-        settings = Settings(**facts.reading, compare="each" if facts.compare else "no")
+        settings = Settings(**facts.reading, compare=facts.compare)
         source = open_source(folder.input_path, read_options(settings))
         tenant = tenant or Tenant(facts.base_url, names=facts.status_names)
         columns = columns_of(source, settings)

@@ -46,7 +46,7 @@ def _undo_settings(settings: Settings) -> Settings:
     order, status, expect = UNDO_COLUMNS
     reading: dict[str, Any] = {
         **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # what is set is meant for other sheets
-        "order_column": order, "status_column": status, "expect_column": expect, "compare": "each",
+        "order_column": order, "status_column": status, "expect_column": expect, "compare": True, "compare_list": False,
         "encoding": "utf-8", "delimiter": ",", "on_conflict": "hold", "strict": False, "status_map": {},
     }  # fmt: skip
     return settings.model_copy(update=reading)

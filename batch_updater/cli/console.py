@@ -6,7 +6,6 @@ Plan and summary go to stdout or stderr as text; nothing here ends the process.
 import json
 import os
 import re
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -34,6 +33,7 @@ from batch_updater.cli.terminal import look
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.common.log import LOG, log_to_file
 from batch_updater.common.models import Counters, OrderStatus, RunSummary
+from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import shown, visible, visible_lines
@@ -115,7 +115,7 @@ def show_summary(summary: RunSummary, manners: Manners) -> None:
         click.echo(json.dumps(summary.to_dict()))
     if manners.as_json and not manners.quiet:
         why, command = next_step(summary, manners.command[1:])
-        click.echo(visible(f"{why}: {shlex.join(command)}"), err=True)
+        click.echo(visible(f"{why}: {command_line(command)}"), err=True)
     elif not manners.quiet:
         shown = look(sys.stdout, no_color=manners.no_color)
         click.echo(describe_summary(summary, manners.command[1:], shown))

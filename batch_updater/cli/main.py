@@ -2,7 +2,6 @@
 
 import io
 import os
-import shlex
 import signal
 import sys
 import traceback
@@ -15,6 +14,7 @@ from batch_updater.cli.commands import INTERRUPTED, NO_MEMORY, commands
 from batch_updater.cli.options import without_option
 from batch_updater.cli.streams import guard_streams, what_was_lost
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
+from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.text import visible, visible_lines
 
@@ -27,7 +27,7 @@ def _say_interrupted() -> None:
     click.echo(INTERRUPTED, err=True)
     words = without_option(sys.argv[1:], "--notify")
     if words[:1] == ["run"]:
-        click.echo(visible(f"To go on: {shlex.join(['batch-updater', *words])}"), err=True)
+        click.echo(visible(f"To go on: {command_line(words)}"), err=True)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def of_summary(summary: RunSummary) -> tuple[str, str, bool]:
     """Title, sentence, and whether all went well, for a run that has ended one way or the other."""
     counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
     said = {ExitCode.DONE: "finished", ExitCode.NOT_ALL_DONE: "finished, some rows are not done"}
-    word = said.get(ExitCode(summary.exit_code), "stopped early, and can be gone on with")
+    word = said.get(ExitCode(summary.exit_code), "stopped early; can be resumed")
     name = shortened(summary.input, 120)
     sentence = f"{name} on {summary.base_url}: {word} after {duration(summary.seconds)}; {counts or 'no rows'}."
     if summary.reason:

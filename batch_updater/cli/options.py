@@ -1,8 +1,9 @@
 """The options of the commands, in groups. Nothing heavy is imported, so that --help is quick."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
 from batch_updater.common.errors import SettingsError
 
 PATH = click.Path(path_type=Path)
-COMPARE = ("each", "list")
 Decorator = Callable[[Any], Any]
 
 
@@ -25,7 +25,7 @@ class Group:
     options: tuple[Decorator, ...]
 
 
-READING = Group("Reading the sheet", (
+READ_OPTIONS = Group("Reading the sheet", (
     click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
     click.option("--order-by", type=click.Choice(["id", "name"]), help="What the order column holds.  [id]"),
     click.option("--status-column", help="Header of the column with statuses, ids or names.  [found by name]"),
@@ -43,41 +43,39 @@ READING = Group("Reading the sheet", (
     click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
     click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
 ))  # fmt: skip
-DECIDING = Group("Deciding what to send", (
+PLAN_OPTIONS = Group("Deciding what to send", (
     click.option("--on-conflict", type=click.Choice(["hold", "first", "last", "sequence"]),
                  help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
     click.option("--strict", is_flag=True, default=None, help="Any invalid or conflicting row: send nothing, exit 4."),
-    click.option("--compare", type=click.Choice(COMPARE), metavar="[list]",
-                 help="Read each order just before; leave it alone when it is so already. Needed for `undo`."
-                      " `--compare list` reads the paged list once where that is fewer requests."),
+    click.option("--compare", is_flag=True, default=None,
+                 help="Read each order just before; leave it alone when it has the status already. Needed for `undo`."),
+    click.option("--compare-list", is_flag=True, default=None,
+                 help="As --compare, but read the paged list once where that is fewer requests."),
     click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
 ))  # fmt: skip
-PACING = Group("Sending", (
+PACE_OPTIONS = Group("Sending", (
     click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
     click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
     click.option("--adapt/--no-adapt", default=None,
                  help="Search the highest rate that the service accepts, once it has refused something.  [adapt]"),
     click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
-    click.option("--wire", type=click.Choice(["auto", "session", "prepared"]),
-                 help="How requests are written: by aiohttp's session, or as prepared bytes, which takes a third of the"
-                      " time. auto: prepared from 1,000 rows on.  [auto]"),
     click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
     click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
     click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
 ))  # fmt: skip
-SENDING = Group(PACING.title, (
+SEND_OPTIONS = Group(PACE_OPTIONS.title, (
     click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
-    *PACING.options,
+    *PACE_OPTIONS.options,
     click.option("--forget-rate", is_flag=True, default=None,
                  help="Forget the rate that the last run on this service learned, and start without it."),
 ))  # fmt: skip
-WRITING = Group("Writing", (
+WRITE_OPTIONS = Group("Writing", (
     click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),
     click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
     click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
     click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
 ))  # fmt: skip
-SERVICE = Group("The service", (
+SERVICE_OPTIONS = Group("The service", (
     click.option("--base-url", help="The service's address; usually from EVREKA360_BASE_URL."),
     click.option("--ca-file", type=PATH, help="Certificate authorities to trust (PEM), in place of the system's."),
     click.option("--proxy", metavar="URL", help="http:// or https:// proxy to the service, without credentials: they"
@@ -85,7 +83,7 @@ SERVICE = Group("The service", (
     click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
     click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
 ))  # fmt: skip
-SHOWING = Group("Showing", (
+DISPLAY_OPTIONS = Group("Showing", (
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
     click.option("-v", "--verbose", count=True, envvar="BATCH_UPDATER_VERBOSE",
                  help="Show retries, pauses and changes of the rate; -vv every answer."),
@@ -94,14 +92,14 @@ SHOWING = Group("Showing", (
                  help="No plan, no progress; at the end only what went wrong."),
     click.option("--no-color", is_flag=True, envvar="BATCH_UPDATER_NO_COLOR", help="No colours."),
 ))  # fmt: skip
-WATCHING = Group("Watching from elsewhere", (
+WATCH_OPTIONS = Group("Watching from elsewhere", (
     click.option("--metrics-file", type=PATH, help="Write Prometheus metrics there, every 10 s and at the end."),
     click.option("--metrics-port", metavar="[HOST:]N", help="Serve Prometheus metrics during the run.  [127.0.0.1]"),
     click.option("--notify", metavar="URL", envvar="BATCH_UPDATER_NOTIFY",
                  help="Tell this apprise address how the run ended. It may hold a token, which everybody on this"
                       " machine can see in an option; BATCH_UPDATER_NOTIFY is for those."),
 ))  # fmt: skip
-ASKING = Group("Asking", (
+CONFIRM_OPTIONS = Group("Asking", (
     click.option(
         "--yes", "-y", is_flag=True, envvar="BATCH_UPDATER_YES", help="No question; needed without a terminal."
     ),
@@ -123,7 +121,7 @@ def with_options(*groups: Group) -> Decorator:
 
 
 def without_option(words: list[str], name: str) -> list[str]:
-    """What was typed, without this option and its value: some values are not to be shown again."""
+    """Return the words without this option and its value: some values must not be shown again."""
     kept = []
     rest = iter(words)
     for word in rest:
@@ -134,12 +132,34 @@ def without_option(words: list[str], name: str) -> list[str]:
     return kept
 
 
+def _outdated(error: click.UsageError, words: Sequence[str]) -> str:
+    """Return what to say when these words were right in an earlier version; empty when they were not."""
+    if isinstance(error, click.NoSuchOption):
+        from batch_updater.common.settings import GONE
+
+        why = GONE.get(error.option_name.removeprefix("--").replace("-", "_"))
+        return f"{error.option_name} is gone: {why}." if why else ""
+    has_value = isinstance(error, click.BadOptionUsage) and error.option_name == "--compare"
+    has_word = type(error) is click.UsageError and {("--compare", "list"), ("--compare", "each")} & {*pairwise(words)}
+    return "--compare takes no word; --compare-list reads the paged list." if has_value or has_word else ""
+
+
 class GroupedCommand(click.Command):
     """A command whose --help shows its options under the titles of their groups."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does; what an earlier version took is refused with a sentence of its own."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if said := _outdated(error, words):
+                raise click.UsageError(said, ctx) from None
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Take from the config file what it says about the call and neither option nor environment says."""
-        with contextlib.suppress(SettingsError):  # whoever loads the settings meets it again, and tells it
+        with contextlib.suppress(SettingsError):  # raised again, and told, when the settings are loaded
             self._fill_in(ctx)
         return super().invoke(ctx)
 
@@ -170,24 +190,5 @@ class CommandGroup(click.Group):
     command_class = GroupedCommand
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The order of definition."""
+        """Return the names in the order of definition."""
         return list(self.commands)
-
-
-class SheetCommand(GroupedCommand):
-    """A command whose `--compare` may stand alone, before FILE too: only the word `list` belongs to it."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give a bare `--compare` its word before click looks for one."""
-        end = args.index("--") if "--" in args else len(args)
-        given = []
-        rest = iter(args[:end])
-        for word in rest:
-            following = next(rest, None) if word == "--compare" else None
-            if word != "--compare":
-                given.append(word)
-            elif following in COMPARE:
-                given.append(f"--compare={following}")
-            else:
-                given += ["--compare=each", *([] if following is None else [following])]
-        return super().parse_args(ctx, [*given, *args[end:]])

@@ -44,7 +44,7 @@ def describe(
     lines += [f"  {label:<9} {number:,}" for label, number in counts.items() if number]
     lines += _describe_statuses(plan, tenant)
     if settings.compares:
-        how = "by the order list where that is fewer requests" if settings.compare == "list" else "one by one"
+        how = "by the order list where that is fewer requests" if settings.compare_list else "one by one"
         lines += _labelled("compare", f"orders are read first, {how}; one that is so already is left alone", width)
     for note in (tenant.unchecked, *notes, start.describe() if start else ""):
         lines += _labelled("note", note, width) if note else []

@@ -1,11 +1,11 @@
 """The end of a run as a person reads it on a terminal."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from batch_updater.cli.terminal import Line, Look, render
 from batch_updater.common.models import Result, RunSummary
+from batch_updater.common.remedies import command_line
 from batch_updater.common.text import duration, shortened
 from batch_updater.reports.commands import next_step
 
@@ -18,7 +18,7 @@ STYLES: Mapping[str, str] = {
 
 
 def describe_summary(summary: RunSummary, command: Sequence[str] = (), look: Look | None = None) -> str:
-    """Counts, reasons with what to do, files, and the next command; ready to be printed.
+    """Return counts, reasons with what to do, files, and the next command, ready to be printed.
 
     The command stands on a line of its own, so that it can be copied whole however narrow the terminal is.
     """
@@ -26,11 +26,11 @@ def describe_summary(summary: RunSummary, command: Sequence[str] = (), look: Loo
 
 
 def in_short(summary: RunSummary, command: Sequence[str] = ()) -> str:
-    """What --quiet says of a run whose rows are not all done: counts, the result file, and the next command."""
+    """Return what --quiet says of a run whose rows are not all done: counts, the result file, and the next command."""
     counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
     why, words = next_step(summary, command)
     where = summary.results_file or "no file"
-    return f"{summary.rows:,} rows: {counts}; results in {where}\n{why}: {shlex.join(words)}"
+    return f"{summary.rows:,} rows: {counts}; results in {where}\n{why}: {command_line(words)}"
 
 
 def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[Line]:
@@ -45,12 +45,12 @@ def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[
         yield [("Report   ", "dim"), (summary.report_file, "")]
     if history := summary.rate["history"]:
         seconds, first = history[0]
-        how = "found by what was refused" if seconds else f"begun with {first:,.3g} that an earlier run learned"
+        how = "found by what was refused" if seconds else f"started at {first:,.3g}/s, learned earlier"
         yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, {how}", "")]
     why, words = next_step(summary, command)
     yield []
     yield [(f"{why}:", "bold")]
-    yield [(f"  {shlex.join(words)}", "bold cyan")]
+    yield [(f"  {command_line(words)}", "bold cyan")]
 
 
 def _counts(summary: RunSummary, look: Look) -> Iterator[Line]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.common.errors import SettingsError
+from batch_updater.common.remedies import Remedy
 
 CONFIG_NAME = "batch-updater.toml"
 ABOUT_THE_CALL = {"yes": "yes", "json": "as_json", "quiet": "quiet", "no_color": "no_color", "verbose": "verbose",
@@ -12,18 +13,20 @@ _SECRET_WORDS = ("token", "secret", "pass", "password", "client_id")
 
 
 def read_config(config: Path | None, profile: str | None) -> dict[str, Any]:
-    """Every name in the file and the profile, with `_` for `-`. Raises SettingsError; a secret is refused."""
+    """Return what the file and the profile hold, names with `_` for `-`. Raises SettingsError; a secret is refused."""
     path = config or Path(CONFIG_NAME)
     if config is None and not path.is_file():
         if profile:
-            raise SettingsError(f"There is no {CONFIG_NAME} here for --profile {profile}.", "name it with --config")
+            raise SettingsError(
+                f"There is no {CONFIG_NAME} here for --profile {profile}.", Remedy("name it with {config}")
+            )
         return {}
     import tomllib  # noqa: PLC0415 - most calls have no such file
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path} can't be read: {error.strerror}.", "check --config") from None
+        raise SettingsError(f"{path} can't be read: {error.strerror}.", Remedy("check {config}")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
     profiles = content.pop("profiles", {})

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from enum import IntEnum
 
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import visible
+
+Hint = str | Remedy
 
 
 class ExitCode(IntEnum):
@@ -24,23 +27,26 @@ class ExitCode(IntEnum):
 class BatchUpdaterError(Exception):
     """Base of everything raised on purpose: a sentence for a person and the next thing to do, or several lines of each.
 
-    A line stays one whatever the names of files and columns in it hold.
+    A line stays one whatever the names of files and columns in it hold. `remedies` are the next things to do, typed,
+    one for each line of `hint`, which has them in the words of the command line.
     `exit_code` is what the program ends with when nobody catches the error.
     """
 
     exit_code = ExitCode.BUG
 
-    def __init__(self, message: str | Sequence[str], hint: str | Sequence[str] = "") -> None:
+    def __init__(self, message: str | Sequence[str], hint: Hint | Sequence[Hint] = ()) -> None:
         super().__init__(message)
-        self.message = _lines(message, "\n  ")
-        self.hint = _lines(hint, "\n        ")
+        self.message = _lines([message] if isinstance(message, str) else message, "\n  ")
+        hints = [hint] if isinstance(hint, Hint) else hint
+        self.remedies = tuple(Remedy("{said}", {"said": one}) if isinstance(one, str) else one for one in hints if one)
+        self.hint = _lines([str(remedy) for remedy in self.remedies], "\n        ")
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
 
 
-def _lines(text: str | Sequence[str], between: str) -> str:
-    return between.join(map(visible, [text] if isinstance(text, str) else text))
+def _lines(lines: Sequence[str], between: str) -> str:
+    return between.join(map(visible, lines))
 
 
 class SettingsError(BatchUpdaterError):

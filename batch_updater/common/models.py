@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from batch_updater.common.errors import BatchUpdaterError
+from batch_updater.common.remedies import Remedy
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -114,7 +115,7 @@ class Answer(Generic[T_co]):
     was_sent: bool = True  # False: the request certainly never left this machine
     payload: T_co | None = None
     token_generation: int = 0  # of the token that it was sent with, when that was refused
-    hint: str = ""  # what a person can do, when that is known
+    hint: str | Remedy = ""  # what a person can do, when that is known
 
     @property
     def needs_human(self) -> bool:
@@ -243,6 +244,7 @@ class RunSummary:
     """The outcome of a run, as `summary.json` has it. Times are ISO 8601 UTC, `seconds` wall time of this start.
 
     `rate` holds the limit at the end and how it was found, in requests per second, as `summary.json` has it.
+    `resume_command` are the words after the program's name that pick the run up again.
     `frame` reads the result file as a pandas DataFrame; `results()` calls it.
     """
 
@@ -266,6 +268,7 @@ class RunSummary:
     reasons: tuple[Reason, ...] = ()
     report_file: str = ""
     rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": []})
+    resume_command: tuple[str, ...] = ()
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def results(self) -> Any:

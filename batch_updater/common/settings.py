@@ -5,17 +5,19 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Result
+from batch_updater.common.remedies import Remedy, as_option
 
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
+GONE = {"wire": "the program chooses by itself how it sends requests"}  # settings of earlier versions, and why
 
 
 class Settings(BaseModel):
@@ -25,12 +27,12 @@ class Settings(BaseModel):
 
     base_url: str | None = None
     ca_file: Path | None = None
-    proxy: str | None = Field(None, repr=False)  # it may hold a password until it has been looked at and refused
+    proxy: str | None = Field(None, repr=False)  # it may hold a password until it is checked, and refused
     order_column: str | None = None
     status_column: str | None = None
     sheet: str | None = Field(None, coerce_numbers_to_str=True)
     encoding: str | None = None
-    delimiter: str | None = None
+    delimiter: Annotated[str, StringConstraints(strip_whitespace=False)] | None = None  # it may be a tab
     header_row: int | None = Field(None, ge=1, le=1_048_576)
     include_hidden: bool = False
     max_cells: int = Field(25_000_000, ge=1, le=2_000_000_000)
@@ -41,7 +43,8 @@ class Settings(BaseModel):
     limit: int | None = Field(None, ge=1)
     on_conflict: Literal["hold", "first", "last", "sequence"] = "hold"
     strict: bool = False
-    compare: Literal["no", "each", "list"] = "no"
+    compare: bool = False
+    compare_list: bool = False
     order_by: Literal["id", "name"] = "id"
     expect_column: str | None = None
     canary: int = Field(0, ge=0, le=10_000)
@@ -51,7 +54,6 @@ class Settings(BaseModel):
     rate: float | None = Field(None, gt=0, le=1_000_000)
     adapt: bool = True
     forget_rate: bool = False
-    wire: Literal["auto", "session", "prepared"] = "auto"
     timeout: float = Field(30.0, gt=0, le=3600)
     retries: int = Field(5, ge=0, le=100)
     max_failures: str | None = None
@@ -107,14 +109,16 @@ class Settings(BaseModel):
 
     @field_validator("compare", mode="before")
     @classmethod
-    def _flag_or_word(cls, value: object) -> object:
-        words = {"true": "each", "1": "each", "yes": "each", "on": "each", "false": "no", "0": "no", "off": "no"}
-        return words.get(str(value).lower(), value)
+    def _no_word(cls, value: object) -> object:
+        if value in ("each", "list"):
+            raise ValueError(f"it is on or off; {as_option('compare_list')} reads the paged list")
+        return value
 
     @field_validator("delimiter")
     @classmethod
     def _one_mark(cls, value: str | None) -> str | None:
-        named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(value or "", value)
+        word = (value or "").strip() or value
+        named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(word or "", word)
         if named is not None and named not in {",", ";", "\t", "|"}:
             raise ValueError("use , ; | or tab")
         return named
@@ -128,11 +132,11 @@ class Settings(BaseModel):
 
     @property
     def compares(self) -> bool:
-        """Whether each order is read before it is sent; an expected status can't be checked otherwise."""
-        return self.compare != "no" or self.expect_column is not None
+        """Whether orders are read before they are sent; an expected status can't be checked otherwise."""
+        return self.compare or self.compare_list or self.expect_column is not None
 
     def failure_limit(self, rows: int) -> int | None:
-        """How many rows may fail, of so many to send; None when there is no limit."""
+        """Return how many of `rows` to send may fail; None when there is no limit."""
         if self.max_failures is None:
             return None
         if self.max_failures.endswith("%"):
@@ -146,14 +150,16 @@ def load_settings(
     config: Path | None = None,
     profile: str | None = None,
 ) -> Settings:
-    """Merge options (None means not given), `BATCH_UPDATER_*` and the config file. Raises SettingsError."""
+    """Return options (None: not given) over `BATCH_UPDATER_*` over the config file. Raises SettingsError."""
     merged = {name: value for name, value in read_config(config, profile).items() if name not in ABOUT_THE_CALL}
-    for name in Settings.model_fields:
+    for name in (*Settings.model_fields, *GONE):
         if (value := environment.get(PREFIX + name.upper())) not in {None, ""}:
             merged[name] = value
     if environment.get(BASE_URL_NAME):
         merged["base_url"] = environment[BASE_URL_NAME]
     merged.update({name: value for name, value in options.items() if value is not None})
+    for name in GONE.keys() & merged.keys():
+        raise SettingsError(f"The setting {name!r} is gone: {GONE[name]}.", "leave it out")
     try:
         return Settings(**merged)
     except ValidationError as error:
@@ -163,7 +169,6 @@ def load_settings(
 def _as_settings_error(error: ValidationError) -> SettingsError:
     problem = error.errors()[0]
     name = str(problem["loc"][0])
-    option = "--" + name.replace("_", "-")
     if problem["type"] == "extra_forbidden":
         near = get_close_matches(name, Settings.model_fields, 1)
         return SettingsError(
@@ -172,4 +177,4 @@ def _as_settings_error(error: ValidationError) -> SettingsError:
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
     words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
-    return SettingsError(f"{option} can't be {', '.join(map(repr, words))}: {message}.", "see --help")
+    return SettingsError(f"{as_option(name)} can't be {', '.join(map(repr, words))}: {message}.", Remedy("see {help}"))

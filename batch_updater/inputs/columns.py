@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import RESULT_COLUMNS
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import UUID_SHAPE, shown
 
 _ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
@@ -34,7 +35,7 @@ class _Sought:
     """A column to find: what it holds, the option that names it, and the headers (normalised) that are taken for it."""
 
     what: str
-    option: str
+    option: Remedy
     aliases: Sequence[str]
 
 
@@ -82,7 +83,7 @@ def result_column(header: Sequence[str]) -> int:
     """Return the position of an earlier run's `result` column. Raises InputError when there is none."""
     names = [normalise_header(name) for name in header]
     if "result" not in names:
-        raise InputError("The sheet has no 'result' column.", "--only takes the result file of an earlier run")
+        raise InputError("The sheet has no 'result' column.", Remedy("{only} takes the result file of an earlier run"))
     return names.index("result")
 
 
@@ -101,24 +102,24 @@ def find_columns(
     The column of expected statuses is optional, and only sought when orders are compared. A column whose position is
     in `hidden` can't be used: nobody has seen what would be sent.
     """
-    order = _find(name, header, order_column, _Sought("order", "--order-column", _ORDER))
-    status = _find(name, header, status_column, _Sought("status", "--status-column", _STATUS))
+    order = _find(name, header, order_column, _Sought("order", Remedy("{order_column}"), _ORDER))
+    status = _find(name, header, status_column, _Sought("status", Remedy("{status_column}"), _STATUS))
     if order == status:
         raise InputError(
             f"{name}: column {header[order]!r} can't be both order and status.",
-            "choose --order-column and --status-column",
+            Remedy("choose {order_column} and {status_column}"),
         )
     expect = None
     if expect_column or (compares and any(normalise_header(title) in _EXPECT for title in header)):
-        expect = _find(name, header, expect_column, _Sought("expected status", "--expect-column", _EXPECT))
+        expect = _find(name, header, expect_column, _Sought("expected status", Remedy("{expect_column}"), _EXPECT))
     if expect in {order, status}:
         raise InputError(
             f"{name}: column {header[expect or 0]!r} can't be both that and the expected status.",
-            "choose another --expect-column",
+            Remedy("choose another {expect_column}"),
         )
     for place in (order, status, expect):
         if place is not None and place in hidden:
-            raise InputError(f"{name}: column {header[place]!r} is hidden.", "show it, or use --include-hidden")
+            raise InputError(f"{name}: column {header[place]!r} is hidden.", Remedy("show it, or use {include_hidden}"))
     return Columns(order, status, header[order], header[status], expect, "" if expect is None else header[expect])
 
 
@@ -132,7 +133,7 @@ def _find(name: object, header: Sequence[str], chosen: str | None, sought: _Soug
     which = f" {chosen!r}" if chosen else ""
     raise InputError(
         f"{name}: no {sought.what} column{which}; the headers are {list_headers(header)}.",
-        f"use {sought.option}, or --header-row",
+        Remedy("use {option}, or {header_row}", {"option": sought.option}),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TextIO, cast
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, Flaw
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import UUID_SHAPE
 from batch_updater.inputs.columns import find_header
 from batch_updater.inputs.encoding import Opener, find_encoding
@@ -90,7 +91,10 @@ class TextTable(Table):
             if (found := len(cells)) > self._width and number > self._header_row:
                 raise InputError(
                     f"{self._name}: row {number} has more cells ({found}) than the header ({self._width}).",
-                    f"put quotes around a cell that contains {self._delimiter!r}, or use --delimiter",
+                    Remedy(
+                        "put quotes around a cell that contains {mark}, or use {delimiter}",
+                        {"mark": repr(self._delimiter)},
+                    ),
                 )
             self._check_swallowed(number, cells)
 
@@ -157,7 +161,7 @@ def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
     winners = [mark for mark in DELIMITERS if scores[mark] == best]
     if len(winners) > 1:
         both = " or ".join(repr(mark) for mark in winners)
-        raise InputError(f"{name}: the delimiter could be {both}.", "say which with --delimiter")
+        raise InputError(f"{name}: the delimiter could be {both}.", Remedy("say which with {delimiter}"))
     return winners[0]
 
 

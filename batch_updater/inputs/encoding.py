@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import shown
 
 Opener = Callable[[], BinaryIO]
@@ -35,18 +36,22 @@ def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
         family = codecs.lookup(marked).name.removesuffix("-sig")[:6]
         if not codecs.lookup(chosen).name.startswith(family):
             raise InputError(
-                f"{name} starts with the byte order mark of {marked}, so it is not {chosen}.", "leave out --encoding"
+                f"{name} starts with the byte order mark of {marked}, so it is not {chosen}.",
+                Remedy("leave out {encoding}"),
             )
         encoding = marked
     if not marked and not chosen and (guess := _unmarked_utf16(start)):
         raise InputError(
-            f"{name} looks like UTF-16 without a byte order mark.", f"use --encoding {guess}, or save as CSV UTF-8"
+            f"{name} looks like UTF-16 without a byte order mark.",
+            Remedy("use {encoding} {guess}, or save as CSV UTF-8", {"guess": guess}),
         )
     try:
         _decode_all(open_file, name, encoding)
     except UnicodeError:
         if chosen:
-            raise InputError(f"{name} is not text in {chosen}.", "choose another --encoding, e.g. cp1254") from None
+            raise InputError(
+                f"{name} is not text in {chosen}.", Remedy("choose another {encoding}, e.g. cp1254")
+            ) from None
         raise _unknown(open_file, name, encoding) from None
     return encoding
 
@@ -58,7 +63,7 @@ def _known(chosen: str, name: Path) -> str:
     except LookupError:
         raise InputError(
             f"{name} can't be read as {chosen!r}: there is no such text encoding.",
-            "use --encoding cp1254, cp1252 or utf-8",
+            Remedy("use {encoding} cp1254, cp1252 or utf-8"),
         ) from None
     return found.name
 
@@ -91,7 +96,10 @@ def _unknown(open_file: Opener, name: Path, encoding: str) -> InputError:
     (one, one_text), (other, other_text) = first, second
     return InputError(
         f"{name}, line {number} is not UTF-8. As {one} it reads '{one_text}', as {other} '{other_text}'.",
-        f"save it as 'CSV UTF-8', or use --encoding {one} or {other}, whichever reads right",
+        Remedy(
+            "save it as 'CSV UTF-8', or use {encoding} {one} or {other}, whichever reads right",
+            {"one": one, "other": other},
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import list_headers, normalise_header, result_column
 
@@ -79,7 +80,7 @@ class RowFilter:
                 how = "no column" if normalise_header(column) not in names else "several columns"
                 raise InputError(
                     f"{name} has {how} {column.strip()!r} for --where; the headers are {list_headers(header)}.",
-                    "correct --where",
+                    Remedy("correct {where}"),
                 )
             wanted.setdefault(names.index(normalise_header(column)), set()).add(value.strip())
             self.descriptions.append(condition)

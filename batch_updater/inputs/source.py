@@ -9,6 +9,7 @@ from typing import cast
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, SourceRow
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import original, shown
 from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result_file, looks_like_data, non_result_columns
 from batch_updater.inputs.formats import open_table
@@ -113,9 +114,11 @@ class Source:
             if next(rows, None) is not None:
                 return
         if self.left_out:
-            raise InputError(f"{name}: no row is chosen by {self.selection}.", "correct --only, --where or --rows")
+            raise InputError(
+                f"{name}: no row is chosen by {self.selection}.", Remedy("correct {only}, {where} or {rows}")
+            )
         if hidden := self._table.hidden_rows:
-            raise InputError(f"{name}: all rows are hidden ({hidden:,}).", "show them, or use --include-hidden")
+            raise InputError(f"{name}: all rows are hidden ({hidden:,}).", Remedy("show them, or use {include_hidden}"))
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
 
 
@@ -135,7 +138,7 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
     if options.header_row is not None:
         filled = [(number, cells) for number, cells in filled if number == options.header_row]
         if not filled:
-            raise InputError(f"{name}: row {options.header_row} is empty.", "correct --header-row")
+            raise InputError(f"{name}: row {options.header_row} is empty.", Remedy("correct {header_row}"))
     if not filled:
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
     found = find_header([cells for _, cells in filled], options.order_column, options.status_column)
@@ -144,7 +147,7 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
         value = next(cell for cell in header if looks_like_data([cell]))
         raise InputError(
             f"{name}: row {number} should be the header, but looks like data: {shown(value)!r}.",
-            "put a row with the columns' names above it, or name its row with --header-row",
+            Remedy("put a row with the columns' names above it, or name its row with {header_row}"),
         )
     return number, header
 

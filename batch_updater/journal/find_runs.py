@@ -7,6 +7,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.integrity import read_number
 from batch_updater.journal.reader import read_journal
@@ -50,7 +51,7 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
         except JournalError as error:
             raise ResumeError(
                 f"The newest run here, {folder.run_id}, can't be picked up. {error.message}",
-                "restore its files, or start anew with --restart (rows may then be sent a second time)",
+                Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
             ) from None
     return None
 

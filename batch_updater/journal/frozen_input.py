@@ -14,6 +14,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import InputError, StoppedError
 from batch_updater.common.files import sync
+from batch_updater.common.remedies import Remedy
 from batch_updater.journal.run_folder import STDIN, RunFolder
 
 PIECE = 1 << 20
@@ -65,6 +66,6 @@ def _copy(pieces: Iterator[bytes], target: Path) -> str:
     except OSError as error:
         raise StoppedError(
             f"The sheet can't be copied to {target.parent}: {error.strerror}; nothing was sent.",
-            "free some disk space, or choose another place with --runs-dir",
+            Remedy("free some disk space, or choose another place with {runs_dir}"),
         ) from None
     return digest.hexdigest()

@@ -15,6 +15,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import LockedError, SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder
@@ -37,7 +38,7 @@ def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]
     except Timeout:
         raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
     except OSError as error:
-        hint = "choose another place with --runs-dir"
+        hint = Remedy("choose another place with {runs_dir}")
         raise SettingsError(f"{place} can't be written: {error.strerror}.", hint) from None
     try:
         with _flock_sheet(file):

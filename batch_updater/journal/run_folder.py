@@ -15,6 +15,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import JournalError, SettingsError
 from batch_updater.common.files import replaced, sync
+from batch_updater.common.remedies import Remedy
 
 JOURNAL = "journal.sqlite"
 CLAIMS = "journal.claims"
@@ -75,7 +76,7 @@ def new_run(place: Path) -> RunFolder:
             sync(folder)  # a power cut must not take the folder away from under a journal that is safe
     except OSError as error:
         raise SettingsError(
-            f"No run folder can be made in {place}: {error.strerror}.", "choose another place with --runs-dir"
+            f"No run folder can be made in {place}: {error.strerror}.", Remedy("choose another place with {runs_dir}")
         ) from None
     return RunFolder(place / run_id)
 

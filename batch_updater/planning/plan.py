@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.common.remedies import Remedy
 from batch_updater.journal.draft import Draft, SettledDraft
 from batch_updater.journal.reader import JournalReader
 from batch_updater.planning.swapped import swapped
@@ -61,7 +62,9 @@ def make_plan(
         prepare(block)
         validated = list(map(validate, block))
         if first and (how := swapped(validated)):
-            raise InputError(f"{name}: the columns look swapped: {how}.", "correct --order-column and --status-column")
+            raise InputError(
+                f"{name}: the columns look swapped: {how}.", Remedy("correct {order_column} and {status_column}")
+            )
         first = False
         draft.add(validated)
         on_rows(done := done + len(block))

@@ -1,61 +1,75 @@
-"""The command lines that the program proposes."""
+"""The command lines that the program proposes: whoever types one gets what it says, wherever it is shown.
 
-import shlex
+A command is the words after the program's name; `command_line` quotes them for a shell.
+"""
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from batch_updater.common.models import RunSummary
+from batch_updater.common.remedies import as_option
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.facts import RunFacts
-from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET
+from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, runs_place
+
+NO_OPTIONS = frozenset({"production", "status_map"})  # settings that only the config file has
 
 
-def resume_command(summary: RunSummary, facts: RunFacts) -> list[str]:
-    """The command that picks this run up again, with the choices that must be the same."""
-    sheet = Path(summary.input)
-    if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
-        return ["undo", str(sheet.parent)]
-    words = ["run", summary.input]
-    choices = {**facts.reading, "on_conflict": facts.on_conflict}
-    for name, value in choices.items():
-        if value and (name, value) not in (("on_conflict", "hold"), ("order_by", "id")):
-            text = ",".join(value) if isinstance(value, list) else str(value)
-            words += ["--" + name.replace("_", "-"), "tab" if text == "\t" else text]
-    if facts.compare and not choices.get("expect_column"):
-        words.append("--compare")
+def option_words(settings: Settings) -> list[str]:
+    """Return the options that set all that differs from its default; read back they give equal settings."""
+    words = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if value != field.default and name not in NO_OPTIONS:
+            words += _option(name, value)
     return words
 
 
-_PROGRAM = "batch-updater"
+def _option(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [as_option(name if value else f"no_{name}")]
+    values = value if name == "where" else [",".join(value) if isinstance(value, tuple) else value]
+    return [word for one in values for word in (as_option(name), "tab" if one == "\t" else str(one))]
 
 
-def next_step(summary: RunSummary, command: Sequence[str]) -> tuple[str, list[str]]:
-    """What to type next, and why. `command` is what was typed after the program's name."""
+def run_command(sheet: Path, run_dir: Path, facts: RunFacts) -> list[str]:
+    """Return the command that picks this run of a sheet up again, with the choices that must be the same.
+
+    The run of an undo is picked up by `undo`.
+    """
+    choices: dict[str, Any] = {"base_url": facts.base_url}
+    if (place := run_dir.resolve().parent) != runs_place(sheet, None).resolve():
+        choices["runs_dir"] = place
+    if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
+        return ["undo", _path(sheet.parent), *option_words(Settings(**choices))]
+    choices |= {**facts.reading, "on_conflict": facts.on_conflict, "compare": facts.compare}
+    return ["run", _path(sheet), *option_words(Settings(**choices))]
+
+
+def command_about(summary: RunSummary, name: str) -> list[str]:
+    """Return the command of this name that takes a run, for the run of this summary."""
+    return [name, _path(summary.run_dir)]
+
+
+def _path(path: Path | str) -> str:
+    """Return a path that is not taken for an option."""
+    name = str(path)
+    return f"./{name}" if name.startswith("-") and name != "-" else name
+
+
+def next_step(summary: RunSummary, typed: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """Return why and what to type next; `typed` is a command that picks the run up again, if the person typed one."""
     counts = summary.result_counts
     if summary.resumable:
-        same = [word for word in command if word != "--restart"]  # it would leave this very run
         why = "To go on" if summary.input != "-" else "To go on, with the same data on stdin"
-        return why, [_PROGRAM, *(same if same[:1] in (["run"], ["undo"]) else ["run", summary.input])]
+        return why, [
+            word for word in typed or summary.resume_command if word != as_option("restart")
+        ]  # it would leave this run
     if not summary.results_file:
-        return "When there is space, to write the results", [_PROGRAM, "results", summary.run_dir]
+        return "When there is space, to write the results", command_about(summary, "results")
     again = {"To try those again": ("failed", "unknown"), "After correcting those": ("invalid", "conflict")}
     for why, words in again.items():
         if found := [word for word in words if counts.get(word)]:
-            return why, [_PROGRAM, "run", summary.results_file, "--only", ",".join(found)]
-    return "To read every order back", [_PROGRAM, "verify", summary.run_dir]
-
-
-def _earlier_command(file: Path, facts: RunFacts) -> str:
-    """The command line that asks for what a run was planned for, options that have their default left out."""
-    words = ["batch-updater", "run", str(file), "--base-url", facts.base_url]
-    asked = {**facts.reading, "on_conflict": facts.on_conflict, "compare": facts.compare}
-    for key in ("on_conflict", "compare", *sorted(RESUME_KEYS)):
-        value, option = asked.get(key), "--" + key.replace("_", "-")
-        if not value or value == Settings.model_fields[key].default:
-            continue
-        if key == "where":
-            words += [word for condition in value for word in (option, condition)]
-        else:
-            words += [option] if value is True else [option, ",".join(value) if isinstance(value, list) else str(value)]
-    return shlex.join(words)
+            return why, ["run", _path(summary.results_file), *_option("only", tuple(found))]
+    return "To read every order back", command_about(summary, "verify")

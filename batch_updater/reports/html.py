@@ -6,7 +6,6 @@ itself every request, style and script but its own two, which are named by their
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,12 +18,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.files import replaced
 from batch_updater.common.models import Result, RunSummary
+from batch_updater.common.remedies import command_line
 from batch_updater.common.text import duration, visible
 from batch_updater.journal.facts import RunFacts, program_version
 from batch_updater.journal.reader import JournalReader
 from batch_updater.reports import charts
 from batch_updater.reports.activity import Activity, gather
-from batch_updater.reports.commands import next_step, resume_command
+from batch_updater.reports.commands import command_about, next_step
 from batch_updater.reports.provenance import rate_lines
 from batch_updater.reports.rows import ResultRows
 
@@ -158,18 +158,17 @@ def _readable(moment: str) -> str:
 
 def _steps(summary: RunSummary, facts: RunFacts) -> Iterator[dict[str, str]]:
     """What a person can do with this run: go on or try again, read back, put back."""
-    why, command = next_step(summary, resume_command(summary, facts))
-    yield {"why": f"{why}:", "command": shlex.join(command)}
-    if command[1] != "verify":
-        verify = ["batch-updater", "verify", summary.run_dir]
-        yield {"why": "To read every order back and compare:", "command": shlex.join(verify)}
+    why, command = next_step(summary)
+    yield {"why": f"{why}:", "command": command_line(command)}
+    if command[0] != "verify":
+        verify = command_line(command_about(summary, "verify"))
+        yield {"why": "To read every order back and compare:", "command": verify}
     if not summary.result_counts.get(Result.UPDATED.value):
         return
     if facts.compare:
-        undo = ["batch-updater", "undo", summary.run_dir]
         yield {
             "why": "To put back the status each order had before, where it still has the one this run set:",
-            "command": shlex.join(undo),
+            "command": command_line(command_about(summary, "undo")),
         }
     else:
         yield {"why": "Undo: not possible; only a run with --compare notes what each order had before.", "command": ""}

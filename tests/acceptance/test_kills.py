@@ -149,7 +149,7 @@ def sequence(here: Path, _sandbox: Sandbox) -> Job:
     return Job(["run", str(sheet), "--yes", "--on-conflict", "sequence"], here / "o.runs", len(rows), check)
 
 
-def compare(here: Path, sandbox: Sandbox, *options: str) -> Job:
+def compare(here: Path, sandbox: Sandbox, *options: str, how: str = "--compare") -> Job:
     """A run that reads first; every tenth order has its status already."""
     right = good_rows(300)[::10]
     for order, status in right:
@@ -162,7 +162,7 @@ def compare(here: Path, sandbox: Sandbox, *options: str) -> Job:
         assert {row["result"] for row in others} <= {"updated", "failed"}
         assert {row["result_previous_status_id"] for row in others} == {PLANNED}, "undo needs it"
 
-    return Job(["run", str(sheet), "--yes", "--compare", *options], here / "o.runs", 300, check)
+    return Job(["run", str(sheet), "--yes", how, *options], here / "o.runs", 300, check)
 
 
 def undo(here: Path, sandbox: Sandbox) -> Job:
@@ -190,7 +190,7 @@ MIXES: list[Callable[[Path, Sandbox], Job]] = [
     compare,
     undo,
     partial(plain, kind="xlsx"),  # type: ignore[list-item]  # the kind has a default
-    lambda here, sandbox: compare(here, sandbox, "list"),
+    lambda here, sandbox: compare(here, sandbox, how="--compare-list"),
     lambda here, sandbox: plain(here, sandbox, "--canary", "30"),
     lambda here, sandbox: compare(here, sandbox, "--canary", "30"),
 ]

@@ -1,8 +1,10 @@
 """Picking up, refusing, locking, listing and making results again, through the program."""
 
 import csv
+import html
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from support.program import (
     DONE,
     PROGRAM,
+    TOKEN,
     environment,
     good_rows,
     judge,
@@ -26,6 +29,7 @@ from support.program import (
     start,
     write_sheet,
 )
+from support.watched import Watched
 
 from batch_updater.common.errors import InputError
 from batch_updater.journal.frozen_input import freeze
@@ -311,3 +315,28 @@ def test_only_rows_that_may_have_left_are_unknown_after_a_kill(tmp_path: Path) -
         ended = program("run", sheet, "--yes", "--compare", env=environment(sandbox.base_url))
         assert ended.returncode == 0, ended.stderr
         assert f"{len(unknown)} to settle" in ended.stderr
+
+
+def test_the_commands_that_are_proposed_work_as_they_stand(watched: Watched) -> None:
+    """The report, `results` and a start that asks for something else name one command, which goes on unchanged."""
+    rows = [(order_id(99_999_999), "a"), *((order_id(number), "b") for number in range(1, 4)), (order_id(4), "c")]
+    sheet = watched.folder / "my orders.csv"
+    lines = [f"{order}\t{DONE}\t{depot}\n" for order, depot in rows]
+    sheet.write_text("ref\tstatus\tdepot\n" + "".join(lines), encoding="utf-8")
+    chosen = ["--order-column", "ref", "--delimiter", "tab", "--where", "depot=a", "--where", "depot=b",
+              "--include-hidden", "--on-conflict", "last", "--compare-list"]  # fmt: skip
+    place = ["--runs-dir", watched.folder / "elsewhere"]
+    with served() as sandbox:
+        env, brakes = environment(sandbox.base_url), ["--max-failures", "0", "--concurrency", "1"]
+        assert watched.call("run", sheet, "--yes", *chosen, *place, *brakes, env=env).returncode == 6
+        (run,) = (watched.folder / "elsewhere").glob("2*")
+        refused = watched.call("run", sheet, "--yes", *chosen[:-1], *place, env=env)
+        assert (refused.returncode, "to finish that run: batch-updater run" in refused.stderr) == (2, True)
+        again = watched.call("results", run, env=environment()).stdout.splitlines()[-1].strip()
+        page = (run / "report.html").read_text(encoding="utf-8")
+        assert html.unescape(page.split("<pre>")[1].split("</pre>")[0]) == again
+        assert f"to finish that run: {again}\n" in refused.stderr
+        ended = watched.call(*shlex.split(again)[1:], "--yes", env=environment(EVREKA360_ACCESS_TOKEN=TOKEN))
+        assert f"Picking up the unfinished run {run.name}:" in ended.stderr
+        assert ended.returncode == 3, ended.stderr
+        assert len(puts(sandbox)) == 3

@@ -8,18 +8,16 @@ from support.fault_list import ALL_CODES, FAULTS
 from support.fault_runs import QUICK
 from support.hostile import HARMLESS, HOSTILE, Service
 from support.network import Town, loop_aside
-from support.program import served
+from support.program import WIRES, served
 
 from batch_updater.sandbox.server import Sandbox
-
-WIRES = ("session", "prepared")
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, chance: random.Random) -> None:
     """Waits between attempts of some milliseconds, and the way of sending by `--attack-wire`, else by dice."""
-    wire = request.config.getoption("attack_wire") or chance.choice(WIRES)
-    monkeypatch.setenv("BATCH_UPDATER_WIRE", wire)
+    wire = request.config.getoption("attack_wire") or chance.choice(list(WIRES))
+    monkeypatch.setattr("batch_updater.app.execute.PREPARED_FROM", WIRES[wire])
     for name, value in QUICK.items():
         monkeypatch.setattr(f"batch_updater.{name}", value)
 

@@ -19,7 +19,7 @@ def needs(fault: Fault, connection: str) -> bool:
 def attack_on(fault: Fault, place: int, connection: str) -> Attack:
     """One fault at one place. A first update finds a warm connection when its order was read just before."""
     rows = [(order, WANTED) for order in some_orders(ROWS)]
-    settings = {"compare": "each"} if connection == "warm" and place == 0 else {}
+    settings = {"compare": True} if connection == "warm" and place == 0 else {}
     return Attack({(PUT, place): fault}, rows, settings, keep_alive=connection == "warm")
 
 

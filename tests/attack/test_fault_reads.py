@@ -51,7 +51,7 @@ def updates(count: int) -> list[tuple[str, str]]:
 async def test_faults_of_comparing_change_nothing_unread(names: list[str], keep_alive: bool) -> None:
     """No order is sent unread, skipped untruly or given a wrong previous status, whatever the readings answer."""
     rows = updates(APART * len(names) + 5)
-    async with staged(Attack(at_places(GET, names), rows, {"compare": "each"}, keep_alive)) as scene:
+    async with staged(Attack(at_places(GET, names), rows, {"compare": True}, keep_alive)) as scene:
         so_already = {order for order, _status in rows[::3]}
         scene.server.orders.update(dict.fromkeys(so_already, WANTED))
         outcome = await scene.bring_to_its_end(STARTS)
@@ -67,7 +67,7 @@ async def test_faults_of_reading_the_list_change_nothing_unread(names: list[str]
     """A faulty page of the order list settles no row that is not so."""
     rows = updates(50 * APART * len(names))
     different = 10
-    async with staged(Attack(at_places(PAGE, names, 20), rows, {"compare": "list"}, keep_alive)) as scene:
+    async with staged(Attack(at_places(PAGE, names, 20), rows, {"compare_list": True}, keep_alive)) as scene:
         so_already = {order for order, _status in rows[:-different]}
         scene.server.orders.update(dict.fromkeys(so_already, WANTED))
         outcome = await scene.bring_to_its_end(STARTS)

@@ -22,7 +22,7 @@ def make_schedule(chance: random.Random) -> Attack:
     rows = [(chance.choice(orders), chance.choice([WANTED, WANTED, OTHER])) for _ in range(chance.randrange(10, 50))]
     settings: dict[str, Any] = {
         "concurrency": chance.choice([1, 2, 4, 8]), "retries": chance.randrange(5), "canary": chance.choice([0, 0, 3]),
-        "compare": chance.choice(["no", "no", "each", "list"]), "adapt": chance.random() < 0.7,
+        chance.choice(["compare", "compare_list"]): chance.random() < 0.5, "adapt": chance.random() < 0.7,
         "on_conflict": chance.choice(["hold", "first", "last", "sequence", "sequence"]),
     }  # fmt: skip
     names = [n for n, fault in ANYTIME.items() if not (fault.late and settings["on_conflict"] == "sequence")]

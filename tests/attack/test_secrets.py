@@ -43,6 +43,9 @@ def make_slow(self):
 
 asyncio.base_events.BaseEventLoop.__init__ = make_slow
 sys.modules["uvloop"] = None
+
+import batch_updater.app.execute
+batch_updater.app.execute.PREPARED_FROM = 0  # as a large run is sent
 """
 TELL_CHILDREN = """
 import sys
@@ -118,16 +121,14 @@ def site(folder: Path, text: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-@pytest.mark.parametrize(
-    ("identify", "shout", "wire"), [(grant_environment, "", "session"), (environment, SHOUT, "prepared")]
-)
+@pytest.mark.parametrize(("identify", "shout"), [(grant_environment, ""), (environment, SHOUT)])
 def test_every_command_as_a_process_keeps_the_secrets(
-    watched: Watched, identify: Callable[..., dict[str, str]], shout: str, wire: str
+    watched: Watched, identify: Callable[..., dict[str, str]], shout: str
 ) -> None:
     """run, plan, verify, undo, results, runs and statuses: in debug mode, with every line that any library logs."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(3))
     with served(**({} if shout else {"token_ttl": 60})) as sandbox:
-        env = identify(sandbox.base_url, BATCH_UPDATER_WIRE=wire, **LOUD, **site(watched.folder / "site", shout))
+        env = identify(sandbox.base_url, **LOUD, **site(watched.folder / "site", shout))
         ended = watched.process("run", sheet, "--yes", "-vv", "--compare", env=env)
         assert ended.returncode == 0, ended.stderr
         assert ("asyncio:Executing <Task" in ended.stderr) == bool(shout)

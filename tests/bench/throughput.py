@@ -51,6 +51,13 @@ http {{
   }}
 }}
 """
+BY_SESSION = """
+import sys
+from batch_updater.app import execute
+from batch_updater.cli.main import main
+execute.PREPARED_FROM = sys.maxsize
+main()
+"""
 
 
 @dataclass(frozen=True)
@@ -126,8 +133,8 @@ def clients(place: Path, url: str) -> list[Client]:
         Client("batch-updater run, the whole command *", [*program, str(CONCURRENCY)], 1, whole=True),
         Client("batch-updater, sending alone", [python, kinds, "sending", "{sheet}", url], 1),
         Client(
-            "batch-updater run --wire session, the whole command *",
-            [*program, str(CONCURRENCY), "--wire", "session"],
+            "batch-updater run by aiohttp's session, the whole command *",
+            [python, "-c", BY_SESSION, *program[3:], str(CONCURRENCY)],
             1,
             whole=True,
         ),

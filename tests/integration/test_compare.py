@@ -128,7 +128,7 @@ def test_the_list_is_read_where_it_is_shorter(watched: Watched) -> None:
     rows = good_rows(380, status=PLANNED) + good_rows(20, first=381)
     sheet = write_sheet(watched.folder / "o.csv", rows)
     with served(orders=1000) as sandbox:
-        ended = run(watched, sandbox, sheet, "--compare=list")
+        ended = run(watched, sandbox, sheet, "--compare-list")
         assert len(puts(sandbox)) == 20
         assert sorted(reads(sandbox)) == sorted(order for order, _ in rows[380:])
         assert sum(entry["path"] == "/engagement/orders" for entry in sandbox.ledger) <= 20 + 10
@@ -150,7 +150,7 @@ def test_the_list_is_left_where_it_does_not_pay(
     """Too many pages, too few rows, or pages that settle nothing: orders are read one by one, and it says why."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(count, status=status))
     with served(orders=orders) as sandbox:
-        ended = run(watched, sandbox, sheet, "--compare", "list")
+        ended = run(watched, sandbox, sheet, "--compare-list")
         assert sum(entry["path"] == "/engagement/orders" for entry in sandbox.ledger) <= most
         assert len(reads(sandbox)) == count
         assert len(puts(sandbox)) == (0 if status == PLANNED else count)
@@ -167,7 +167,7 @@ def test_rows_are_exact_however_the_list_behaves(watched: Watched, options: dict
     with served(orders=2000, **options) as sandbox:
         for number in range(1, 2001):
             sandbox.set_status(order_id(number), status_id(STATUSES[number % 6 if number % 10 else (number + 1) % 6]))
-        ended = run(watched, sandbox, sheet, "--compare", "list")
+        ended = run(watched, sandbox, sheet, "--compare-list")
         assert words in ended.stderr
         assert {order: sandbox.orders[order]["status"]["id"] for order, _ in rows} == dict(rows)
         assert sorted(entry["order_id"] for entry in puts(sandbox)) == sorted(order_id(n) for n in range(10, 301, 10))

@@ -52,7 +52,7 @@ def test_the_second_run_starts_at_what_the_first_has_learned(tmp_path: Path, sta
     assert ended.returncode == 0
     seconds, rate = rate_of(second)["history"][0]
     assert (seconds, rate) == (0.0, pytest.approx(kept["rate"], rel=0.01))
-    assert f"begun with {rate:,.3g} that an earlier run learned" in ended.stdout
+    assert f"started at {rate:,.3g}/s, learned earlier" in ended.stdout
 
 
 def test_a_run_that_is_not_refused_anything_keeps_the_rate_it_reached(

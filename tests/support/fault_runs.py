@@ -1,12 +1,7 @@
-"""Runs against the fault server, in this process and many in one loop, each judged by the one judge.
-
-Settings come from `BATCH_UPDATER_*` too, so that every attack can be made on another way of sending, where there is
-one, by setting it in the environment.
-"""
+"""Runs against the fault server, in this process and many in one loop, each judged by the one judge."""
 
 import asyncio
 import contextlib
-import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterable
@@ -24,7 +19,7 @@ from batch_updater.app.execute import execute, ignore_tick
 from batch_updater.app.runs import open_run
 from batch_updater.common.models import RunSummary
 from batch_updater.common.secret import Secret
-from batch_updater.common.settings import Settings, load_settings
+from batch_updater.common.settings import Settings
 from batch_updater.journal.facts import Phase
 from batch_updater.planning.preflight import Tenant, with_credentials
 
@@ -115,14 +110,13 @@ class Scene:
 
     @property
     def settings(self) -> Settings:
-        """The settings of this attack, and of the environment."""
+        """The settings of this attack."""
         mine = {
             "base_url": self.server.base_url, "concurrency": 1,
             "timeout": SHORT if self.attack.any("slow") else LONG,
             "retries": 100 if self.attack.any("refuses") else 5,  # somebody listens again a little later
-            **self.attack.settings,
         }  # fmt: skip
-        return load_settings(mine, {k: v for k, v in os.environ.items() if k.startswith("BATCH_UPDATER_")})
+        return Settings(**{**mine, **self.attack.settings})
 
     async def start(self) -> tuple[RunSummary, Rows]:
         """One start of the run, judged."""

@@ -21,6 +21,7 @@ from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, stat
 PROGRAM = [sys.executable, "-m", "batch_updater"]
 DONE = status_id("Completed")
 PLANNED = status_id("Planned")
+WIRES = {"session": 1_000_000_000, "prepared": 0}  # the rows from which a run is sent as prepared bytes
 
 
 def environment(base_url: str = "", **more: str) -> dict[str, str]:

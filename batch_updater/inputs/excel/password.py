@@ -10,13 +10,14 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError  # msoffcrypto parses what the file says of its key
 
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.archive import check_zip
 from batch_updater.inputs.excel.ole import OleError
 from batch_updater.inputs.excel.result_sheets import open_excel
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Table
 
-_HOW = "save it in Excel without a password, or use --password-file FILE"
+_HOW = Remedy("save it in Excel without a password, or use {password_file} FILE")
 _DAMAGE = (LookupError, ValueError, TypeError, AttributeError, struct.error, ExpatError)  # what msoffcrypto raises
 
 

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from batch_updater.common.errors import InputError
+from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.columns import is_result_file
 from batch_updater.inputs.excel.workbook import ExcelTable, list_sheets, refuse_damage
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
@@ -56,7 +57,7 @@ class _ResultTable(Table):
             if _row(table, self._header_row) != header:
                 raise InputError(
                     f"{name}: the sheets {RESULTS!r} and {title!r} have different headers.",
-                    "make them alike, or read them one by one with --sheet",
+                    Remedy("make them alike, or read them one by one with {sheet}"),
                 )
         self._width = max(len(table.widths) for table in self._tables)
         self.widths = first.widths

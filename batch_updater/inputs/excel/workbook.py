@@ -12,6 +12,7 @@ import python_calamine
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
+from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.excel.cell_text import BUILT_IN, displayed_text, formats_numbers, formats_texts, plain_text
 from batch_updater.inputs.excel.merged_cells import MergedCells
 from batch_updater.inputs.excel.worksheet import (
@@ -165,7 +166,7 @@ def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> st
         return shown[int(wanted) - 1]
     listed = ", ".join(repr(title) for title in shown)
     what = f"{name} has no sheet {wanted!r}" if wanted else f"{name} has {len(shown)} visible sheets"
-    raise InputError(f"{what}: {listed}.", "use --sheet NAME")
+    raise InputError(f"{what}: {listed}.", Remedy("use {sheet} NAME"))
 
 
 def _cell_formats(archive: zipfile.ZipFile) -> CellFormats:
@@ -206,7 +207,7 @@ def too_many_cells(name: Path, sheet: str, cells: int, max_cells: int) -> InputE
     """Return the refusal of a sheet whose last row and column are too far away."""
     return InputError(
         f"{name}, sheet {sheet!r} reaches over {cells:,} cells; at most {max_cells:,} are read.",
-        "delete the columns and rows beyond your data and save, or raise --max-cells",
+        Remedy("delete the columns and rows beyond your data and save, or raise {max_cells}"),
     )
 
 

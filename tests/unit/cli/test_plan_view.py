@@ -15,7 +15,7 @@ def test_the_sentences_of_a_plan_fit_the_terminal(width: int) -> None:
     """Notes, problems and choices are folded; their words stay whole."""
     text = describe(
         PLAN, source="o.csv", columns=Columns(0, 1, "order_id", "status_id"), tenant=TENANT,
-        settings=Settings(compare="each"), notes=["2 hidden or filtered rows are left out"], width=width,
+        settings=Settings(compare=True), notes=["2 hidden or filtered rows are left out"], width=width,
     )  # fmt: skip
     sentences = [line for line in text.splitlines() if not line.startswith(("  columns", "  SERVICE", "  statuses"))]
     assert max(map(len, sentences)) <= width

@@ -71,11 +71,12 @@ def test_a_stream_without_unicode_gets_ascii() -> None:
     ("changes", "command", "why", "words"),
     [
         ({"resumable": True}, ["run", "orders.csv", "--yes", "--restart"], "To go on", "run orders.csv --yes"),
-        ({"resumable": True}, ["results", "orders.runs/x"], "To go on", "run orders.csv"),
         ({"resumable": True, "input": "-"}, ["run", "-", "-y"], "To go on, with the same data on stdin", "run - -y"),
         ({"resumable": True}, ["undo", "orders.runs/x"], "To go on", "undo orders.runs/x"),
         ({"result_counts": {"failed": 1, "unknown": 1, "invalid": 1}}, [], "To try those again",
          "run r.csv --only failed,unknown"),
+        ({"result_counts": {"failed": 1}, "results_file": "-r.csv"}, [], "To try those again",
+         "run ./-r.csv --only failed"),
         ({"result_counts": {"conflict": 1}}, [], "After correcting those", "run r.csv --only conflict"),
         ({"result_counts": {"failed": 1}, "results_file": ""}, [], "When there is space, to write the results",
          "results folder"),
@@ -83,9 +84,9 @@ def test_a_stream_without_unicode_gets_ascii() -> None:
     ],
 )  # fmt: skip
 def test_the_next_command_fits_the_end(changes: dict[str, object], command: list[str], why: str, words: str) -> None:
-    """An unfinished run is gone on with, failures are tried again, bad rows corrected, a good run verified."""
+    """An unfinished run is resumed, failures are tried again, bad rows corrected, a good run verified."""
     summary = replace(SUMMARY, **{"results_file": "r.csv", "run_dir": "folder", **changes})  # type: ignore[arg-type]
-    assert next_step(summary, command) == (why, ["batch-updater", *shlex.split(words)])
+    assert next_step(summary, command) == (why, shlex.split(words))
 
 
 def test_a_path_with_blanks_can_be_typed() -> None:

@@ -33,6 +33,7 @@ def test_options_go_before_environment_before_file(tmp_path: Path) -> None:
         ({"where": ("a=1", "x")}, "--where can't be 'a=1', 'x': use 'Column=value'"),
         ({"only": "failed,faild"}, "--only can't be 'failed,faild': the results are updated,"),
         ({"delimiter": "x"}, "--delimiter"),
+        ({"compare": "list"}, "--compare can't be 'list': it is on or off; --compare-list reads the paged list."),
     ],
 )
 def test_a_wrong_value_names_its_option(options: dict[str, object], words: str) -> None:
@@ -48,15 +49,28 @@ def test_a_wrong_value_names_its_option(options: dict[str, object], words: str) 
         ('access_token = "x"', "environment"),
         ("a = ", "not valid TOML"),
         ("timeout = 3", "no profile 'p'"),
+        ("compare = 'list'", "--compare-list"),
+        ("compare = 'each'", "--compare-list"),
+        ("wire = 'session'", "The setting 'wire' is gone: the program chooses by itself"),
     ],
 )
 def test_a_wrong_config_file_is_refused(tmp_path: Path, content: str, words: str) -> None:
-    """Unknown names get a suggestion, secrets are refused."""
+    """Unknown names get a suggestion, those of earlier versions a reason; secrets are refused."""
     config = tmp_path / "c.toml"
     config.write_text(content)
     with pytest.raises(SettingsError) as caught:
         load_settings({}, {}, config, "p" if "profile" in words else None)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("WIRE", "auto", "'wire' is gone"), ("COMPARE", "list", "--compare-list"), ("COMPARE", "sometimes", "--compare")],
+)
+def test_a_wrong_environment_is_refused(name: str, value: str, words: str) -> None:
+    """What an earlier version took is not passed over in silence."""
+    with pytest.raises(SettingsError, match=words):
+        load_settings({}, {f"BATCH_UPDATER_{name}": value})
 
 
 def test_the_sample_config_is_valid() -> None:
@@ -68,7 +82,7 @@ def test_the_sample_config_is_valid() -> None:
 def test_the_config_file_may_speak_about_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its words stand in for options that are not given; the environment and a profile go before it."""
     seen: list[dict[str, object]] = []
-    monkeypatch.setattr(commands, "_run", lambda **options: seen.append(options) or 0)
+    monkeypatch.setattr(commands.commands.commands["run"], "callback", lambda **options: seen.append(options))
     config = tmp_path / "c.toml"
     config.write_text("yes = true\njson = true\nquiet = true\nverbose = 2\ntimeout = 3\n[profiles.p]\nquiet = false\n")
     monkeypatch.setenv("BATCH_UPDATER_JSON", "0")

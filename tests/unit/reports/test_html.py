@@ -19,7 +19,7 @@ from batch_updater.inputs.source import open_source
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import Rates, RunFacts, Start
 from batch_updater.reports.activity import Activity, gather
-from batch_updater.reports.commands import resume_command
+from batch_updater.reports.commands import run_command
 from batch_updater.reports.html import headline, render_report, write_report
 from batch_updater.reports.provenance import add_rates, last_rate, rate_lines, start_facts
 from batch_updater.reports.rows import ResultRows
@@ -168,14 +168,11 @@ def test_the_headline_counts_what_is_not_done() -> None:
     assert headline(replace(SUMMARY, rows=0, reasons=())) == "Nothing to do"
 
 
-def test_the_command_to_resume_repeats_the_choices() -> None:
-    """Every choice that must be the same for a run to be picked up is in the command."""
-    assert resume_command(SUMMARY, FACTS) == ["run", "orders.csv", "--sheet", "Sheet 2", "--compare"]
-    reading = {"delimiter": "\t", "only": ["failed", "unknown"], "expect_column": "now"}
-    facts = FACTS.with_changes(reading=reading, on_conflict="last")
-    assert resume_command(SUMMARY, facts)[2:] == [
-        "--delimiter", "tab", "--only", "failed,unknown", "--expect-column", "now", "--on-conflict", "last",
-    ]  # fmt: skip
+def test_the_first_command_of_an_unfinished_run_picks_it_up() -> None:
+    """It names the service and every choice that must be the same."""
+    same = tuple(run_command(Path("orders.csv"), Path(SUMMARY.run_dir), FACTS))
+    words = Tags(page(replace(SUMMARY, resumable=True, resume_command=same))).words
+    assert "batch-updater run orders.csv --base-url http://x --sheet 'Sheet 2' --compare" in words
 
 
 def test_starts_are_kept_and_settings_are_those_of_the_last() -> None:

@@ -1,0 +1,49 @@
+"""What a person can do about an error, for every face to say in its own words: options, arguments, fields, buttons."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from string import Formatter
+from typing import Union
+
+
+def as_option(setting: str) -> str:
+    """Return a setting as it is typed on a command line, e.g. `--runs-dir`."""
+    return "--" + setting.replace("_", "-")
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return a command of this program as it is typed; `words` are what follows the program's name."""
+    return shlex.join(["batch-updater", *words])
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One sentence of advice, in which settings and commands are placeholders.
+
+    `{runs_dir}` stands for a setting, `{command}` for the command line of `command`, and any other placeholder for
+    the text, or the smaller remedy, that `facts` has for it. `str` gives the sentence as for a command line.
+    """
+
+    sentence: str
+    facts: Mapping[str, Union[str, "Remedy"]] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of the settings that can help, in the order of the sentence."""
+        found: list[str] = []
+        self.render(lambda setting: found.append(setting) or setting)  # type: ignore[func-returns-value]
+        return tuple(dict.fromkeys(found))
+
+    def render(self, write: Callable[[str], str]) -> str:
+        """Return the sentence with each setting as `write` makes it of the setting's name."""
+        words = {name: fact.render(write) if isinstance(fact, Remedy) else fact for name, fact in self.facts.items()}
+        words["command"] = command_line(self.command)
+        for _text, name, _spec, _conversion in Formatter().parse(self.sentence):
+            if name and name not in words:
+                words[name] = write(name)
+        return self.sentence.format_map(words)
+
+    def __str__(self) -> str:
+        return self.render(as_option)

@@ -1,0 +1,99 @@
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.journals import some_facts
+
+from batch_updater.cli.commands import commands
+from batch_updater.common.remedies import command_line
+from batch_updater.common.settings import Settings, load_settings
+from batch_updater.inputs.selection import RESUME_KEYS
+from batch_updater.reports.commands import NO_OPTIONS, option_words, run_command
+
+CHANGED: dict[str, Any] = {
+    "base_url": "https://api.example.com/v1", "ca_file": Path("our own.pem"), "proxy": "http://proxy.test:3128",
+    "order_column": "--order", "status_column": "Yeni Durum", "sheet": "Sheet '2'", "encoding": "cp1254",
+    "delimiter": "\t", "header_row": 3, "include_hidden": True, "max_cells": 1000, "password_file": Path("p w"),
+    "only": ("failed", "unknown"), "where": ("Depot=a, b;c", "Depot=-x", "Zone = $HOME"), "rows": "2-500,700-",
+    "limit": 9, "on_conflict": "sequence", "strict": True, "compare": True, "compare_list": True, "order_by": "name",
+    "expect_column": "was", "canary": 20, "concurrency": 7, "rate": 12.5, "adapt": False, "forget_rate": True,
+    "timeout": 0.5, "retries": 0, "max_failures": "2%", "outage_budget": 0.0, "output": Path("-r.csv"),
+    "overwrite": True, "runs_dir": Path("my runs"), "restart": True, "log_format": "json",
+    "metrics_file": Path("m.prom"), "metrics_port": "0.0.0.0:9100",
+}  # fmt: skip
+
+
+def read_back(line: str) -> Settings:
+    """The settings that a command line of this program leads to, by the program's own parser."""
+    _program, name, *words = shlex.split(line)
+    params = commands.commands[name].make_context(name, words).params
+    return load_settings({key: value for key, value in params.items() if key in Settings.model_fields}, {})
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without a config file."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_setting_is_tried() -> None:
+    """The list above has every setting that has an option, at a value that is not its default."""
+    assert CHANGED.keys() | NO_OPTIONS == Settings.model_fields.keys()
+    assert [name for name, value in CHANGED.items() if Settings.model_fields[name].default == value] == []
+
+
+@pytest.mark.parametrize("names", [*([name] for name in CHANGED), list(CHANGED)], ids=lambda names: names[-1])
+def test_what_is_proposed_is_read_back_as_the_same_settings(names: list[str]) -> None:
+    """Each option alone, and all together, quoted for a shell."""
+    settings = Settings(**{name: CHANGED[name] for name in names})
+    assert read_back(command_line(["run", "o.csv", *option_words(settings)])) == settings
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_a_delimiter_can_be_typed(delimiter: str) -> None:
+    """A tab is written as a word, for it would not survive being copied."""
+    line = command_line(["run", "o.csv", *option_words(Settings(delimiter=delimiter))])
+    assert line.isprintable()
+    assert read_back(line).delimiter == delimiter
+
+
+def test_what_is_not_changed_and_what_has_no_option_is_left_out() -> None:
+    """A command is no longer than it must be, and holds nothing that the program would refuse."""
+    assert option_words(Settings(production=True, status_map={"a": "b"}, concurrency=20)) == []
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "-", "-odd.csv", "a b/o'c.csv"])
+def test_the_command_of_a_run_repeats_the_choices_that_must_be_the_same(name: str) -> None:
+    """The service, all that decides what is read, and what is done with conflicts and orders; any name of a file."""
+    reading = Settings(**{key: CHANGED[key] for key in RESUME_KEYS}).model_dump(mode="json", include=set(RESUME_KEYS))
+    file = Path(name)
+    run_dir = file.parent / f"{'stdin' if name == '-' else file.stem}.runs" / "20261123T101500Z-3f9a"
+    facts = some_facts(base_url="https://x.test", reading=reading, on_conflict="last", compare=True)
+    words = run_command(file, run_dir, facts)
+    line = command_line(words)
+    assert commands.commands["run"].make_context("run", shlex.split(line)[2:]).params["file"] == file
+    expected = {**{key: CHANGED[key] for key in RESUME_KEYS}, "base_url": "https://x.test", "compare": True}
+    assert read_back(line) == Settings(**expected, on_conflict="last")
+
+
+def test_runs_that_are_elsewhere_are_found_again(tmp_path: Path) -> None:
+    """Where run folders are is named when it is not beside the sheet, however that is written."""
+    for place, words in {
+        "o.runs": [],
+        str(tmp_path / "o.runs"): [],
+        "other": ["--runs-dir", str(tmp_path / "other")],
+    }.items():
+        found = run_command(Path("o.csv"), Path(place) / "run", some_facts(base_url="https://x.test"))
+        assert found == ["run", "o.csv", "--base-url", "https://x.test", *words]
+
+
+def test_an_undo_is_picked_up_by_undo(tmp_path: Path) -> None:
+    """Its sheet lies in the folder of the run that it undoes; choices that are meant for sheets are none of it."""
+    (tmp_path / "journal.sqlite").touch()
+    sheet = tmp_path / "undo.csv"
+    facts = some_facts(base_url="https://x.test", reading={"expect_column": "e"}, compare=True)
+    found = run_command(sheet, tmp_path / "other" / "run", facts)
+    assert found[:2] == ["undo", str(tmp_path)]
+    settings = read_back(command_line(found))
+    assert settings == Settings(base_url="https://x.test", runs_dir=tmp_path / "other")
