@@ -30,11 +30,7 @@ def resume_unfinished(file: Path, sha256: str, place: Path, settings: Settings, 
         raise ResumeError(
             [f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:", *differ],
             [
-                Remedy(
-                    "to finish that run{first}: {command}",
-                    {"first": first},
-                    tuple(run_command(file, folder.path, facts)),
-                ),
+                Remedy("to finish that run{first}: {command}", {"first": first}, same),
                 Remedy("to give it up and start anew: the present command with {restart}"),
             ],
         )
