@@ -63,11 +63,13 @@ class SourceRow(NamedTuple):  # a tuple is made in half the time of a frozen dat
     """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text.
 
     `flaws` is what the reader saw wrong: position of the cell -> code and sentence; WHOLE_ROW stands for the row.
+    `root_row` is what an earlier run's result file says of the row's number in the sheet that the work began with.
     """
 
     number: int
     cells: tuple[str, ...]
     flaws: Mapping[int, Flaw] | None = None
+    root_row: int | None = None
 
 
 class StatusUpdate(NamedTuple):

@@ -35,6 +35,7 @@ class Source:
         self._width = len(full)
         self._kept = non_result_columns(full)
         self._limit = options.limit
+        self._root_row = full.index("result_row") if is_result_file(full) else None
         self._is_escaped = table.escapes_formulas and is_result_file(full)
         self._filter = RowFilter(options, full, name)
         self.header = tuple((unescape_cells(full) if self._is_escaped else full)[place] for place in self._kept)
@@ -74,7 +75,7 @@ class Source:
 
     def rows(self) -> Generator[SourceRow]:
         """Yield every chosen row that is not blank, with its number as a spreadsheet shows it."""
-        pick, header_row, row_filter = self._picker(), self._header_row, self._filter
+        pick, header_row, row_filter, root = self._picker(), self._header_row, self._filter, self._root_row
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
             for number, seen, flaws in records:
@@ -88,10 +89,8 @@ class Source:
                     self.left_out += 1
                     continue
                 chosen += 1
-                if flaws is None:
-                    yield SourceRow(number, pick(cells))
-                else:
-                    yield SourceRow(number, pick(cells), self._renumbered(flaws))
+                root_row = None if root is None else _row_number(cells[root])
+                yield SourceRow(number, pick(cells), None if flaws is None else self._renumbered(flaws), root_row)
 
     @property
     def superseded(self) -> Mapping[str, int]:
@@ -120,6 +119,10 @@ class Source:
         if hidden := self._table.hidden_rows:
             raise InputError(f"{name}: all rows are hidden ({hidden:,}).", Remedy("show them, or use {include_hidden}"))
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
+
+
+def _row_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def unescape_cells(cells: Sequence[str]) -> list[str]:

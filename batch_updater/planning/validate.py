@@ -33,28 +33,32 @@ class RowValidator:
 
     def validate(self, row: SourceRow) -> StatusUpdate | RejectedRow:
         """Return the update that the row asks for, or why it can't be used."""
-        if row.flaws and (flaw := self._flaw(row.flaws)):
-            return RejectedRow(row.number, *flaw)
         order_text, status_text = row.cells[self.order], row.cells[self.status]
+        if row.flaws and (flaw := self._flaw(row.flaws)):
+            return self._rejected(row, *flaw)
         if not order_text.strip(BLANKS) or not status_text.strip(BLANKS):
-            name = "status" if order_text.strip(BLANKS) else "order id"
-            return RejectedRow(row.number, "missing_value", f"the {name} is empty")
+            return self._rejected(
+                row, "missing_value", f"the {'status' if order_text.strip(BLANKS) else 'order id'} is empty"
+            )
         order_id = self._order(order_text)
         if isinstance(order_id, RejectedOrder):
-            return RejectedRow(row.number, order_id.code, order_id.detail)
+            return self._rejected(row, order_id.code, order_id.detail)
         expect_text = "" if self.expect is None else row.cells[self.expect]
         if self.book is not None and order_id in self.book.names:
             name = self.book.names[order_id]
-            return RejectedRow(row.number, ORDER_IS_STATUS, f"order id {order_id} is the id of the status '{name}'")
+            return self._rejected(row, ORDER_IS_STATUS, f"order id {order_id} is the id of the status '{name}'")
         try:
             status_id = self._status(status_text)
             expected_id = self._status(expect_text) if expect_text.strip(BLANKS) else ""
         except _BadStatusError as error:
-            return RejectedRow(row.number, error.code, error.detail)
+            return self._rejected(row, error.code, error.detail)
         tidied = (self.orders is None and order_id != order_text) or (
             status_id != status_text and status_id in status_text.lower()
         )
-        return StatusUpdate(row.number, order_id, status_id, tidied, expected_id)
+        return StatusUpdate(row.number, order_id, status_id, tidied, expected_id, row.root_row)
+
+    def _rejected(self, row: SourceRow, code: str, detail: str) -> RejectedRow:
+        return RejectedRow(row.number, code, detail, row.cells[self.order], row.cells[self.status], row.root_row)
 
     def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
         """Return what the reader found wrong with the row or a cell that matters; other cells may hold anything."""

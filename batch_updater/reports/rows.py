@@ -1,13 +1,14 @@
 """From the journal and the frozen sheet to the rows of the result file."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.models import Result, ResultRow, State
 from batch_updater.inputs.source import Source
+from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import Entry, JournalReader
 from batch_updater.reports.reasons import NOT_DONE, ReasonCounts
 
@@ -35,7 +36,7 @@ class ResultRows:
 
     def __init__(self, source: Source, journal: JournalReader, run_id: str) -> None:
         self._source, self._journal, self._run_id = source, journal, run_id
-        self._names = journal.facts().status_names
+        self._facts = journal.facts()
         self.results: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.reasons = ReasonCounts()
@@ -51,7 +52,7 @@ class ResultRows:
             entry = next(entries, None)
             if entry is None or entry.row != source_row.number:
                 raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
-            row = _result_row(source_row.cells, entry, self._names, self._run_id)
+            row = _result_row(source_row.cells, entry, self._facts, self._run_id)
             self._count(row)
             yield row
         if next(entries, None) is not None:
@@ -66,14 +67,14 @@ class ResultRows:
                 self.not_done.append(row._replace(cells=()))
 
 
-def _result_row(cells: tuple[str, ...], entry: Entry, names: Mapping[str, str], run_id: str) -> ResultRow:
+def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: str) -> ResultRow:
     result, code, detail = _say(entry)
     if entry.remark:
         detail = "; ".join(part for part in (detail, entry.remark) if part)
     return ResultRow(
         cells=cells, result=result, http_status=entry.http_status, code=code, detail=detail, attempts=entry.attempts,
-        order_id=entry.order_id, status_id=entry.status_id, status_name=names.get(entry.status_id, ""),
-        previous_status_id=entry.previous_status_id or "", row=entry.root_row or entry.row,
+        order_id=entry.order_id, status_id=entry.status_id, status_name=facts.status_names.get(entry.status_id, ""),
+        previous_status_id=entry.previous_status_id or "", row=(entry.root_row if facts.root else None) or entry.row,
         sent_at=iso(entry.sent_at) if entry.sent_at else "", duration_ms=entry.duration_ms, run_id=run_id,
     )  # fmt: skip
 
