@@ -236,7 +236,7 @@ class Delivery:
         event("answer", logging.DEBUG, row=way.update.row, reason=answer.code, http_status=answer.http_status)
         if answer.verdict is not Verdict.DONE:
             self._counters.throttled += answer.told
-            self.watch.look(answer.code, way.update.row)
+            self.watch.log_changes(answer.code, way.update.row, answer.detail)
             way.last = answer
             self.silence = answer.detail if answer.http_status is None else self.silence
             way.tried += not self._pacer.outage_for
@@ -247,7 +247,7 @@ class Delivery:
         try:
             answer = await self._client.update_status(way.update)
         except asyncio.CancelledError:
-            if not self._control.cut:
+            if not (task := asyncio.current_task()) or not task.cancelling():
                 raise
             answer = CUT  # its time is over; that it has left must be said
         if answer.left:

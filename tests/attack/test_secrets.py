@@ -190,8 +190,8 @@ def test_secrets_in_files_are_in_no_process(watched: Watched, identify: Callable
         "api.transport:SessionWire.request", "api.pacing.pacer:Pacer.acquire", "app.execute:finish",
         "app.outputs:write_results", "cli.console:describe", "journal.journal:Journal.claim",
         "journal.journal:Journal.note", "journal.journal:Journal.record", "journal.journal:Journal.set_meta",
-        "cli.progress:Progress.update", "reports.html:write_report", "app.planning:make_plan",
-        "api.pacing.rate_log:PaceWatch.look",
+        "cli.progress:ProgressBar.update", "reports.html:write_report", "app.planning:make_plan",
+        "api.pacing.rate_log:PaceWatch.log_changes",
     ],
 )  # fmt: skip
 def test_a_bug_anywhere_shows_no_secret(watched: Watched, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
