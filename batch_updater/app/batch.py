@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch_updater.api.credentials import Credentials
+from batch_updater.app.execute import execute
 from batch_updater.app.runs import open_run
 from batch_updater.common.models import RunSummary
+from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings, load_settings
 from batch_updater.inputs.pandas_io import dataframe_to_csv
@@ -20,17 +22,26 @@ from batch_updater.planning.preflight import find_tenant, resolve_service, with_
 
 if TYPE_CHECKING:
     import pandas as pd
-from batch_updater.app.execute import T, execute, ignore_tick
+
+T = TypeVar("T")
 
 
 async def run_batch(
-    source: "Path | str | pd.DataFrame", settings: Settings | None = None, *, token: Secret | None = None
+    source: "Path | str | pd.DataFrame",
+    settings: Settings | None = None,
+    *,
+    token: Secret | None = None,
+    stop: Stop | None = None,
+    on_progress: OnProgress | None = None,
 ) -> RunSummary:
-    """Do the whole job on a sheet or a DataFrame, without asking; give its summary.
+    """Do the whole job on a sheet or a DataFrame, without asking; return its summary.
 
     Settings and token come from the environment when not given. A DataFrame's run folder is made in
     `dataframe.runs` unless `settings.runs_dir` says otherwise. Raises BatchUpdaterError when nothing could be
     sent; a run that ended early is told by `exit_code` and `reason` of the summary.
+
+    `stop.request()`, from any thread, ends the sending early; the same call goes on later. `on_progress` is told how
+    far it is about ten times a second, in the thread of the loop. No signal is handled.
     """
     settings = settings or load_settings({})
     if token:
@@ -46,15 +57,21 @@ async def run_batch(
             settings = settings.model_copy(update={"runs_dir": settings.runs_dir or Path("dataframe.runs")})
         opening = open_run(file, settings, tenant)
         run = await asyncio.to_thread(stack.enter_context, opening)
-        return await execute(run, settings, ignore_tick, catch_signals=False)
+        return await execute(run, settings, on_progress, stop=stop)
 
 
 def run_batch_sync(
-    source: "Path | str | pd.DataFrame", settings: Settings | None = None, *, token: Secret | None = None
+    source: "Path | str | pd.DataFrame",
+    settings: Settings | None = None,
+    *,
+    token: Secret | None = None,
+    stop: Stop | None = None,
+    on_progress: OnProgress | None = None,
 ) -> RunSummary:
     """`run_batch` for scripts and for notebooks, where a loop is running already: it has a thread of its own."""
+    work = run_batch(source, settings, token=token, stop=stop, on_progress=on_progress)
     with ThreadPoolExecutor(1, "run_batch") as pool:
-        return pool.submit(lambda: run_loop(run_batch(source, settings, token=token))).result()
+        return pool.submit(run_loop, work).result()
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:

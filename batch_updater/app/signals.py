@@ -11,11 +11,15 @@ from typing import NoReturn
 
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
 from batch_updater.common.log import event
+from batch_updater.common.progress import Stop
 
 
 @contextlib.contextmanager
-def handled_signals(stop: Callable[[], None], *, enabled: bool) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM calls `stop`; gives the list that its number is then put into."""
+def handled_signals(stop: Stop, *, enabled: bool) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM requests the stop; yield the list that its number is then put into.
+
+    They are left alone unless `enabled`, and outside the main thread, where no signal can be handled.
+    """
     loop = asyncio.get_running_loop()
     interrupted: list[int] = []
 
@@ -24,7 +28,7 @@ def handled_signals(stop: Callable[[], None], *, enabled: bool) -> Iterator[list
             _leave(128 + number)
         interrupted.append(number)
         event("signal", logging.WARNING, reason=signal.Signals(number).name)
-        stop()
+        stop.request()
 
     handled = {}
     for number in (signal.SIGINT, signal.SIGTERM) if enabled else ():
@@ -47,12 +51,19 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def drive(work: Callable[[], Awaitable[None]], interrupted: list[int]) -> tuple[int, str]:
-    """Do the work; its exit code and the reason why it ended early."""
+async def drive(work: Callable[[], Awaitable[None]], stop: Stop, interrupted: list[int]) -> tuple[int, str]:
+    """Do the work; return its exit code and the reason why it ended early."""
     try:
         await work()
     except BatchUpdaterError as error:
         return error.exit_code, str(error)
-    if interrupted:
-        return 128 + interrupted[0], "Interrupted; requests under way were let finish."
+    if code := interruption(stop, interrupted):
+        return code, "Interrupted; requests in flight were allowed to finish."
     return ExitCode.DONE, ""
+
+
+def interruption(stop: Stop, interrupted: list[int]) -> int:
+    """Return the exit code of what was stopped by a signal, or else by request; 0 when it was not stopped."""
+    if interrupted:
+        return 128 + interrupted[0]
+    return ExitCode.INTERRUPTED if stop.requested else ExitCode.DONE

@@ -4,24 +4,22 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.app.execute import client_for
 from batch_updater.app.reconcile import SYMBOLS, write_verification
 from batch_updater.app.run import Run
 from batch_updater.app.runs import reopen_run
 from batch_updater.app.signals import drive, handled_signals
 from batch_updater.common.errors import ExitCode, StoppedError
+from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import visible
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_input
 from batch_updater.planning.preflight import Tenant
-from batch_updater.sending.worker_pool import Runner
-
-if TYPE_CHECKING:
-    pass
-from batch_updater.app.execute import OnTick, client_for
+from batch_updater.sending.stages import Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +53,27 @@ def open_verification(place: Path, tenant: Tenant) -> Iterator[Run]:
         yield run
 
 
-async def verify(run: Run, settings: Settings, on_tick: OnTick) -> VerifySummary:
-    """Read every order of a run back, write `verify.csv`, give the summary; nothing is changed.
+async def verify(
+    run: Run,
+    settings: Settings,
+    on_progress: OnProgress | None = None,
+    *,
+    stop: Stop | None = None,
+    catch_signals: bool = False,
+) -> VerifySummary:
+    """Read every order of a run back, write `verify.csv`, return the summary; nothing is changed.
 
-    `exit_code` is 0 when all are as planned, 3 when some are not.
+    `exit_code` is 0 when all are as planned, 3 when some are not. For the others see `execute`.
     """
+    stop = stop or Stop()
     async with client_for(run, settings) as client:
         runner = Runner(
-            run.journal, client, Pacer(settings.rate, adapt=settings.adapt), concurrency=settings.concurrency,
-            retries=settings.retries, outage_budget=settings.outage_budget, on_tick=on_tick,
+            run.journal, client, Pacer(settings.rate, adapt=settings.adapt), rows=run.plan.rows,
+            concurrency=settings.concurrency, retries=settings.retries, outage_budget=settings.outage_budget,
+            stop=stop, on_progress=on_progress,
         )  # fmt: skip
-        with handled_signals(runner.stop, enabled=True) as interrupted:
-            code, reason = await drive(runner.verify, interrupted)
+        with handled_signals(stop, enabled=catch_signals) as interrupted:
+            code, reason = await drive(runner.verify, stop, interrupted)
     path = run.folder.path / "verify.csv"
     try:
         counts = write_verification(run.journal, path)

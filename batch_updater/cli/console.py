@@ -15,7 +15,6 @@ from textwrap import fill
 
 import click
 
-from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import execute
 from batch_updater.app.preview import read_statuses, trial_summary
@@ -24,15 +23,14 @@ from batch_updater.app.runs import delete_run, open_run, open_trial
 from batch_updater.app.undo import open_undo
 from batch_updater.app.verify import open_verification
 from batch_updater.app.verify import verify as verify_run
-from batch_updater.cli.counting import Counting
 from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.plan_view import describe
-from batch_updater.cli.progress import Progress
+from batch_updater.cli.progress import CheckedRows, ProgressBar
 from batch_updater.cli.summary import describe_summary, in_short
 from batch_updater.cli.terminal import look
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.common.log import LOG, log_to_file
-from batch_updater.common.models import Counters, OrderStatus, RunSummary
+from batch_updater.common.models import OrderStatus, RunSummary
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
@@ -79,10 +77,10 @@ def _run_sheet(file: Path, settings: Settings, manners: Manners, validate: Valid
     if not manners.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
     with (
-        Counting(sys.stderr, quiet=manners.quiet) as counting,
-        open_run(file, settings, tenant, validate, counting.rows) as opened,
+        CheckedRows(sys.stderr, quiet=manners.quiet) as checked,
+        open_run(file, settings, tenant, validate, checked.update) as opened,
     ):
-        counting.clear()
+        checked.clear()
         if not manners.quiet:
             _show_plan(opened, file, settings, err=True)
         if not manners.yes and not opened.tenant.refused:
@@ -94,10 +92,10 @@ def try_sheet(file: Path, settings: Settings, manners: Manners, validate: Valida
     """Show what a run would do. Raises BatchUpdaterError."""
     tenant = find_tenant(settings, os.environ, needs_token=False)
     with (
-        Counting(sys.stderr, quiet=manners.quiet) as counting,
-        open_trial(file, settings, tenant, validate, counting.rows) as trial,
+        CheckedRows(sys.stderr, quiet=manners.quiet) as checked,
+        open_trial(file, settings, tenant, validate, checked.update) as trial,
     ):
-        counting.clear()
+        checked.clear()
         _show_plan(trial, file, settings, err=manners.as_json)
         if trial.tenant.refused:
             raise trial.tenant.refused
@@ -161,25 +159,19 @@ def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> Non
 
 
 def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
-    with Progress(opened.open_rows, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
-
-        def tick(counters: Counters, pacer: Pacer) -> None:
-            bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
-
-        return run_loop(execute(opened, settings, tick))
+    with ProgressBar(sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
+        return run_loop(execute(opened, settings, bar.update, catch_signals=True))
 
 
 def verify(run: Path, settings: Settings, manners: Manners) -> int:
     """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
     tenant = find_tenant(settings, os.environ)
-    with open_verification(run, tenant) as opened, log_to_file(opened.folder.path / LOG, settings.log_format):
-        total = opened.plan.rows
-        with Progress(total, sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
-
-            def tick(counters: Counters, pacer: Pacer) -> None:
-                bar.update(counters.ended, counters.failed, counters.in_flight, pacer.paused_for or None, pacer.rate)
-
-            summary = run_loop(verify_run(opened, settings, tick))
+    with (
+        open_verification(run, tenant) as opened,
+        log_to_file(opened.folder.path / LOG, settings.log_format),
+        ProgressBar(sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar,
+    ):
+        summary = run_loop(verify_run(opened, settings, bar.update, catch_signals=True))
     if summary.reason:
         click.echo(visible_lines(summary.reason), err=True)
     if manners.as_json:

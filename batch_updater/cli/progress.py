@@ -1,17 +1,17 @@
-"""Progress on stderr: a live bar on a terminal, a plain line every ten seconds elsewhere."""
+"""How far it is, on stderr: live on a terminal, a plain line every ten seconds elsewhere."""
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from batch_updater.cli.terminal import look
+from batch_updater.common.progress import Progress
 
-WINDOW = 15.0  # seconds over which the present pace is measured: long enough to be calm, short enough to be true
+_OFTEN, _RARELY = 0.2, 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +23,28 @@ class _Piece:
     style: str = ""
 
 
-class Progress:
-    """Shows how far a run is; a context manager.
+class ProgressBar:
+    """Shows how far a run or a verification is; a context manager.
 
     The live bar needs a terminal that can move its cursor; `TERM=dumb` and files get plain lines.
-    `clock` gives seconds from any beginning, `today` the time of day.
+    `clock` returns seconds from any beginning.
     """
 
     def __init__(
         self,
-        total: int,
         stream: TextIO,
         *,
         quiet: bool = False,
         no_color: bool = False,
-        interval: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
-        today: Callable[[], datetime] = datetime.now,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        self._total, self._stream, self._quiet, self._interval = total, stream, quiet, interval
-        self._clock, self._today = clock, today
+        self._stream, self._quiet, self._clock = stream, quiet, clock
         self._last = clock()
-        self._seen: deque[tuple[float, int]] = deque([(self._last, 0)])
         self._bar: Any = None
         if stream.isatty() and not quiet and environment.get("TERM") != "dumb":
             self._bar = _live_bar(stream, color=look(stream, no_color=no_color, environment=environment).color)
-            self._task = self._bar.add_task("", total=total)
+            self._task = self._bar.add_task("", total=1)
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -62,48 +57,22 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def update(
-        self, done: int, failed: int, in_flight: int, paused_for: float | None = None, limit: float | None = None
-    ) -> None:
-        """Show the present state.
-
-        `paused_for` is seconds until sending goes on, `limit` the most requests per second at present.
-        """
+    def update(self, progress: Progress) -> None:
+        """Show the present state."""
         pieces = [
-            _Piece(0, f"{done:,} of {self._total:,}"),
-            _Piece(2, f"{failed:,} failed", "red" if failed else ""),
-            _Piece(4, f"{in_flight} in flight"),
-            *self._speed(done, paused_for, limit),
+            _Piece(0, f"{progress.ended:,} of {progress.rows:,}"),
+            _Piece(2, f"{progress.failed:,} failed", "red" if progress.failed else ""),
+            _Piece(4, f"{progress.in_flight} in flight"),
+            *_speed(progress),
         ]
         if self._bar:
-            self._show(done, pieces)
-        elif not self._quiet and self._clock() - self._last >= self._interval:
+            self._show(progress, pieces)
+        elif not self._quiet and self._clock() - self._last >= _RARELY:
             self._last = self._clock()
             self._stream.write(", ".join(piece.text for piece in pieces) + "\n")
             self._stream.flush()
 
-    def _speed(self, done: int, paused_for: float | None, limit: float | None) -> list[_Piece]:
-        pace = self._pace(done)
-        found = [_Piece(3, f"{pace:,.0f} rows/s")]
-        if limit is not None:
-            found.append(_Piece(5, f"limit {limit:,.0f}/s", "yellow"))
-        if paused_for:
-            until = self._today() + timedelta(seconds=paused_for)
-            found.append(_Piece(1, f"paused until {until:%H:%M:%S}", "yellow"))
-        elif pace and done < self._total:
-            found.append(_Piece(1, f"{_clock_text((self._total - done) / pace)} left", "cyan"))
-        return found
-
-    def _pace(self, done: int) -> float:
-        """Rows per second over the last 15 s."""
-        now = self._clock()
-        self._seen.append((now, done))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= WINDOW:
-            self._seen.popleft()
-        began, before = self._seen[0]
-        return (done - before) / max(now - began, 0.001)
-
-    def _show(self, done: int, pieces: list[_Piece]) -> None:
+    def _show(self, progress: Progress, pieces: list[_Piece]) -> None:
         columns = self._bar.console.width
         width = max(min(columns // 7, 40), 8)
         room = columns - width - len("100 %") - 3
@@ -111,7 +80,20 @@ class Progress:
             pieces.remove(max(pieces, key=lambda piece: piece.rank))
         text = " [dim]·[/] ".join(f"[{p.style}]{p.text}[/]" if p.style else p.text for p in pieces)
         self._bar.columns[0].bar_width = width
-        self._bar.update(self._task, completed=done, description=text)
+        self._bar.update(self._task, completed=progress.ended, total=progress.rows, description=text)
+
+
+def _speed(progress: Progress) -> list[_Piece]:
+    speed, left = progress.rows_per_second, progress.rows - progress.ended
+    found = [_Piece(3, f"{speed:,.0f} rows/s")]
+    if progress.limit is not None:
+        found.append(_Piece(5, f"limit {progress.limit:,.0f}/s", "yellow"))
+    if progress.paused_until:
+        until = datetime.fromtimestamp(progress.paused_until)
+        found.append(_Piece(1, f"paused until {until:%H:%M:%S}", "yellow"))
+    elif speed and left > 0:
+        found.append(_Piece(1, f"{_clock_text(left / speed)} left", "cyan"))
+    return found
 
 
 def _clock_text(seconds: float) -> str:
@@ -131,3 +113,38 @@ def _live_bar(stream: TextIO, *, color: bool) -> Any:
         progress.TextColumn("{task.description}"),
         console=Console(file=stream, no_color=not color, highlight=False),
     )
+
+
+class CheckedRows:
+    """Shows how many rows planning has checked; a context manager. A sheet that is planned at once shows nothing."""
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._quiet, self._clock = stream, quiet, clock
+        self._live = stream.isatty()
+        self._interval = _OFTEN if self._live else _RARELY
+        self._last, self._shown = clock(), False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.clear()
+
+    def update(self, number: int) -> None:
+        """Show that so many rows have been checked."""
+        if self._quiet or self._clock() - self._last < self._interval:
+            return
+        self._last = self._clock()
+        text = f"{number:,} rows checked"
+        self._stream.write(f"\r{text}" if self._live else f"{text}\n")
+        self._stream.flush()
+        self._shown = self._live
+
+    def clear(self) -> None:
+        """Take the counter off the terminal, so that the plan can take its place."""
+        if self._shown:
+            self._stream.write(f"\r{' ' * 40}\r")
+            self._stream.flush()
+            self._shown = False

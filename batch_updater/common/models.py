@@ -3,6 +3,7 @@
 Those made once or more for every row are named tuples, which are quicker to make than frozen dataclasses.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -173,16 +174,23 @@ class Checkpoint(NamedTuple):
 
 @dataclass(slots=True)
 class Counters:
-    """What has happened in this start of a run. `throttled` are answers that asked for less."""
+    """What has happened in this start of a run. `throttled` are answers that asked for less.
 
-    ended: int = 0
-    failed: int = 0
+    `results` counts the rows that have ended by result, of a verification by symbol.
+    """
+
+    results: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     put: int = 0
     get: int = 0
     token: int = 0
     retried: int = 0
     throttled: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Rows that have ended."""
+        return self.results.total()
 
 
 @dataclass(frozen=True, slots=True)

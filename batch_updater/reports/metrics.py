@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import Counters, RowOutcome, RunSummary, State
+from batch_updater.common.models import RowOutcome, RunSummary, State
+from batch_updater.common.progress import Progress
 from batch_updater.common.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,18 +22,6 @@ if TYPE_CHECKING:
 
 EVERY = 10.0  # seconds between two writes of the file
 BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # seconds
-
-
-class Limit(Protocol):
-    """The state of a pacer."""
-
-    @property
-    def rate(self) -> float | None:
-        """Requests per second, None when there is no limit."""
-
-    @property
-    def paused_for(self) -> float:
-        """Seconds until the pause ends."""
 
 
 class Meter:
@@ -44,7 +34,7 @@ class Meter:
 
         self.registry, self._path, self._clock = registry, path, clock
         self._rows: Counter[tuple[str, str]] = Counter()
-        self._counters, self._rate, self._paused = Counters(), 0.0, 0.0
+        self._progress = Progress("", 0)
         self._last_success = 0.0
         self._exit_code: int | None = None
         self._written = 0.0
@@ -66,16 +56,16 @@ class Meter:
         if outcome.result.value == "updated":
             self._last_success = self._clock()
 
-    def tick(self, counters: Counters, limit: Limit) -> None:
+    def update(self, progress: Progress) -> None:
         """Take the present numbers over, and write the file when it is time."""
-        self._counters, self._rate, self._paused = counters, limit.rate or 0.0, limit.paused_for
+        self._progress = progress
         if self._clock() - self._written >= EVERY:
             self._written = self._clock()
             self._write()
 
     def end(self, summary: RunSummary) -> None:
         """Take the end of the run over and write the file for the last time."""
-        self._exit_code, self._paused = summary.exit_code, 0.0
+        self._exit_code, self._progress = summary.exit_code, replace(self._progress, paused_until=None)
         self._write()
 
     def _write(self) -> None:
@@ -91,22 +81,25 @@ class Meter:
         """The metrics as prometheus-client wants them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - an extra
 
+        now, requests = self._progress, self._progress.requests
         rows = CounterMetricFamily("batch_updater_rows", "Rows that have ended", labels=["result", "code"])
         for labels, number in self._rows.items():
             rows.add_metric(list(labels), number)
         yield rows
         sent = CounterMetricFamily("batch_updater_requests", "Requests by kind", labels=["kind"])
         for kind in ("put", "get", "token"):
-            sent.add_metric([kind], getattr(self._counters, kind))
+            sent.add_metric([kind], requests.get(kind, 0))
         yield sent
-        yield CounterMetricFamily("batch_updater_retries", "Attempts after the first", value=self._counters.retried)
-        yield CounterMetricFamily(
-            "batch_updater_throttled", "Answers that asked for less", value=self._counters.throttled
-        )
+        for name, key, text in (
+            ("retries", "retried", "Attempts after the first"),
+            ("throttled", "throttled", "Answers that asked for less"),
+        ):
+            yield CounterMetricFamily(f"batch_updater_{name}", text, value=requests.get(key, 0))
+        paused = max(now.paused_until - self._clock(), 0.0) if now.paused_until else 0.0
         gauges = {
-            "in_flight": ("Requests under way", float(self._counters.in_flight)),
-            "rate_limit": ("Most requests per second at present, 0 for no limit", self._rate),
-            "paused_seconds": ("Seconds until sending goes on", self._paused),
+            "in_flight": ("Requests under way", float(now.in_flight)),
+            "rate_limit": ("Most requests per second at present, 0 for no limit", now.limit or 0.0),
+            "paused_seconds": ("Seconds until sending goes on", paused),
             "last_success_timestamp_seconds": ("When a row was last confirmed", self._last_success),
         }
         if self._exit_code is not None:

@@ -1,11 +1,13 @@
 """Whether a run goes on, and the first reason why it does not."""
 
 import asyncio
+import contextlib
 import logging
-import time
+from collections.abc import Iterator
 
 from batch_updater.common.errors import BatchUpdaterError
 from batch_updater.common.log import event
+from batch_updater.common.progress import Stop
 from batch_updater.common.secret import masked
 
 
@@ -13,33 +15,41 @@ class Control:
     """Whether the run goes on; the first reason to stop is the one that is told."""
 
     def __init__(self, drain_seconds: float) -> None:
-        self._drain_seconds = drain_seconds
+        self.drain_seconds = drain_seconds
         self.stopping = asyncio.Event()
         self.failure: BatchUpdaterError | None = None
-        self.drain_until: float | None = None
-        self.cut = False  # what is under way has had its time
+
+    @contextlib.contextmanager
+    def obeying(self, stop: Stop) -> Iterator[None]:
+        """Stop when that is requested during the block, from whatever thread, or was before; for use in a loop."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self.stop)
+
+        if stop.requested:
+            self.stop()
+        with stop.told_to(wake):
+            yield
 
     def stop(self) -> None:
-        """Send nothing that is not under way yet; what is under way has the drain time."""
+        """Send nothing that is not in flight yet; what is in flight has the drain time."""
         if not self.stopping.is_set():
-            event("stop", logging.WARNING, seconds=self._drain_seconds)
-            self.drain_until = time.monotonic() + self._drain_seconds
+            event("stop", logging.WARNING, seconds=self.drain_seconds)
             self.stopping.set()
 
-    def fail(self, error: BatchUpdaterError) -> None:
-        """Stop for this reason."""
+    def fail(self, error: BaseException) -> None:
+        """Stop for this reason; one that nobody foresaw is told as a bug. What is in flight is allowed to finish."""
+        if not isinstance(error, BatchUpdaterError):
+            bug = f"Unexpected error: {masked(repr(error))}. The journal is intact."
+            reason = BatchUpdaterError(bug, "report it, and run again to go on")
+            reason.__cause__ = error
+            error = reason
         if self.failure is None:
             event("failure", logging.ERROR, reason=error.message)
-        self.failure = self.failure or error
+            self.failure = error
         self.stop()
-
-    def crash(self, error: Exception) -> None:
-        """Stop for an error that nobody foresaw; what is under way is let finish."""
-        reason = BatchUpdaterError(
-            f"Unexpected error: {masked(repr(error))}. The journal is intact.", "report it, and run again to go on"
-        )
-        reason.__cause__ = error
-        self.fail(reason)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the stop."""

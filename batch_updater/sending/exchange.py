@@ -121,7 +121,7 @@ class RowAttempts(Observer):
         try:
             answer = await self.exchange.client.update_status(self.update)
         except asyncio.CancelledError:
-            if not self.exchange.control.cut:
+            if not (task := asyncio.current_task()) or not task.cancelling():
                 raise
             answer = CUT  # its time is over; that it has left must be said
         if answer.was_sent:
@@ -142,7 +142,7 @@ class RowAttempts(Observer):
         """Log an answer, and what it has changed."""
         event("answer", logging.DEBUG, row=self.update.row, reason=answer.code, http_status=answer.http_status)
         if answer.verdict is not Verdict.DONE:
-            self.exchange.watch.look(answer.code, self.update.row)
+            self.exchange.watch.log_changes(answer.code, self.update.row, answer.detail)
             if answer.http_status is None:
                 self.exchange.silence = answer.detail
 

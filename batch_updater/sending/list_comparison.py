@@ -5,26 +5,37 @@ from collections.abc import Awaitable, Callable
 from batch_updater.common.models import Answer, ListedOrder, RowOutcome, Verdict
 
 ReadPage = Callable[[int], Awaitable[Answer[list[ListedOrder]]]]
+CountRows = Callable[[], Awaitable[int]]
 Settle = Callable[[list[ListedOrder]], Awaitable[list[RowOutcome]]]
 FEWEST_ROWS = 20
 
 
 class Listing:
-    """Reads the pages of the list for so many `rows`; each row that a page settles need not be read any more.
+    """Reads the pages of the list, where that is less work; each row that a page settles need not be read any more.
 
+    Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
     Orders may move between pages while it reads: one that is missed is only not settled by the list.
     """
 
-    def __init__(self, read_page: ReadPage, settle: Settle, rows: int) -> None:
-        self._read_page, self._settle, self._rows = read_page, settle, rows
-        self._next = 1
-        self._last = 0
+    def __init__(self, count_rows: CountRows, read_page: ReadPage, settle: Settle) -> None:
+        self._count_rows, self._read_page, self._settle = count_rows, read_page, settle
+        self._rows = self._last = self._next = 0
+        self._why_not: str | None = None  # why the list is of no use here; None until that is known
         self._given_up = False
-        self._pages = 0
-        self._settled = 0
+        self._pages = self._settled = 0
 
-    async def why_not(self) -> str:
-        """Find out how many pages there are; the reason why the list is of no use here, empty when it is."""
+    async def next_page(self) -> list[int]:
+        """Return the number of the next page to read; empty after the last one, or where the list is of no use."""
+        if self._next == 0:
+            self._rows, self._next = await self._count_rows(), 1
+            self._why_not = await self._find_last()
+        if self._next > self._last or self._given_up:
+            return []
+        self._next += 1
+        return [self._next - 1]
+
+    async def _find_last(self) -> str | None:
+        """Find out how many pages there are; return why the list is of no use here, None when the run stops."""
         if self._rows < FEWEST_ROWS:
             return "they are few"
         last, beyond = 0, self._rows
@@ -35,18 +46,13 @@ class Listing:
             middle = (last + beyond) // 2
             answer = await self._read_page(middle)
             last, beyond = (middle, beyond) if answer.payload else (last, middle)
-        self._last = last
-        return "" if answer.verdict is Verdict.DONE else f"it can't be read: {answer.detail}"
-
-    async def next_page(self) -> list[int]:
-        """The number of the next page to read; empty after the last one."""
-        if self._next > self._last or self._given_up:
-            return []
-        self._next += 1
-        return [self._next - 1]
+        if answer.verdict is Verdict.DONE:
+            self._last = last
+            return ""
+        return None if answer.verdict is Verdict.STOP else f"it can't be read: {answer.detail}"
 
     async def read(self, page: int) -> list[RowOutcome]:
-        """Read one page; gives the rows that it settles. A list that does not pay is given up."""
+        """Read one page; return the outcomes of the rows that it settles. A list that does not pay is given up."""
         if self._given_up:
             return []
         answer = await self._read_page(page)
@@ -57,7 +63,11 @@ class Listing:
         return found
 
     def describe(self) -> str:
-        """What the list was good for, as a sentence for a person."""
+        """Return what the list was good for, as a sentence for a person; empty when it was not asked for."""
+        if self._why_not is None:
+            return ""
+        if self._why_not:
+            return f"Compared by reading {self._rows:,} orders one by one, not by the list: {self._why_not}."
         if self._given_up:
             return (
                 f"Gave the order list up after {self._pages:,} pages, for hardly any order on them has its status"

@@ -1,7 +1,9 @@
 import asyncio
 import csv
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +12,7 @@ from support.program import DONE, TOKEN, environment, puts, served
 
 from batch_updater.app.batch import run_batch, run_batch_sync
 from batch_updater.common.errors import BatchUpdaterError
+from batch_updater.common.progress import Progress, Stop
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.sandbox.server import order_id, status_id
@@ -77,3 +80,41 @@ def test_what_can_not_be_sent_raises_one_family_of_errors(tmp_path: Path) -> Non
                 pd.DataFrame({"a": ["b"], "c": ["d"]}), settings(sandbox.base_url, tmp_path), token=Secret(TOKEN)
             )
         assert sandbox.ledger == []
+
+
+def test_a_run_is_stopped_from_another_thread_without_a_signal_handler(tmp_path: Path) -> None:
+    """Outside the main thread: what is in flight is allowed to finish, no handler is touched, the same call goes on."""
+    frame = pd.DataFrame({"order_id": [order_id(n) for n in range(1, 301)], "status": "completed"})
+    stop, seen, handlers = Stop(), list[Progress](), set[object]()
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        handlers.update(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+        if progress.results.get("updated", 0) > 20 and not stop.requested:
+            threading.Thread(target=stop.request).start()
+
+    before = {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with served(latency=0.02) as sandbox:
+        chosen = settings(sandbox.base_url, tmp_path)
+        stopped = run_batch_sync(frame, chosen, token=Secret(TOKEN), stop=stop, on_progress=watch)
+        sent = len(puts(sandbox))
+        again = run_batch_sync(frame, chosen, token=Secret(TOKEN))
+        assert len(puts(sandbox)) == 300, "none was sent twice"
+    assert handlers == before
+    assert (stopped.exit_code, stopped.resumable) == (130, True)
+    assert stopped.reason == "Interrupted; requests in flight were allowed to finish."
+    assert 20 < sent < 300
+    assert stopped.result_counts == {"updated": sent, "not_sent": 300 - sent}
+    assert seen[-1].results == {"updated": sent}
+    assert (again.run_id, again.exit_code, again.result_counts) == (stopped.run_id, 0, {"updated": 300})
+
+
+def test_a_stop_before_the_run_sends_nothing(tmp_path: Path) -> None:
+    """The run is planned and can be resumed."""
+    frame = pd.DataFrame({"order_id": [order_id(1)], "status": ["completed"]})
+    stop = Stop()
+    stop.request()
+    with served() as sandbox:
+        summary = run_batch_sync(frame, settings(sandbox.base_url, tmp_path), token=Secret(TOKEN), stop=stop)
+        assert puts(sandbox) == []
+    assert (summary.exit_code, summary.resumable, summary.result_counts) == (130, True, {"not_sent": 1})

@@ -10,7 +10,6 @@ from support.fault_runs import BEFORE, OTHER, WANTED, Attack, Outcome, all_of, s
 from support.fault_server import GET, PAGE, PUT, STATUSES, TOKEN, Fault, answer
 from support.program import read_result
 
-from batch_updater.app.execute import ignore_tick
 from batch_updater.app.verify import open_verification, verify
 from batch_updater.common.errors import BatchUpdaterError
 from batch_updater.planning.preflight import Tenant, with_credentials
@@ -131,7 +130,7 @@ async def test_faults_of_verifying_change_and_invent_nothing(names: list[str], k
         server.orders.update(dict.fromkeys(moved, OTHER))
         for _ in range(STARTS):
             with open_verification(outcome.folder, with_credentials(Tenant(server.base_url), scene.credentials)) as run:
-                summary = await verify(run, scene.settings, ignore_tick)
+                summary = await verify(run, scene.settings)
             found = read_result(Path(summary.verify_file))
             if summary.exit_code in {0, 3}:
                 break

@@ -133,7 +133,7 @@ def sending(sheet: Path, url: str, concurrency: int, beside: Callable[[], Any] |
     from batch_updater.common.models import StatusUpdate
     from batch_updater.common.secret import Secret
     from batch_updater.journal.journal import Journal
-    from batch_updater.sending.worker_pool import Runner
+    from batch_updater.sending.stages import Runner
 
     async def send(journal: Journal) -> None:
         tokens = Tokens(Credentials(Secret(TOKEN)))

@@ -16,7 +16,7 @@ from batch_updater.common.secret import Secret
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
-from batch_updater.sending.worker_pool import Runner
+from batch_updater.sending.stages import Runner
 
 pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
 

@@ -1,5 +1,8 @@
 import asyncio
+import threading
 import uuid
+from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -10,12 +13,13 @@ from batch_updater.api.client import OrderClient
 from batch_updater.api.credentials import Credentials
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, JournalError
-from batch_updater.common.models import Counters, StatusUpdate, Verdict
+from batch_updater.common.models import StatusUpdate, Verdict
+from batch_updater.common.progress import Progress, Stop
 from batch_updater.common.secret import Secret
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
-from batch_updater.sending.worker_pool import Runner
+from batch_updater.sending.stages import Runner
 
 pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
 
@@ -94,14 +98,15 @@ async def test_requests_under_way_have_a_bounded_time_after_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that never answers can't hold a stopped run; its rows stay claimed, in doubt."""
-    monkeypatch.setattr("batch_updater.sending.worker_pool.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("batch_updater.sending.stages.DRAIN_SECONDS", 0.1)
     async with Sandbox(SandboxOptions(latency=30)) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 20)
-        runner = Runner(journal, client, Pacer(None), concurrency=4, retries=3)
+        stop = Stop()
+        runner = Runner(journal, client, Pacer(None), concurrency=4, retries=3, stop=stop)
         task = asyncio.create_task(runner.run())
         while runner.counters.in_flight < 4:
             await asyncio.sleep(0.01)
-        runner.stop()
+        stop.request()
         await asyncio.wait_for(task, 5)
         assert journal.states() == {"planned": 16, "claimed": 4}
         assert [entry.attempts for entry in journal.entries()] == [1] * 4 + [0] * 16, "each that left is counted"
@@ -137,17 +142,17 @@ async def test_nothing_is_sent_when_the_claim_fails(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("when", [1, 3])
 async def test_a_bug_in_what_watches_a_run_stops_it(tmp_path: Path, when: int) -> None:
     """Rows that have ended stay so, the others are open, and nobody waits for a task that is gone."""
-    ticks = 0
+    calls = 0
 
-    def watch(_counters: Counters, _pacer: Pacer) -> None:
-        nonlocal ticks
-        ticks += 1
-        if ticks >= when:
+    def watch(_progress: Progress) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= when:
             raise RuntimeError("no bar")
 
     async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 600)
-        runner = Runner(journal, client, Pacer(None), concurrency=8, retries=3, compare=True, on_tick=watch)
+        runner = Runner(journal, client, Pacer(None), concurrency=8, retries=3, compare=True, on_progress=watch)
         async with asyncio.timeout(20):
             with pytest.raises(BatchUpdaterError, match="no bar"):
                 await runner.run()
@@ -155,3 +160,74 @@ async def test_a_bug_in_what_watches_a_run_stops_it(tmp_path: Path, when: int) -
         journal.close()
         assert states.get("ended", 0) == len([entry for entry in sandbox.ledger if entry["method"] == "PUT"])
         assert set(states) <= {"ended", "planned"}
+
+
+async def test_a_run_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stage by stage, with rows that only grow in number, the requests so far, and an end at which all have ended."""
+    monkeypatch.setattr("batch_updater.journal.recorder.FLUSH_SECONDS", 0.01)
+    journal, seen = journal_of(tmp_path, 150), list[Progress]()
+    journal.claim(20)  # in doubt, as after a kill
+    options = SandboxOptions(latency=0.03, lose_answers=0.2)
+    async with Sandbox(options) as sandbox, client_for(sandbox.base_url) as client:
+        await Runner(journal, client, Pacer(None), rows=150, concurrency=8, retries=0, on_progress=seen.append).run()
+        requests = Counter(item["method"].lower() for item in sandbox.ledger)
+    results = journal.results()
+    journal.close()
+    stages = [stage for stage, _ in groupby(progress.stage for progress in seen)]
+    assert stages == ["settling", "sending", "reading back", "rechecking"]
+    assert [one.ended for one in seen] == sorted(one.ended for one in seen)
+    assert {one.rows for one in seen} == {150}
+    assert any(one.in_flight for one in seen)
+    assert any(one.rows_per_second for one in seen)
+    assert any(one.results.get("unknown") for one in seen)
+    assert seen[-1].results == results == {"updated": 150}
+    assert {kind: seen[-1].requests[kind] for kind in ("put", "get")} == requests
+
+
+async def test_a_verification_tells_how_far_it_is(tmp_path: Path) -> None:
+    """Orders by symbol; those that are not as planned count as failed."""
+    journal, seen = journal_of(tmp_path, 50), list[Progress]()
+    async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url) as client:
+        sandbox.orders[order_id(1)]["status"] = {"id": status_id("Completed"), "name": "Completed"}
+        await Runner(journal, client, Pacer(None), rows=50, concurrency=8, on_progress=seen.append).verify()
+    journal.close()
+    assert {one.stage for one in seen} == {"verifying"}
+    assert (seen[-1].results, seen[-1].failed) == ({"=": 1, "*": 49}, 49)
+
+
+async def test_a_pause_is_told_while_it_lasts(tmp_path: Path) -> None:
+    """Until when nothing leaves, what asked for it, and the limit that was learned."""
+    journal, seen = journal_of(tmp_path, 60), list[Progress]()
+    async with Sandbox(SandboxOptions(rate_limit=30)) as sandbox, client_for(sandbox.base_url) as client:
+        await Runner(journal, client, Pacer(None), rows=60, concurrency=8, on_progress=seen.append).run()
+    journal.close()
+    paused = [one for one in seen if one.paused_until]
+    assert paused
+    assert {one.pause_reason for one in paused} == {"rate_limited"}
+    assert all(one.limit for one in paused)
+
+
+@pytest.mark.parametrize("when", ["before", "while it sends", "after"])
+async def test_a_run_can_be_stopped_from_another_thread(tmp_path: Path, when: str) -> None:
+    """Before it nothing leaves; in its midst what is in flight ends and the rest is planned; after it all is done."""
+    journal, stop = journal_of(tmp_path, 400), Stop()
+    request = threading.Thread(target=stop.request)
+    async with Sandbox(SandboxOptions(latency=0.02)) as sandbox, client_for(sandbox.base_url) as client:
+        if when == "before":
+            request.start()
+            request.join()
+        run = asyncio.create_task(Runner(journal, client, Pacer(None), concurrency=8, stop=stop).run())
+        while when == "while it sends" and not sandbox.ledger:
+            await asyncio.sleep(0.001)
+        if when == "while it sends":
+            request.start()
+        await asyncio.wait_for(run, 20)
+        if when == "after":
+            request.start()
+        request.join()
+        sent = len(sandbox.ledger)
+    states = journal.states()
+    journal.close()
+    assert states.get("ended", 0) == sent
+    assert states.get("planned", 0) == 400 - sent
+    assert {"before": sent == 0, "after": sent == 400}.get(when, 0 < sent < 100)

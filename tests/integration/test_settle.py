@@ -14,11 +14,12 @@ from batch_updater.api.credentials import Credentials
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import JournalError
 from batch_updater.common.models import RowOutcome, StatusUpdate
+from batch_updater.common.progress import Stop
 from batch_updater.common.secret import Secret
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
-from batch_updater.sending.worker_pool import Runner
+from batch_updater.sending.stages import Runner
 
 pytestmark = pytest.mark.usefixtures("wire")  # both ways to send are held to all of this
 
@@ -128,18 +129,19 @@ async def test_rows_in_doubt_that_a_stop_leaves_unread_stay_in_doubt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped while a slow service is read, and the time to end is over: no row may be sent again unread."""
-    monkeypatch.setattr("batch_updater.sending.worker_pool.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("batch_updater.sending.stages.DRAIN_SECONDS", 0.05)
     journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 41)]), 40)
     tokens = Tokens(Credentials(Secret("sandbox-token")))
     async with (
         Sandbox(SandboxOptions(latency=5)) as sandbox,
         OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=4) as client,
     ):
-        runner = Runner(journal, client, Pacer(None), concurrency=4)
+        stop = Stop()
+        runner = Runner(journal, client, Pacer(None), concurrency=4, stop=stop)
         task = asyncio.create_task(runner.run())
         while not sandbox.ledger:
             await asyncio.sleep(0)
-        runner.stop()
+        stop.request()
         await task
     assert journal.states() == {"claimed": 40}
     journal.close()
@@ -249,11 +251,12 @@ async def test_a_stop_during_the_canary_is_no_failed_canary(tmp_path: Path) -> N
     tokens = Tokens(Credentials(Secret("sandbox-token")))
     async with Sandbox(SandboxOptions(latency=0.02)) as sandbox:
         async with OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=8) as client:
-            runner = Runner(journal, client, Pacer(None), concurrency=1, retries=0, canary=3)
+            stop = Stop()
+            runner = Runner(journal, client, Pacer(None), concurrency=1, retries=0, canary=3, stop=stop)
             task = asyncio.create_task(runner.run())
             while not sandbox.ledger:
                 await asyncio.sleep(0)
-            runner.stop()
+            stop.request()
             await task
         assert sum(item["method"] == "PUT" for item in sandbox.ledger) == 1
         assert not journal.facts().canary_passed
@@ -273,7 +276,7 @@ async def test_nothing_is_said_of_a_row_whose_outcome_can_not_be_kept(
         raise JournalError("disk I/O error")
 
     monkeypatch.setattr(Journal, "record", broken)
-    monkeypatch.setattr("batch_updater.sending.worker_pool.CLAIM_BLOCK", 40)
+    monkeypatch.setattr("batch_updater.sending.stages.CLAIM_BLOCK", 40)
     journal = journal_of(tmp_path, [(n, SECOND) for n in range(1, 1001)])
     async with Sandbox(SandboxOptions(latency=0.02)) as sandbox:
         with pytest.raises(JournalError, match="disk I/O"):

@@ -25,8 +25,7 @@ from batch_updater.api import client
 from batch_updater.app import execute, runs
 from batch_updater.cli import main as cli
 from batch_updater.journal import draft, journal, recorder
-from batch_updater.sending import control
-from batch_updater.sending import worker_pool as runner
+from batch_updater.sending import control, stages
 
 NO_FAULT, SENT_ON = 98, 97
 FAULTS = {"fsync": errno.EIO, "pwrite": errno.ENOSPC}
@@ -135,7 +134,7 @@ def live(order: dict[str, Any]) -> None:
         sqlite3.connect = lambda *a, **k: CONNECT(*a, factory=Connection, **k)  # type: ignore[assignment]
         journal.Journal._note_claim = note_claim  # type: ignore[method-assign]
         pathlib.Path.rename = pathlib.Path.replace = move  # type: ignore[assignment,method-assign]
-        runner.CLAIM_BLOCK = 20
+        stages.CLAIM_BLOCK = 20
         recorder.FLUSH_SECONDS = 0.01
     if fault:
         watch_sends()

@@ -15,7 +15,7 @@ from support.judging import Rows, Sent, Witness, judge_folder, judge_rows
 from support.program import quick_folder, read_result, write_sheet
 
 from batch_updater.api.credentials import Credentials, Grant
-from batch_updater.app.execute import execute, ignore_tick
+from batch_updater.app.execute import execute
 from batch_updater.app.runs import open_run
 from batch_updater.common.models import RunSummary
 from batch_updater.common.secret import Secret
@@ -74,7 +74,7 @@ async def start(sheet: Path, settings: Settings, credentials: Credentials) -> Ru
     tenant = with_credentials(Tenant(settings.base_url or ""), credentials)
     with contextlib.ExitStack() as stack:
         run = await asyncio.to_thread(stack.enter_context, open_run(sheet, settings, tenant))
-        return await execute(run, settings, ignore_tick, catch_signals=False)
+        return await execute(run, settings)
 
 
 class Scene:

@@ -28,27 +28,33 @@ class Pacing(Protocol):
 
 
 class PaceWatch:
-    """Compares the pace with what was logged last; to be asked after each answer and now and then."""
+    """Compares the pace with what was logged last; to be asked after each answer and now and then.
+
+    `pause_reason` is the result code of the answer that caused the last pause, `last_seen` what the last failure saw.
+    """
 
     def __init__(self, pacing: Pacing, clock: Callable[[], float] = time.monotonic) -> None:
         self._pacing, self._clock = pacing, clock
         self._paused_until = clock()
         self._rate = pacing.rate
         self._down_since: float | None = None
+        self.pause_reason = self.last_seen = ""
 
-    def look(self, reason: str = "", row: int | None = None) -> None:
-        """Log what has changed since the last look; `reason` and `row` say which answer made it change."""
-        self._look_at_pause(reason, row)
-        self._look_at_rate(reason, row)
-        self._look_at_outage(reason, row)
+    def log_changes(self, reason: str = "", row: int | None = None, detail: str = "") -> None:
+        """Log what has changed since the last call; `reason`, `row` and `detail` say which answer made it change."""
+        self.last_seen = detail or self.last_seen
+        self._log_pause(reason, row)
+        self._log_rate(reason, row)
+        self._log_outage(reason, row)
 
-    def _look_at_pause(self, reason: str, row: int | None) -> None:
+    def _log_pause(self, reason: str, row: int | None) -> None:
         seconds = self._pacing.paused_for
         if seconds and self._clock() + seconds > self._paused_until + LONGER:
             self._paused_until = self._clock() + seconds
+            self.pause_reason = reason
             event("pause", seconds=seconds, reason=reason, row=row)
 
-    def _look_at_rate(self, reason: str, row: int | None) -> None:
+    def _log_rate(self, reason: str, row: int | None) -> None:
         rate, before = self._pacing.rate, self._rate
         if rate == before or (rate and before and before < rate < before * CLIMB):
             return
@@ -56,7 +62,7 @@ class PaceWatch:
         self._rate = rate
         event("rate", rate=rate, reason=(reason or "throttled") if fell else "recovering", row=row if fell else None)
 
-    def _look_at_outage(self, reason: str, row: int | None) -> None:
+    def _log_outage(self, reason: str, row: int | None) -> None:
         seconds = self._pacing.outage_for
         if seconds and self._down_since is None:
             self._down_since = self._clock() - seconds

@@ -5,7 +5,14 @@ from datetime import datetime
 
 import pytest
 
-from batch_updater.cli.progress import Progress
+from batch_updater.cli.progress import CheckedRows, ProgressBar
+from batch_updater.common.progress import Progress
+
+HALF_A_MINUTE_PAST = datetime(2026, 11, 23, 10, 15, 30).timestamp()
+BUSY = Progress(
+    "sending", 123_456, {"updated": 23_833, "failed": 10, "unknown": 7}, in_flight=20, rows_per_second=2385.0,
+    limit=140.0, paused_until=HALF_A_MINUTE_PAST,
+)  # fmt: skip
 
 
 class Clock:
@@ -20,10 +27,6 @@ class Terminal(io.StringIO):
         return True
 
 
-def noon() -> datetime:
-    return datetime(2026, 11, 23, 10, 15, 0)
-
-
 @pytest.fixture
 def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("COLUMNS", "200")
@@ -35,44 +38,35 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_log_gets_a_line_every_ten_seconds() -> None:
     """Where there is no terminal, progress is plain and rare, and says until when sending is held."""
     stream, clock = io.StringIO(), Clock()
-    with Progress(1000, stream, clock=clock, today=noon) as bar:
+    with ProgressBar(stream, clock=clock) as bar:
         for tick in range(0, 251):
             clock.now = tick / 10
-            held = (30.4, 140.0) if tick > 150 else (None, None)
-            bar.update(tick * 4, 1, 20, *held)
+            held = (140.0, HALF_A_MINUTE_PAST) if tick > 150 else (None, None)
+            ended = {"updated": tick * 4 - 1, "failed": 1}
+            bar.update(Progress("sending", 1000, ended, 20, 40.0, limit=held[0], paused_until=held[1]))
     assert stream.getvalue().splitlines() == [
         "400 of 1,000, 1 failed, 20 in flight, 40 rows/s, 0:15 left",
         "800 of 1,000, 1 failed, 20 in flight, 40 rows/s, limit 140/s, paused until 10:15:30",
     ]
 
 
-def test_the_pace_is_that_of_the_last_seconds() -> None:
-    """A slow beginning does not weigh on the pace for ever."""
-    stream, clock = io.StringIO(), Clock()
-    with Progress(10_000, stream, clock=clock) as bar:
-        for second in range(0, 101):
-            clock.now = float(second)
-            bar.update(max(second - 50, 0) * 100, 0, 1)
-    assert "100 rows/s, 0:50 left" in stream.getvalue().splitlines()[-1]
-
-
 def test_quiet_says_nothing() -> None:
     """--quiet writes no progress, on a terminal neither."""
     for stream in (io.StringIO(), Terminal()):
         clock = Clock()
-        with Progress(10, stream, quiet=True, clock=clock) as bar:
+        with ProgressBar(stream, quiet=True, clock=clock) as bar:
             clock.now = 60
-            bar.update(1, 0, 1)
+            bar.update(BUSY)
         assert stream.getvalue() == ""
 
 
 def test_a_dumb_terminal_gets_plain_lines() -> None:
     """Where the cursor can't move, there is no live bar."""
     stream, clock = Terminal(), Clock()
-    with Progress(10, stream, clock=clock, environment={"TERM": "dumb"}) as bar:
+    with ProgressBar(stream, clock=clock, environment={"TERM": "dumb"}) as bar:
         clock.now = 11
-        bar.update(5, 0, 1)
-    assert stream.getvalue() == "5 of 10, 0 failed, 1 in flight, 0 rows/s, 0:11 left\n"
+        bar.update(Progress("verifying", 10, {"=": 4, "*": 1}, 1, 0.45))
+    assert stream.getvalue() == "5 of 10, 1 failed, 1 in flight, 0 rows/s, 0:11 left\n"
 
 
 def last_frame(stream: Terminal) -> str:
@@ -82,10 +76,9 @@ def last_frame(stream: Terminal) -> str:
 
 def test_a_wide_terminal_shows_everything(wide: None) -> None:
     """Share, counts, pace, limit and the end of the pause stand beside the bar."""
-    stream, clock = Terminal(), Clock()
-    with Progress(123_456, stream, clock=clock, today=noon) as bar:
-        clock.now = 10.0
-        bar.update(23_850, 17, 20, 30.0, 140.0)
+    stream = Terminal()
+    with ProgressBar(stream) as bar:
+        bar.update(BUSY)
     said = "19 % 23,850 of 123,456 · 17 failed · 20 in flight · 2,385 rows/s · limit 140/s · paused until 10:15:30"
     assert last_frame(stream).endswith(said)
 
@@ -94,10 +87,9 @@ def test_a_wide_terminal_shows_everything(wide: None) -> None:
 def test_a_narrow_terminal_keeps_the_most_important(wide: None, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     """One line, never longer than the terminal; counts and the pause stay, details go first."""
     monkeypatch.setenv("COLUMNS", str(columns))
-    stream, clock = Terminal(), Clock()
-    with Progress(123_456, stream, clock=clock, today=noon) as bar:
-        clock.now = 10.0
-        bar.update(23_850, 17, 20, 30.0, 140.0)
+    stream = Terminal()
+    with ProgressBar(stream) as bar:
+        bar.update(BUSY)
     line = last_frame(stream)
     assert len(line) <= columns
     assert "23,850 of 123,456" in line
@@ -107,7 +99,37 @@ def test_a_narrow_terminal_keeps_the_most_important(wide: None, monkeypatch: pyt
 def test_no_colour_means_no_colour(wide: None) -> None:
     """--no-color and NO_COLOR leave the bar, and take its colours away."""
     stream = Terminal()
-    with Progress(10, stream, no_color=True) as bar:
-        bar.update(5, 1, 1)
+    with ProgressBar(stream, no_color=True) as bar:
+        bar.update(Progress("sending", 10, {"updated": 4, "failed": 1}))
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", stream.getvalue())
     assert "5 of 10" in stream.getvalue()
+
+
+def counted(stream: io.StringIO, *, quiet: bool = False) -> str:
+    clock = Clock()
+    with CheckedRows(stream, quiet=quiet, clock=clock) as checked:
+        for second in range(25):
+            clock.now = float(second)
+            checked.update(second * 5000)
+    return stream.getvalue()
+
+
+def test_planning_tells_a_log_every_ten_seconds() -> None:
+    """Where there is no terminal, planning a large sheet says how far it is, rarely."""
+    assert counted(io.StringIO()) == "50,000 rows checked\n100,000 rows checked\n"
+
+
+def test_planning_shows_a_terminal_a_counter_that_goes_away() -> None:
+    """The counter is written over itself and leaves an empty line to the plan."""
+    said = counted(Terminal())
+    assert said.startswith("\r5,000 rows checked\r10,000 rows checked")
+    assert said.endswith("\r")
+    assert "\n" not in said
+
+
+def test_nothing_is_said_of_a_small_sheet_or_in_quiet() -> None:
+    """A sheet that is planned at once needs no counter, and --quiet wants none."""
+    stream = Terminal()
+    with CheckedRows(stream, clock=Clock()) as checked:
+        checked.update(500)
+    assert stream.getvalue() == counted(Terminal(), quiet=True) == ""

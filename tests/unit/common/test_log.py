@@ -142,18 +142,18 @@ def heard(path: Path) -> list[str]:
 
 
 def test_a_pause_is_logged_once_and_again_when_it_grows(tmp_path: Path) -> None:
-    """Looks within one pause add nothing; a longer wish of the service does."""
+    """Calls within one pause add nothing; a longer wish of the service does."""
     pacing, clock = Pacing(), Clock()
     watch = PaceWatch(pacing, clock)
     with log_to_file(tmp_path / "run.log"):
         for left in (3.0, 2.0, 1.0):
             pacing.paused_for = left
-            watch.look("rate_limited", 7)
+            watch.log_changes("rate_limited", 7)
             clock.now += 1.0
         pacing.paused_for = 5.0
-        watch.look("server_error", 9)
+        watch.log_changes("server_error", 9)
         pacing.paused_for = 0.0
-        watch.look()
+        watch.log_changes()
     assert heard(tmp_path / "run.log") == [
         "pause seconds=3.0 reason=rate_limited row=7", "pause seconds=5.0 reason=server_error row=9",
     ]  # fmt: skip
@@ -166,7 +166,7 @@ def test_a_rate_is_logged_when_it_falls_and_when_it_has_climbed(tmp_path: Path) 
     with log_to_file(tmp_path / "run.log"):
         for rate in (70.0, 71.0, 80.0, 90.0, 63.0, None):
             pacing.rate = rate
-            watch.look("rate_limited", 7)
+            watch.log_changes("rate_limited", 7)
     assert heard(tmp_path / "run.log") == [
         "rate rate=70.0 reason=rate_limited row=7", "rate rate=90.0 reason=recovering",
         "rate rate=63.0 reason=rate_limited row=7", "rate reason=recovering",
@@ -180,6 +180,6 @@ def test_an_outage_is_logged_with_its_length(tmp_path: Path) -> None:
     with log_to_file(tmp_path / "run.log"):
         for seconds in (0.1, 5.0, 12.0, 0.0):
             pacing.outage_for = seconds
-            watch.look("timeout", 3)
+            watch.log_changes("timeout", 3)
             clock.now += 6.0
     assert heard(tmp_path / "run.log") == ["service_down reason=timeout row=3", "service_back seconds=18.1"]

@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import Counters, Result, RowOutcome, State
+from batch_updater.common.models import Result, RowOutcome, State
+from batch_updater.common.progress import Progress
 from batch_updater.common.settings import Settings
 from batch_updater.reports.metrics import EVERY, Meter, address, metered
 
@@ -17,11 +18,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-class Limit:
-    rate: float | None = 140.0
-    paused_for = 3.0
 
 
 def outcome(row: int, result: Result = Result.UPDATED, code: str = "ok", state: State = State.ENDED) -> RowOutcome:
@@ -45,7 +41,8 @@ def test_the_file_holds_rows_requests_latency_and_state(tmp_path: Path) -> None:
         meter.record(outcome(row))
     meter.record(outcome(4, Result.FAILED, "order_not_found"))
     meter.record(outcome(5, Result.NOT_SENT, "stopped", State.PLANNED))
-    meter.tick(Counters(ended=3, failed=1, in_flight=7, put=9, get=1, token=2, retried=4, throttled=5), Limit())
+    requests = {"put": 9, "get": 1, "token": 2, "retried": 4, "throttled": 5}
+    meter.update(Progress("sending", 9, in_flight=7, limit=140.0, paused_until=1003.0, requests=requests))
     found = samples(tmp_path / "m.prom")
     assert found["batch_updater_rows_total ok updated"] == 2
     assert found["batch_updater_rows_total order_not_found failed"] == 1
@@ -60,19 +57,19 @@ def test_the_file_holds_rows_requests_latency_and_state(tmp_path: Path) -> None:
 
 
 def test_the_file_is_written_now_and_then(tmp_path: Path) -> None:
-    """A tick within ten seconds of the last write leaves the file alone; nothing else is left beside it."""
+    """An update within ten seconds of the last write leaves the file alone; nothing else is left beside it."""
     clock = Clock()
     meter = Meter(CollectorRegistry(), tmp_path / "m.prom", clock)
-    for seconds, expected in ((0.0, 1.0), (EVERY - 0.1, 1.0), (0.2, 3.0)):
+    for put, seconds, expected in ((1, 0.0, 1.0), (2, EVERY - 0.1, 1.0), (3, 0.2, 3.0)):
         clock.now += seconds
-        meter.tick(Counters(put=int(expected) if expected == 3.0 else 1), Limit())
+        meter.update(Progress("sending", 9, requests={"put": put}))
         assert samples(tmp_path / "m.prom")["batch_updater_requests_total put"] == expected
     assert [path.name for path in tmp_path.iterdir()] == ["m.prom"]
 
 
 def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     """A folder that goes away in mid-run, or a full disk, costs the metrics, not the run."""
-    Meter(CollectorRegistry(), tmp_path / "gone" / "m.prom").tick(Counters(), Limit())
+    Meter(CollectorRegistry(), tmp_path / "gone" / "m.prom").update(Progress("sending", 9))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.models import Answer, ListedOrder, StatusUpdate, Verdict
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
-from batch_updater.sending.worker_pool import Runner
+from batch_updater.sending.stages import Runner
 
 WORKERS = 16
 DONE = Answer(Verdict.DONE, "ok", "", 200)
