@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.text import visible
+from batch_updater.common.text import escape_controls
 from batch_updater.journal.facts import Phase
 from batch_updater.journal.find_runs import is_nameless, run_folders
 from batch_updater.journal.integrity import read_number
@@ -37,7 +37,7 @@ class RunInfo:
         began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
         how = "  (resumable)" if self.resumable else ""
         said = f"{began}  {self.state}{how}  {self.input}: {counts}"
-        return f"{visible(said)}\n    {visible(str(self.folder.path))}"
+        return f"{escape_controls(said)}\n    {escape_controls(str(self.folder.path))}"
 
     def to_dict(self) -> dict[str, Any]:
         """The line as plain JSON types."""

@@ -14,7 +14,7 @@ from batch_updater.common.log import event
 from batch_updater.common.models import Counters, RunSummary
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
-from batch_updater.common.text import visible
+from batch_updater.common.text import escape_controls
 from batch_updater.inputs.pandas_io import read_results
 from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
@@ -131,8 +131,8 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list
         try:
             about = write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
         except OSError as error:
-            trouble = trouble or visible(f"{path} can't be written ({error.strerror or error})")
+            trouble = trouble or escape_controls(f"{path} can't be written ({error.strerror or error})")
             continue
-        return place, trouble and f"{trouble}; the results are in {visible(str(place))}.", about
-    again = visible(command_line(["results", str(run.folder.path)]))
+        return place, trouble and f"{trouble}; the results are in {escape_controls(str(place))}.", about
+    again = escape_controls(command_line(["results", str(run.folder.path)]))
     return None, f"{trouble}.\n  hint: free some disk space, then: {again}", []

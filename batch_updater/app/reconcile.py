@@ -8,7 +8,7 @@ from pathlib import Path
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.files import replaced
 from batch_updater.common.models import RejectedRow, SourceRow, State, StatusUpdate
-from batch_updater.common.text import harmless
+from batch_updater.common.text import escape_formula
 from batch_updater.journal.reader import JournalReader
 
 SYMBOLS = {"=": "as planned", "*": "another status", "-": "no such order", "!": "could not be read"}
@@ -31,8 +31,8 @@ def write_verification(journal: JournalReader, path: Path) -> Counter[str]:
             counts[reading.symbol] += 1
             found = reading.status_id
             writer.writerow(
-                (reading.row, reading.symbol, order_id, status_id, harmless(names.get(status_id, "")), found,
-                 harmless(names.get(found, "")), harmless(reading.detail))
+                (reading.row, reading.symbol, order_id, status_id, escape_formula(names.get(status_id, "")), found,
+                 escape_formula(names.get(found, "")), escape_formula(reading.detail))
             )  # fmt: skip
     return counts
 

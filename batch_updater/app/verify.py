@@ -15,7 +15,7 @@ from batch_updater.app.signals import drive, handled_signals
 from batch_updater.common.errors import ExitCode, StoppedError
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import Settings
-from batch_updater.common.text import visible
+from batch_updater.common.text import escape_controls
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_input
 from batch_updater.planning.preflight import Tenant
@@ -40,7 +40,7 @@ class VerifySummary:
         """The summary for a person."""
         lines = [f"{sum(self.symbols.values()):,} orders read back"]
         lines += [f"  {symbol} {self.symbols.get(symbol, 0):>9,}  {words}" for symbol, words in SYMBOLS.items()]
-        return "\n".join([*lines, visible(f"Listed in {self.verify_file}")])
+        return "\n".join([*lines, escape_controls(f"Listed in {self.verify_file}")])
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from batch_updater.common.errors import BatchUpdaterError, ExitCode
 from batch_updater.common.secret import Secret
 
 if TYPE_CHECKING:
-    from batch_updater.cli.console import Manners
+    from batch_updater.cli.console import OutputOptions
     from batch_updater.common.settings import Settings
 
 INTERRUPTED = "Interrupted; nothing is under way."
@@ -62,10 +62,10 @@ def run(file: Path, dry_run: bool, **options: Any) -> int:
     An interrupted run of the same FILE is picked up again by the same command.
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
-    with _call(file, options) as (settings, manners):
+    with _call(file, options) as (settings, output):
         from batch_updater.cli.console import run_sheet, try_sheet
 
-        return (try_sheet if dry_run else run_sheet)(file, settings, manners)
+        return (try_sheet if dry_run else run_sheet)(file, settings, output)
 
 
 @commands.command()
@@ -76,10 +76,10 @@ def plan(file: Path, **options: Any) -> int:
 
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
-    with _call(file, options) as (settings, manners):
+    with _call(file, options) as (settings, output):
         from batch_updater.cli.console import try_sheet
 
-        return try_sheet(file, settings, manners)
+        return try_sheet(file, settings, output)
 
 
 @commands.command()
@@ -92,10 +92,10 @@ def verify(run: Path, **options: Any) -> int:
     One symbol for each order: = as planned, * another status, - no such order, ! could not be read.
     Ends with 0 when all are as planned, with 3 when some are not.
     """
-    with _call(run, options) as (settings, manners):
+    with _call(run, options) as (settings, output):
         from batch_updater.cli import console
 
-        return console.verify(run, settings, manners)
+        return console.verify(run, settings, output)
 
 
 @commands.command()
@@ -108,10 +108,10 @@ def undo(run: Path, dry_run: bool, **options: Any) -> int:
     Needs a run made with --compare, which records the statuses before. It is a run of its own, with a plan,
     a question and a result file: it can be interrupted, picked up by the same command, and undone.
     """
-    with _call(run, options) as (settings, manners):
+    with _call(run, options) as (settings, output):
         from batch_updater.cli import console
 
-        return console.undo(run, settings, manners, dry_run=dry_run)
+        return console.undo(run, settings, output, dry_run=dry_run)
 
 
 @commands.command()
@@ -124,9 +124,9 @@ def results(run: Path, as_json: bool) -> int:
     in it. Nothing is sent.
     """
     from batch_updater.app import outputs
-    from batch_updater.cli.console import Manners, show_summary
+    from batch_updater.cli.console import OutputOptions, show_summary
 
-    show_summary(outputs.results(run), Manners(as_json=as_json))
+    show_summary(outputs.results(run), OutputOptions(as_json=as_json))
     return ExitCode.DONE
 
 
@@ -198,24 +198,24 @@ commands.add_command(demo)
 def help_(topic: str | None) -> int:
     """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
     from batch_updater.cli.help import TOPICS, contents, page, render_page
-    from batch_updater.cli.terminal import look
+    from batch_updater.cli.terminal import detect_terminal
 
     if topic is None:
         click.echo(contents())
     elif topic in TOPICS:
-        click.echo(render_page(page(topic), look(sys.stdout)))
+        click.echo(render_page(page(topic), detect_terminal(sys.stdout)))
     else:
         raise click.UsageError(f"There is no topic {topic!r}; there are {', '.join(TOPICS)}.")
     return ExitCode.DONE
 
 
-def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
-    """Split what was typed into the run's settings and the manners of talking about it. Raises SettingsError."""
-    from batch_updater.cli.console import Manners
+def _settings_of(options: dict[str, Any]) -> "tuple[Settings, OutputOptions]":
+    """Split what was typed into the run's settings and the output of talking about it. Raises SettingsError."""
+    from batch_updater.cli.console import OutputOptions
     from batch_updater.common.settings import load_settings
 
     names = ("yes", "as_json", "quiet", "no_color")
-    manners = Manners(
+    output = OutputOptions(
         **{name: bool(options.pop(name)) for name in names if name in options},
         verbosity=options.pop("verbose", 0),
         command=("batch-updater", *without_option(sys.argv[1:], "--notify")),
@@ -224,20 +224,20 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, Manners]":
     config, profile = options.pop("config"), options.pop("profile")
     settings = load_settings(options, config=config, profile=profile)
     make_room(settings.concurrency)
-    return settings, manners
+    return settings, output
 
 
 @contextlib.contextmanager
-def _call(subject: Path, options: dict[str, Any]) -> "Iterator[tuple[Settings, Manners]]":
-    """Yield what was typed as settings and manners; with --json whatever ends the call early is on stdout too."""
+def _call(subject: Path, options: dict[str, Any]) -> "Iterator[tuple[Settings, OutputOptions]]":
+    """Yield what was typed as settings and output; with --json whatever ends the call early is on stdout too."""
     as_json = options["as_json"]
     try:
         check_memory()
         from batch_updater.common.log import log_to_stderr
 
-        settings, manners = _settings_of(options)
-        with log_to_stderr(manners.verbosity, settings.log_format):
-            yield settings, manners
+        settings, output = _settings_of(options)
+        with log_to_stderr(output.verbosity, settings.log_format):
+            yield settings, output
     except BaseException as error:
         if as_json:
             code, reason = _ending(error)

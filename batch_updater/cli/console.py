@@ -27,21 +27,21 @@ from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.plan_view import describe
 from batch_updater.cli.progress import CheckedRows, ProgressBar
 from batch_updater.cli.summary import describe_summary, in_short
-from batch_updater.cli.terminal import look
+from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.common.log import LOG, log_to_file
 from batch_updater.common.models import OrderStatus, RunSummary
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
-from batch_updater.common.text import shown, visible, visible_lines
+from batch_updater.common.text import escape_controls, escape_lines, shown
 from batch_updater.planning.plan import ValidateRow
 from batch_updater.planning.preflight import find_tenant
 from batch_updater.reports.commands import next_step
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class OutputOptions:
     """How to talk: whether to ask, whether the summary is JSON on stdout, and the command that was typed."""
 
     yes: bool = False
@@ -53,15 +53,15 @@ class Manners:
     notify: Secret | None = None
 
 
-def run_sheet(file: Path, settings: Settings, manners: Manners, validate: ValidateRow | None = None) -> int:
+def run_sheet(file: Path, settings: Settings, output: OutputOptions, validate: ValidateRow | None = None) -> int:
     """Plan, show, ask, send, summarise, tell; the exit status. Raises BatchUpdaterError when nothing was sent."""
-    notices = Notices(manners.notify) if manners.notify else None
+    notices = Notices(output.notify) if output.notify else None
     try:
-        summary = _run_sheet(file, settings, manners, validate)
+        summary = _run_sheet(file, settings, output, validate)
     except BatchUpdaterError as error:
         _tell(notices, of_error(str(file), error))
         raise
-    show_summary(summary, manners)
+    show_summary(summary, output)
     _tell(notices, of_summary(summary))
     return summary.exit_code
 
@@ -72,53 +72,53 @@ def _tell(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
         click.echo("The notice could not be delivered.", err=True)
 
 
-def _run_sheet(file: Path, settings: Settings, manners: Manners, validate: ValidateRow | None) -> RunSummary:
+def _run_sheet(file: Path, settings: Settings, output: OutputOptions, validate: ValidateRow | None) -> RunSummary:
     tenant = find_tenant(settings, os.environ)
-    if not manners.yes and not sys.stdin.isatty():
+    if not output.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
     with (
-        CheckedRows(sys.stderr, quiet=manners.quiet) as checked,
+        CheckedRows(sys.stderr, quiet=output.quiet) as checked,
         open_run(file, settings, tenant, validate, checked.update) as opened,
     ):
         checked.clear()
-        if not manners.quiet:
+        if not output.quiet:
             _show_plan(opened, file, settings, err=True)
-        if not manners.yes and not opened.tenant.refused:
+        if not output.yes and not opened.tenant.refused:
             _confirm(opened, settings)
-        return _send(opened, settings, manners)
+        return _send(opened, settings, output)
 
 
-def try_sheet(file: Path, settings: Settings, manners: Manners, validate: ValidateRow | None = None) -> int:
+def try_sheet(file: Path, settings: Settings, output: OutputOptions, validate: ValidateRow | None = None) -> int:
     """Show what a run would do. Raises BatchUpdaterError."""
     tenant = find_tenant(settings, os.environ, needs_token=False)
     with (
-        CheckedRows(sys.stderr, quiet=manners.quiet) as checked,
+        CheckedRows(sys.stderr, quiet=output.quiet) as checked,
         open_trial(file, settings, tenant, validate, checked.update) as trial,
     ):
         checked.clear()
-        _show_plan(trial, file, settings, err=manners.as_json)
+        _show_plan(trial, file, settings, err=output.as_json)
         if trial.tenant.refused:
             raise trial.tenant.refused
-        if manners.as_json:
+        if output.as_json:
             click.echo(json.dumps(trial_summary(trial)))
     return ExitCode.DONE
 
 
-def show_summary(summary: RunSummary, manners: Manners) -> None:
+def show_summary(summary: RunSummary, output: OutputOptions) -> None:
     """Say what happened, and the next command to type."""
-    for line in (*map(visible, summary.notes), visible_lines(summary.reason)):
+    for line in (*map(escape_controls, summary.notes), escape_lines(summary.reason)):
         if line:
             click.echo(line, err=True)
-    if manners.as_json:
+    if output.as_json:
         click.echo(json.dumps(summary.to_dict()))
-    if manners.as_json and not manners.quiet:
-        why, command = next_step(summary, manners.command[1:])
-        click.echo(visible(f"{why}: {command_line(command)}"), err=True)
-    elif not manners.quiet:
-        shown = look(sys.stdout, no_color=manners.no_color)
-        click.echo(describe_summary(summary, manners.command[1:], shown))
-    elif not manners.as_json and summary.exit_code:
-        click.echo(visible_lines(in_short(summary, manners.command[1:])), err=True)
+    if output.as_json and not output.quiet:
+        why, command = next_step(summary, output.command[1:])
+        click.echo(escape_controls(f"{why}: {command_line(command)}"), err=True)
+    elif not output.quiet:
+        shown = detect_terminal(sys.stdout, no_color=output.no_color)
+        click.echo(describe_summary(summary, output.command[1:], shown))
+    elif not output.as_json and summary.exit_code:
+        click.echo(escape_lines(in_short(summary, output.command[1:])), err=True)
 
 
 def _confirm(opened: Run, settings: Settings) -> None:
@@ -146,7 +146,7 @@ def _ask(opened: Run, settings: Settings) -> bool:
 
 
 def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> None:
-    width = min(look(sys.stderr if err else sys.stdout).width, 80)
+    width = min(detect_terminal(sys.stderr if err else sys.stdout).width, 80)
     if opened.resumed:
         plan = opened.plan
         picked = f"{plan.done:,} done, {plan.in_doubt:,} to settle, {plan.to_send:,} left"
@@ -158,34 +158,34 @@ def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> Non
     click.echo(text, err=err)
 
 
-def _send(opened: Run, settings: Settings, manners: Manners) -> RunSummary:
-    with ProgressBar(sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar:
+def _send(opened: Run, settings: Settings, output: OutputOptions) -> RunSummary:
+    with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
         return run_loop(execute(opened, settings, bar.update, catch_signals=True))
 
 
-def verify(run: Path, settings: Settings, manners: Manners) -> int:
+def verify(run: Path, settings: Settings, output: OutputOptions) -> int:
     """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
     tenant = find_tenant(settings, os.environ)
     with (
         open_verification(run, tenant) as opened,
         log_to_file(opened.folder.path / LOG, settings.log_format),
-        ProgressBar(sys.stderr, quiet=manners.quiet, no_color=manners.no_color) as bar,
+        ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar,
     ):
         summary = run_loop(verify_run(opened, settings, bar.update, catch_signals=True))
     if summary.reason:
-        click.echo(visible_lines(summary.reason), err=True)
-    if manners.as_json:
+        click.echo(escape_lines(summary.reason), err=True)
+    if output.as_json:
         click.echo(json.dumps(summary.to_dict()))
-    elif not manners.quiet or summary.exit_code:
-        click.echo(summary.describe(), err=manners.quiet)
+    elif not output.quiet or summary.exit_code:
+        click.echo(summary.describe(), err=output.quiet)
     return summary.exit_code
 
 
-def undo(run: Path, settings: Settings, manners: Manners, *, dry_run: bool) -> int:
+def undo(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
     """Plan and run the way back. Raises BatchUpdaterError."""
     work = try_sheet if dry_run else run_sheet
     with open_undo(run, settings) as (sheet, reading, validate):
-        return work(sheet, reading, manners, validate)
+        return work(sheet, reading, output, validate)
 
 
 def show_statuses(settings: Settings, *, as_json: bool) -> int:

@@ -16,7 +16,7 @@ from batch_updater.cli.streams import guard_streams, what_was_lost
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
-from batch_updater.common.text import visible, visible_lines
+from batch_updater.common.text import escape_controls, escape_lines
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -27,7 +27,7 @@ def _say_interrupted() -> None:
     click.echo(INTERRUPTED, err=True)
     words = without_option(sys.argv[1:], "--notify")
     if words[:1] == ["run"]:
-        click.echo(visible(f"To go on: {command_line(words)}"), err=True)
+        click.echo(escape_controls(f"To go on: {command_line(words)}"), err=True)
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     except click.ClickException as error:
         said = io.StringIO()
         error.show(said)
-        click.echo(visible_lines(said.getvalue().rstrip("\n")), err=True)
+        click.echo(escape_lines(said.getvalue().rstrip("\n")), err=True)
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         _say_interrupted()
@@ -49,13 +49,13 @@ def main() -> None:
         _say_interrupted()
         code = ended.code
     except BatchUpdaterError as error:
-        click.echo(visible_lines(f"error: {error}"), err=True)
+        click.echo(escape_lines(f"error: {error}"), err=True)
         code = error.exit_code
     except MemoryError:
         click.echo(f"error: {NO_MEMORY}\n  hint: free some, then run again to go on", err=True)
         code = ExitCode.STOPPED
     except Exception:
-        click.echo(visible_lines(masked(traceback.format_exc())), err=True)
+        click.echo(escape_lines(masked(traceback.format_exc())), err=True)
         code = ExitCode.BUG
     if lost := what_was_lost():
         click.echo(lost, err=True)

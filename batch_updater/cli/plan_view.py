@@ -5,7 +5,7 @@ from textwrap import wrap
 
 from batch_updater.api.pacing.learned_rate import LearnedRate
 from batch_updater.common.settings import Settings
-from batch_updater.common.text import shown, visible
+from batch_updater.common.text import escape_controls, shown
 from batch_updater.inputs.columns import Columns
 from batch_updater.planning.plan import Plan
 from batch_updater.planning.preflight import Tenant
@@ -53,7 +53,7 @@ def describe(
     hidden = plan.invalid + plan.conflicts - len(plan.problems)
     if hidden > 0:
         lines.append(f"  … and {hidden:,} more; the result file names each")
-    return "\n".join(map(visible, lines))
+    return "\n".join(map(escape_controls, lines))
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:

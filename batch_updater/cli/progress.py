@@ -8,7 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from batch_updater.cli.terminal import look
+from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.progress import Progress
 
 _OFTEN, _RARELY = 0.2, 10.0  # seconds
@@ -43,7 +43,9 @@ class ProgressBar:
         self._last = clock()
         self._bar: Any = None
         if stream.isatty() and not quiet and environment.get("TERM") != "dumb":
-            self._bar = _live_bar(stream, color=look(stream, no_color=no_color, environment=environment).color)
+            self._bar = _live_bar(
+                stream, color=detect_terminal(stream, no_color=no_color, environment=environment).color
+            )
             self._task = self._bar.add_task("", total=1)
 
     def __enter__(self) -> Self:

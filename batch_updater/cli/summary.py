@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
-from batch_updater.cli.terminal import Line, Look, render
+from batch_updater.cli.terminal import Line, TerminalStyle, render
 from batch_updater.common.models import Result, RunSummary
 from batch_updater.common.remedies import command_line
 from batch_updater.common.text import duration, shortened
@@ -17,12 +17,12 @@ STYLES: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def describe_summary(summary: RunSummary, command: Sequence[str] = (), look: Look | None = None) -> str:
+def describe_summary(summary: RunSummary, command: Sequence[str] = (), terminal: TerminalStyle | None = None) -> str:
     """Return counts, reasons with what to do, files, and the next command, ready to be printed.
 
     The command stands on a line of its own, so that it can be copied whole however narrow the terminal is.
     """
-    return render(_lines(summary, command, look or Look()), look or Look())
+    return render(_lines(summary, command, terminal or TerminalStyle()), terminal or TerminalStyle())
 
 
 def in_short(summary: RunSummary, command: Sequence[str] = ()) -> str:
@@ -33,12 +33,12 @@ def in_short(summary: RunSummary, command: Sequence[str] = ()) -> str:
     return f"{summary.rows:,} rows: {counts}; results in {where}\n{why}: {command_line(words)}"
 
 
-def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[Line]:
+def _lines(summary: RunSummary, command: Sequence[str], terminal: TerminalStyle) -> Iterator[Line]:
     took, rate = duration(summary.seconds), f"{summary.rows_per_second:,.0f} rows/s"
     yield [(f"{summary.rows:,} rows", "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
     yield []
-    yield from _counts(summary, look)
-    yield from _reasons(summary, look)
+    yield from _counts(summary, terminal)
+    yield from _reasons(summary, terminal)
     yield []
     yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
     if summary.report_file:
@@ -53,23 +53,23 @@ def _lines(summary: RunSummary, command: Sequence[str], look: Look) -> Iterator[
     yield [(f"  {command_line(words)}", "bold cyan")]
 
 
-def _counts(summary: RunSummary, look: Look) -> Iterator[Line]:
+def _counts(summary: RunSummary, terminal: TerminalStyle) -> Iterator[Line]:
     counts = [(word.value, number) for word in Result if (number := summary.result_counts.get(word.value, 0))]
     if not counts:
         yield [("  nothing to do", "")]
         return
     longest = max(number for _, number in counts)
     digits = max(len(f"{number:,}") for _, number in counts)
-    block, room = ("█" if look.unicode else "#"), min(look.width - digits - 24, 40)
+    block, room = ("█" if terminal.unicode else "#"), min(terminal.width - digits - 24, 40)
     for word, number in counts:
         share = f"{100 * number / summary.rows:5.1f} %"
         bar = block * max(round(room * number / longest), 1)
         yield [(f"  {word:<10}", STYLES[word]), (f"{number:>{digits},}  {share}  ", ""), (bar, STYLES[word])]
 
 
-def _reasons(summary: RunSummary, look: Look) -> Iterator[Line]:
-    room = min(look.width, WIDEST) - 6
-    arrow = "→" if look.unicode else "->"
+def _reasons(summary: RunSummary, terminal: TerminalStyle) -> Iterator[Line]:
+    room = min(terminal.width, WIDEST) - 6
+    arrow = "→" if terminal.unicode else "->"
     for reason in summary.reasons[:SHOWN_REASONS]:
         yield []
         style = STYLES[reason.result]

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from batch_updater.common.text import visible
+from batch_updater.common.text import escape_controls
 
 Line = list[tuple[str, str]]  # pieces of one line: text and rich style
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TerminalStyle:
     """How to write for a stream: columns, whether it shows colours, and whether it takes more than ASCII."""
 
     width: int = 80
@@ -21,24 +21,26 @@ class Look:
     unicode: bool = True
 
 
-def look(stream: TextIO, *, no_color: bool = False, environment: Mapping[str, str] = os.environ) -> Look:
-    """What this stream can show. Colours need a terminal that is not dumb, and neither `no_color` nor NO_COLOR."""
+def detect_terminal(
+    stream: TextIO, *, no_color: bool = False, environment: Mapping[str, str] = os.environ
+) -> TerminalStyle:
+    """Return what this stream can show. Colours need a terminal that is not dumb, no NO_COLOR."""
     tty = stream.isatty()
     color = tty and not no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     width = shutil.get_terminal_size().columns if tty else 80
     encoding = (getattr(stream, "encoding", None) or "ascii").lower()
-    return Look(max(width, 40), color, encoding.startswith("utf"))
+    return TerminalStyle(max(width, 40), color, encoding.startswith("utf"))
 
 
-def render(lines: Iterable[Line], look: Look) -> str:
+def render(lines: Iterable[Line], terminal: TerminalStyle) -> str:
     """The lines as one text without a final line end, with ANSI colours where the look has them.
 
     Whatever else is in the pieces is written visibly.
     """
-    lines = [[(visible(piece), style) for piece, style in line] for line in lines]
-    if not look.color:
+    lines = [[(escape_controls(piece), style) for piece, style in line] for line in lines]
+    if not terminal.color:
         text = "\n".join("".join(piece for piece, _ in line).rstrip() for line in lines)
-        return text if look.unicode else text.encode("ascii", "backslashreplace").decode("ascii")
+        return text if terminal.unicode else text.encode("ascii", "backslashreplace").decode("ascii")
     from rich.console import Console
     from rich.text import Text
 

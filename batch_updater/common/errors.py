@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from batch_updater.common.remedies import Remedy
-from batch_updater.common.text import visible
+from batch_updater.common.text import escape_controls
 
 Hint = str | Remedy
 
@@ -46,7 +46,7 @@ class BatchUpdaterError(Exception):
 
 
 def _lines(lines: Sequence[str], between: str) -> str:
-    return between.join(map(visible, lines))
+    return between.join(map(escape_controls, lines))
 
 
 class SettingsError(BatchUpdaterError):

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TextIO
 
-from batch_updater.common.text import visible
+from batch_updater.common.text import escape_controls
 
 LOG = "run.log"
 LARGEST = 10 * 1024 * 1024  # bytes; one older file of this size is kept beside it
@@ -146,7 +146,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line; nothing in it can break it or colour it."""
         fields = _fields(record)
-        head = f"{fields.pop('time')} {fields.pop('level'):<7} {visible(fields.pop('event'))}"
+        head = f"{fields.pop('time')} {fields.pop('level'):<7} {escape_controls(fields.pop('event'))}"
         return " ".join([head, *(f"{name}={_quoted(value)}" for name, value in fields.items())])
 
 
@@ -162,4 +162,4 @@ def _quoted(value: object) -> str:
     text = str(value)
     if text and not set(text) & set(' "=\\') and text.isprintable():
         return text
-    return visible(json.dumps(text, ensure_ascii=False))
+    return escape_controls(json.dumps(text, ensure_ascii=False))

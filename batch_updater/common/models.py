@@ -194,7 +194,7 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadBack:
     """An order as `verify` found it: `=` as planned, `*` differs, `-` gone, `!` could not be read."""
 
     row: int

@@ -9,22 +9,22 @@ _FORMULA = frozenset(FORMULA)
 HALVES: Final = "backslashreplace"  # how half a UTF-16 pair, which UTF-8 cannot hold, is written: as in JSON
 
 
-def harmless(text: str) -> str:
-    """A CSV cell with an apostrophe before what a spreadsheet would calculate; `original` takes it off again."""
+def escape_formula(text: str) -> str:
+    """Return a CSV cell with an apostrophe before what a spreadsheet would calculate."""
     return f"'{text}" if text.lstrip("'")[:1] in _FORMULA else text
 
 
-def original(text: str) -> str:
-    """What `harmless` was given."""
+def unescape_formula(text: str) -> str:
+    """Return what `escape_formula` was given."""
     return text[1:] if text[:1] == "'" and text.lstrip("'")[:1] in _FORMULA else text
 
 
-def whole(text: str) -> str:
+def encodable(text: str) -> str:
     """The text as UTF-8 can hold it."""
     return text.encode("utf-8", HALVES).decode()
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """The text with control, formatting and other invisible characters written as escapes.
 
     Nothing in it can move a cursor, colour a terminal, break a log line or turn the reading direction.
@@ -34,14 +34,14 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def visible_lines(text: str) -> str:
+def escape_lines(text: str) -> str:
     """The visible text of several lines."""
-    return "\n".join(map(visible, text.split("\n")))
+    return "\n".join(map(escape_controls, text.split("\n")))
 
 
 def shortened(text: str, width: int) -> str:
     """The visible text in at most `width` characters, with an ellipsis where it was cut."""
-    safe = visible(text)
+    safe = escape_controls(text)
     return safe if len(safe) <= width else safe[: width - 1] + "…"
 
 

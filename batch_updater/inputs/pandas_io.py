@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from batch_updater.common.text import HALVES, whole
+from batch_updater.common.text import HALVES, encodable
 from batch_updater.inputs.table import EXCEL
 
 if TYPE_CHECKING:
@@ -68,5 +68,5 @@ def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:
     try:
         texts = frame.astype(str)
     except UnicodeEncodeError:  # a cell with half a character, which pyarrow's strings can't hold
-        texts = frame.map(lambda cell: whole(cell) if isinstance(cell, str) else cell).astype(str)
+        texts = frame.map(lambda cell: encodable(cell) if isinstance(cell, str) else cell).astype(str)
     texts.to_csv(path, index=False, encoding="utf-8", errors=HALVES, lineterminator="\r\n")  # quotes \r too

@@ -10,7 +10,7 @@ from typing import cast
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, SourceRow
 from batch_updater.common.remedies import Remedy
-from batch_updater.common.text import original, shown
+from batch_updater.common.text import shown, unescape_formula
 from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result_file, looks_like_data, non_result_columns
 from batch_updater.inputs.formats import open_table
 from batch_updater.inputs.selection import ReadOptions, RowFilter
@@ -127,7 +127,7 @@ def _row_number(text: str) -> int | None:
 
 def unescape_cells(cells: Sequence[str]) -> list[str]:
     """Return cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
-    return [original(cell) if cell[:1] == "'" else cell for cell in cells]
+    return [unescape_formula(cell) if cell[:1] == "'" else cell for cell in cells]
 
 
 def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Sequence[str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Checkpoint, Reading, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import Checkpoint, ReadBack, Result, RowOutcome, State, StatusUpdate
 from batch_updater.journal import lifecycle, schema
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import JournalReader, read_journal
@@ -174,7 +174,7 @@ class Journal(JournalWriter):
         query = f"SELECT EXISTS (SELECT 1 FROM rows WHERE {lifecycle.STILL_TO_COME})"  # noqa: S608 - a constant
         return self.sequenced and bool(self._value(query))
 
-    def record_readings(self, readings: Iterable[Reading]) -> None:
+    def record_readings(self, readings: Iterable[ReadBack]) -> None:
         """Keep what `verify` has read."""
         values = [(reading.row, reading.symbol, reading.status_id, reading.detail) for reading in readings]
         self._write(("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", values))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import ListedOrder, Reading, StatusUpdate
+from batch_updater.common.models import ListedOrder, ReadBack, StatusUpdate
 from batch_updater.journal import lifecycle
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.integrity import find_damage, find_loss, read_number
@@ -190,14 +190,14 @@ class JournalReader:
         )
         yield from self._select(query)
 
-    def readings(self) -> Iterator[tuple[Reading, str, str]]:
+    def readings(self) -> Iterator[tuple[ReadBack, str, str]]:
         """Yield what `verify` has read, in order, each with the order's id and the status it should have."""
         query = (
             "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
             " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
         )
         for row, symbol, found, detail, order_id, status_id in self._select(query):
-            yield Reading(row, symbol, found, detail), order_id, status_id
+            yield ReadBack(row, symbol, found, detail), order_id, status_id
 
     def ends(self) -> Iterator[tuple[int, bool, int, int]]:
         """Yield when rows ended, in order: tenth of a second since the epoch, whether updated, milliseconds, rows.

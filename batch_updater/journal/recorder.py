@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Checkpoint, Reading, RowOutcome
+from batch_updater.common.models import Checkpoint, ReadBack, RowOutcome
 from batch_updater.common.secret import masked
 from batch_updater.journal.journal import Journal
 
@@ -36,7 +36,7 @@ class Recorder:
         self, journal: Journal, on_failure: Callable[[JournalError], None], on_tick: Callable[[], None]
     ) -> None:
         self._journal, self._on_failure, self._on_tick = journal, on_failure, on_tick
-        self._records: list[RowOutcome | Reading] = []
+        self._records: list[RowOutcome | ReadBack] = []
         self._asked: list[_Asked] = []
         self._wake = asyncio.Event()
         self._committing = asyncio.Lock()
@@ -56,7 +56,7 @@ class Recorder:
         await self._task
         self._thread.shutdown()
 
-    def add(self, record: RowOutcome | Reading) -> None:
+    def add(self, record: RowOutcome | ReadBack) -> None:
         """Have it written with the next group."""
         self._records.append(record)
 
@@ -118,12 +118,12 @@ class Recorder:
                 _answer(asked, kept=kept)
 
 
-def _write(journal: Journal, records: list[RowOutcome | Reading], checkpoints: list[Checkpoint]) -> None:
+def _write(journal: Journal, records: list[RowOutcome | ReadBack], checkpoints: list[Checkpoint]) -> None:
     if checkpoints:
         journal.checkpoint(checkpoints)
     if outcomes := [record for record in records if isinstance(record, RowOutcome)]:
         journal.record(outcomes)
-    if readings := [record for record in records if isinstance(record, Reading)]:
+    if readings := [record for record in records if isinstance(record, ReadBack)]:
         journal.record_readings(readings)
 
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import OrderStatus
-from batch_updater.common.text import visible
+from batch_updater.common.text import escape_controls
 
 
 class UnknownStatusError(ValueError):
@@ -33,7 +33,7 @@ class StatusBook:
 
     def __init__(self, statuses: Iterable[OrderStatus], aliases: Mapping[str, str] | None = None) -> None:
         self.statuses = tuple(statuses)
-        self.names = {status.id: visible(status.name) for status in self.statuses}
+        self.names = {status.id: escape_controls(status.name) for status in self.statuses}
         self._by_name: dict[str, list[OrderStatus]] = {}
         for status in self.statuses:
             self._by_name.setdefault(folded(status.name), []).append(status)
@@ -50,7 +50,7 @@ class StatusBook:
             try:
                 return self._find(meaning)
             except UnknownStatusError as error:
-                raise UnknownStatusError(f"the status map makes it '{visible(meaning)}': {error}") from None
+                raise UnknownStatusError(f"the status map makes it '{escape_controls(meaning)}': {error}") from None
         return self._find(text)
 
     def _find(self, wanted: str) -> str:
@@ -62,14 +62,14 @@ class StatusBook:
         if found:
             ids = " or ".join(status.id for status in found)
             raise UnknownStatusError(
-                f"{len(found)} statuses are called '{visible(wanted)}'; write the id instead: {ids}"
+                f"{len(found)} statuses are called '{escape_controls(wanted)}'; write the id instead: {ids}"
             )
         near = get_close_matches(folded(wanted), self._by_name, 3)
-        names = " or ".join(f"'{visible(self._by_name[name][0].name)}'" for name in near)
+        names = " or ".join(f"'{escape_controls(self._by_name[name][0].name)}'" for name in near)
         raise UnknownStatusError(f"the service has no such status; did you mean {names}?" if near else self._no_match())
 
     def _no_match(self) -> str:
-        known = ", ".join(visible(status.name) for status in self.statuses[:10])
+        known = ", ".join(escape_controls(status.name) for status in self.statuses[:10])
         return f"the service has no such status; it has {known}{' …' if len(self.statuses) > 10 else ''}"
 
 
@@ -79,7 +79,7 @@ def _folded_once(aliases: Mapping[str, str]) -> dict[str, str]:
         other = found.setdefault(folded(word), meaning)
         if folded(other) != folded(meaning):
             raise SettingsError(
-                f"The status map makes '{visible(word)}' both '{visible(other)}' and '{visible(meaning)}'.",
+                escape_controls(f"The status map makes '{word}' both '{other}' and '{meaning}'."),
                 "letters of either case and blanks are the same; keep one of them",
             )
     return found

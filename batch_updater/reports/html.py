@@ -19,7 +19,7 @@ from batch_updater.common.errors import ExitCode
 from batch_updater.common.files import replaced
 from batch_updater.common.models import Result, RunSummary
 from batch_updater.common.remedies import command_line
-from batch_updater.common.text import duration, visible
+from batch_updater.common.text import duration, escape_controls
 from batch_updater.journal.facts import RunFacts, program_version
 from batch_updater.journal.reader import JournalReader
 from batch_updater.reports import charts
@@ -67,10 +67,10 @@ def render_report(summary: RunSummary, rows: ResultRows, facts: RunFacts, activi
         loader=PackageLoader("batch_updater.reports"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["visible"] = visible
+    environment.filters["visible"] = escape_controls
     kind, word = _ENDS.get(summary.exit_code, ("some", f"exit {summary.exit_code}"))
     return environment.get_template("report.html.j2").generate(
-        summary=summary, name=visible(facts.name), headline=headline(summary),
+        summary=summary, name=escape_controls(facts.name), headline=headline(summary),
         production=bool(facts.settings.get("production")), end={"kind": kind, "word": word},
         parts=list(_parts(summary)), facts=list(_facts(summary, facts)), steps=list(_steps(summary, facts)),
         charts=_charts(activity, facts), pauses=_pauses(activity), not_done=rows.not_done, kept=len(rows.not_done),

@@ -8,7 +8,7 @@ from pathlib import Path
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.files import replaced
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow
-from batch_updater.common.text import FORMULA, HALVES, harmless, whole
+from batch_updater.common.text import FORMULA, HALVES, encodable, escape_formula
 from batch_updater.reports.workbook import SheetLayout, Value, write_workbook
 
 _LOOKED_AT = frozenset((*FORMULA, "'"))
@@ -42,26 +42,28 @@ def write_results(
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
     with path.open("w", encoding="utf-8-sig", errors=HALVES, newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([harmless(name) for name in (*header, *RESULT_COLUMNS)])
+        writer.writerow([escape_formula(name) for name in (*header, *RESULT_COLUMNS)])
         writer.writerows(map(_csv_line, rows))
     return []
 
 
 def _csv_line(row: ResultRow) -> list[Value]:
-    cells: list[Value] = [harmless(cell) if cell[:1] in _LOOKED_AT else cell for cell in row.cells]
-    said = row._replace(detail=harmless(row.detail), status_name=harmless(row.status_name))  # the API's own words
+    cells: list[Value] = [escape_formula(cell) if cell[:1] in _LOOKED_AT else cell for cell in row.cells]
+    said = row._replace(detail=escape_formula(row.detail), status_name=escape_formula(row.status_name))
     return [*cells, *said[1:]]
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
-    names = _distinct([*map(whole, header), *RESULT_COLUMNS])
+    names = _distinct([*map(encodable, header), *RESULT_COLUMNS])
     with path.open("w", encoding="utf-8") as stream:
         for row in rows:
             values = (*row.cells, *row[1:])
             try:
                 stream.write(_json_line(names, values))
             except UnicodeEncodeError:
-                stream.write(_json_line(names, [whole(value) if isinstance(value, str) else value for value in values]))
+                stream.write(
+                    _json_line(names, [encodable(value) if isinstance(value, str) else value for value in values])
+                )
     return []
 
 

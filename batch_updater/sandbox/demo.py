@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from batch_updater.common.text import original, shortened, visible
+from batch_updater.common.text import escape_controls, shortened, unescape_formula
 from batch_updater.sandbox.server import STATUSES, order_id, status_id
 
 _BAD_ROWS = (
@@ -78,7 +78,7 @@ def _play(folder: Path, base_url: str, say: Say) -> int:
     say("\nThe result file says for every row what happened. These were not done, some of them wrong on purpose:\n")
     _show_not_done(run / "results.csv", say)
     verified = type_in("verify", str(run.relative_to(folder)))
-    say(f"\nLook at it all in {visible(str(run))}:")
+    say(f"\nLook at it all in {escape_controls(str(run))}:")
     say("  results.csv       the sheet with what happened to each row")
     say("  report.html       the same for the eye")
     say("  journal.sqlite    the truth: what was planned, announced, sent and answered")
@@ -90,4 +90,4 @@ def _show_not_done(path: Path, say: Say) -> None:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["result"] not in {"updated", "unchanged", "duplicate"}]
     for row in rows[:12]:
-        say(f"  row {row['result_row']:>5}  {row['result']:<9} {shortened(original(row['result_detail']), 58)}")
+        say(f"  row {row['result_row']:>5}  {row['result']:<9} {shortened(unescape_formula(row['result_detail']), 58)}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.errors import StoppedError
-from batch_updater.common.models import Answer, Checkpoint, Reading, Result, RowOutcome, State, StatusUpdate, Verdict
+from batch_updater.common.models import Answer, Checkpoint, ReadBack, Result, RowOutcome, State, StatusUpdate, Verdict
 from batch_updater.sending.exchange import Exchange, RowAttempts
 from batch_updater.sending.outcome import already_set, decide_outcome
 
@@ -99,15 +99,15 @@ class Delivery:
         detail = f"confirmed, but read back the order is {self._named(answer.payload)}"
         return RowOutcome(update.row, State.ENDED, Result.FAILED, "overtaken", detail)
 
-    async def verify(self, update: StatusUpdate) -> Reading | None:
+    async def verify(self, update: StatusUpdate) -> ReadBack | None:
         """Read an order and say how it stands to the plan; None when the run stops."""
         answer = await self._read(update)
         if answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
             return None
         if answer.payload is not None:
             symbol = "=" if answer.payload == update.status_id else "*"
-            return Reading(update.row, symbol, answer.payload, "")
-        return Reading(update.row, "-" if answer.code == "order_not_found" else "!", "", answer.detail)
+            return ReadBack(update.row, symbol, answer.payload, "")
+        return ReadBack(update.row, "-" if answer.code == "order_not_found" else "!", "", answer.detail)
 
     async def _compare_first(self, row: RowAttempts) -> RowOutcome | None:
         """Read the order; None when the update is to be sent and the status before is in the journal."""

@@ -12,7 +12,7 @@ from typing import Any
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import JournalError, StoppedError
 from batch_updater.common.log import event
-from batch_updater.common.models import Counters, ListedOrder, Reading, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import Counters, ListedOrder, ReadBack, Result, RowOutcome, State, StatusUpdate
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.recorder import Recorder
@@ -26,7 +26,7 @@ from batch_updater.sending.worker_pool import Handler, Pool, Source
 
 CLAIM_BLOCK = 500
 DRAIN_SECONDS = 25.0
-Record = RowOutcome | Reading
+Record = RowOutcome | ReadBack
 Page = Callable[[int, int], list[StatusUpdate]]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.pacing.rate_log import PaceWatch
-from batch_updater.common.models import Counters, Reading, Result, RowOutcome, State
+from batch_updater.common.models import Counters, ReadBack, Result, RowOutcome, State
 from batch_updater.common.progress import Progress
 
 WINDOW = 15.0  # seconds over which the present speed is measured: long enough to be calm, short enough to be true
@@ -21,9 +21,9 @@ class Tally:
         self._rows, self._counters, self._pacer, self._watch, self._clock = rows, counters, pacer, watch, clock
         self._seen: deque[tuple[float, int]] = deque([(clock(), 0)])
 
-    def add(self, record: RowOutcome | Reading) -> None:
+    def add(self, record: RowOutcome | ReadBack) -> None:
         """Count a row that has ended, or an order that was verified."""
-        if isinstance(record, Reading):
+        if isinstance(record, ReadBack):
             self._counters.results[record.symbol] += 1
         elif record.state is State.ENDED:
             self._counters.results[record.result] += 1

@@ -22,7 +22,7 @@ from support.program import PROGRAM
 from support.watched import Watched
 
 from batch_updater.app.reconcile import SYMBOLS
-from batch_updater.common.text import FORMULA, original
+from batch_updater.common.text import FORMULA, unescape_formula
 from batch_updater.inputs.pandas_io import read_results
 
 KINDS = ("in_text", "in_json", "on_terminal")
@@ -100,7 +100,7 @@ def test_results_hold_the_refusals_in_words(in_json: Seen, folder: Path) -> None
     details, in_csv = (
         [*rows["result_detail"][rows["result"] == "failed"]] for rows in map(read_results, (excel, text))
     )
-    assert details == [original(detail) for detail in in_csv]
+    assert details == [unescape_formula(detail) for detail in in_csv]
     assert {word for word in HOSTILE if word.isprintable() and word == word.strip() and len(word) < 300} <= {*details}
     assert [detail for detail in details if not detail.isprintable()] == []
     with text.open(encoding="utf-8-sig", newline="") as stream:

@@ -4,7 +4,7 @@ import io
 from importlib.resources import files
 from textwrap import fill
 
-from batch_updater.cli.terminal import Look
+from batch_updater.cli.terminal import TerminalStyle
 from batch_updater.reports.reasons import MEANINGS
 
 TOPICS = ("inputs", "results", "resume", "exit-codes", "scheduling", "security", "api")
@@ -24,15 +24,15 @@ def contents() -> str:
     return "\n".join(["Topics:", *lines, "", "batch-updater help TOPIC shows one; --help lists commands and options."])
 
 
-def render_page(text: str, look: Look) -> str:
+def render_page(text: str, terminal: TerminalStyle) -> str:
     """Markdown as it is where there are no colours; else laid out for the terminal."""
-    if not look.color:
+    if not terminal.color:
         return text.rstrip("\n")
     from rich.console import Console
     from rich.markdown import Markdown
 
     out = io.StringIO()
-    width = min(look.width, WIDEST)
+    width = min(terminal.width, WIDEST)
     Console(file=out, force_terminal=True, color_system="standard", legacy_windows=False, width=width).print(
         Markdown(text, code_theme="ansi_dark")
     )

@@ -3,7 +3,7 @@ from dataclasses import replace
 import click
 import pytest
 
-from batch_updater.cli.console import Manners, show_summary, status_table
+from batch_updater.cli.console import OutputOptions, show_summary, status_table
 from batch_updater.common.models import OrderStatus, RunSummary
 
 SUMMARY = RunSummary(
@@ -30,13 +30,13 @@ def test_a_terminal_gets_a_swatch_of_each_colour() -> None:
 
 def test_quiet_says_of_the_end_only_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     """Counts, file and next command on stderr when rows are not done; nothing when all are, or with --json."""
-    show_summary(SUMMARY, Manners(quiet=True))
+    show_summary(SUMMARY, OutputOptions(quiet=True))
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.splitlines() == [
         "3 rows: 2 updated, 1 failed; results in o.runs/r/results.csv",
         "To try those again: batch-updater run o.runs/r/results.csv --only failed",
     ]
-    show_summary(replace(SUMMARY, exit_code=0), Manners(quiet=True))
-    show_summary(SUMMARY, Manners(quiet=True, as_json=True))
+    show_summary(replace(SUMMARY, exit_code=0), OutputOptions(quiet=True))
+    show_summary(SUMMARY, OutputOptions(quiet=True, as_json=True))
     assert capsys.readouterr().err == ""

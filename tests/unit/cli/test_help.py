@@ -12,7 +12,7 @@ from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES
 from batch_updater.app.reconcile import SYMBOLS
 from batch_updater.cli.commands import commands
 from batch_updater.cli.help import TOPICS, contents, page, render_page
-from batch_updater.cli.terminal import Look
+from batch_updater.cli.terminal import TerminalStyle
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.models import RESULT_COLUMNS, Result
 from batch_updater.common.settings import Settings
@@ -64,14 +64,14 @@ def test_a_page_is_readable_as_plain_text(topic: str) -> None:
     assert lines[2].endswith(".")
     assert max(map(len, lines)) <= 130
     assert not re.search(r"@\w+", page(topic))
-    assert render_page(page(topic), Look(80)) == page(topic).rstrip("\n")
+    assert render_page(page(topic), TerminalStyle(80)) == page(topic).rstrip("\n")
 
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_page_fits_a_terminal(topic: str) -> None:
     """With colours a page is laid out for the width of the terminal."""
     for width in (60, 200):
-        text = render_page(page(topic), Look(width, color=True))
+        text = render_page(page(topic), TerminalStyle(width, color=True))
         assert "\x1b[" in text
         assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines()) <= width
 

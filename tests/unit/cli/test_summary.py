@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from batch_updater.cli.summary import describe_summary
-from batch_updater.cli.terminal import Look, look
+from batch_updater.cli.terminal import TerminalStyle, detect_terminal
 from batch_updater.common.models import Reason, Result, RunSummary
 from batch_updater.common.text import duration
 from batch_updater.reports.commands import next_step
@@ -29,7 +29,7 @@ SUMMARY = RunSummary(
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_summary_fits_the_terminal(width: int) -> None:
     """Only paths and the command, which must be copied whole, may be longer than the terminal is wide."""
-    for line in describe_summary(SUMMARY, [], Look(width)).splitlines():
+    for line in describe_summary(SUMMARY, [], TerminalStyle(width)).splitlines():
         assert len(line) <= width or line.lstrip().startswith(("Results", "Report", "batch-updater"))
 
 
@@ -55,8 +55,8 @@ def test_a_limit_is_told_where_one_was_found() -> None:
 
 def test_colours_only_where_there_is_a_terminal() -> None:
     """The plain text holds no escape; the coloured one says the same words."""
-    plain = describe_summary(SUMMARY, [], Look(80))
-    coloured = describe_summary(SUMMARY, [], Look(80, color=True))
+    plain = describe_summary(SUMMARY, [], TerminalStyle(80))
+    coloured = describe_summary(SUMMARY, [], TerminalStyle(80, color=True))
     assert "\x1b" not in plain
     assert "\x1b[" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
@@ -64,7 +64,7 @@ def test_colours_only_where_there_is_a_terminal() -> None:
 
 def test_a_stream_without_unicode_gets_ascii() -> None:
     """Our own marks are ASCII where the encoding takes no more."""
-    describe_summary(SUMMARY, [], Look(80, unicode=False)).encode("ascii")
+    describe_summary(SUMMARY, [], TerminalStyle(80, unicode=False)).encode("ascii")
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_a_pipe_has_no_colour() -> None:
         def isatty(self) -> bool:
             return True
 
-    assert look(io.StringIO(), environment={}).color is False
-    assert look(Terminal(), environment={"TERM": "xterm"}).color is True
-    assert look(Terminal(), environment={"TERM": "dumb"}).color is False
-    assert look(Terminal(), environment={"NO_COLOR": "1"}).color is False
-    assert look(Terminal(), environment={}, no_color=True).color is False
+    assert detect_terminal(io.StringIO(), environment={}).color is False
+    assert detect_terminal(Terminal(), environment={"TERM": "xterm"}).color is True
+    assert detect_terminal(Terminal(), environment={"TERM": "dumb"}).color is False
+    assert detect_terminal(Terminal(), environment={"NO_COLOR": "1"}).color is False
+    assert detect_terminal(Terminal(), environment={}, no_color=True).color is False
 
 
 @pytest.mark.parametrize(

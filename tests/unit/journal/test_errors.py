@@ -9,7 +9,7 @@ import pytest
 from support.journals import NAME, A, B, C, S, ended, plan, rows_of, sealed
 
 from batch_updater.common.errors import ExitCode, JournalError
-from batch_updater.common.models import Checkpoint, Reading, StatusUpdate
+from batch_updater.common.models import Checkpoint, ReadBack, StatusUpdate
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.reader import read_journal
@@ -22,7 +22,7 @@ CHANGES: dict[str, Callable[[Journal], object]] = {
     "record": lambda journal: journal.record([ended(2)]),
     "unclaim": lambda journal: journal.unclaim([2]),
     "unclaim_unread": lambda journal: journal.unclaim_unread(),
-    "record_readings": lambda journal: journal.record_readings([Reading(2, "=", S, "")]),
+    "record_readings": lambda journal: journal.record_readings([ReadBack(2, "=", S, "")]),
     "clear_readings": lambda journal: journal.clear_readings(),
     "update_facts": lambda journal: journal.update_facts(name="p.csv"),
 }
@@ -34,7 +34,7 @@ def journal(folder: Path) -> Iterator[Journal]:
     with plan(folder, [(2, A, S), (3, B, S)]) as made:
         made.update_facts(compare=True)
         made.claim(1)
-        made.record_readings([Reading(3, "=", S, "")])
+        made.record_readings([ReadBack(3, "=", S, "")])
         yield made
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.journals import NAME, A, B, C, S, T, U, ended, plan, rows_of
 
-from batch_updater.common.models import ListedOrder, Reading, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import ListedOrder, ReadBack, RejectedRow, Result, RowOutcome, State, StatusUpdate
 from batch_updater.journal.journal import Journal
 
 TWO_STEPS = [(2, A, S), (3, B, S), (4, C, S), (5, A, T), (6, B, T), (7, C, T)]
@@ -37,9 +37,9 @@ def test_the_last_usable_row_of_an_order_says_what_it_should_have(
 
 def test_what_verify_has_read_is_kept_in_order_until_it_is_read_anew(folder: Path) -> None:
     """Each reading stands beside its order and the status it should have; a second replaces it, clearing forgets."""
-    first, second = Reading(2, "=", S, ""), Reading(3, "!", "", "forbidden")
+    first, second = ReadBack(2, "=", S, ""), ReadBack(3, "!", "", "forbidden")
     with plan(folder, [(2, A, S), (3, B, T)]) as journal:
-        journal.record_readings([second, Reading(2, "*", U, "moved")])
+        journal.record_readings([second, ReadBack(2, "*", U, "moved")])
         journal.record_readings([first])
         assert list(journal.readings()) == [(first, A, S), (second, B, T)]
         journal.clear_readings()

@@ -6,7 +6,7 @@ import pytest
 
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.pacing.rate_log import PaceWatch
-from batch_updater.common.models import Answer, Counters, Reading, Result, RowOutcome, State, Verdict
+from batch_updater.common.models import Answer, Counters, ReadBack, Result, RowOutcome, State, Verdict
 from batch_updater.sending.tally import WINDOW, Tally
 
 BUSY = Answer(Verdict.THROTTLED, "rate_limited", "answered 429", 429, wait=30.0)
@@ -36,7 +36,7 @@ def test_rows_are_counted_by_word_when_they_end() -> None:
         counts.add(ended(result))
     counts.add(ended(Result.NOT_SENT, State.PLANNED))
     counts.add(ended(Result.UNKNOWN, State.CLAIMED))
-    counts.add(Reading(2, "=", "", ""))
+    counts.add(ReadBack(2, "=", "", ""))
     found = counts.progress("sending")
     assert (found.stage, found.rows, found.results) == ("sending", 100, {"updated": 2, "failed": 1, "=": 1})
 
