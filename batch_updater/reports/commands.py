@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch_updater.common.models import RunSummary
 from batch_updater.common.remedies import as_option
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, runs_place
 

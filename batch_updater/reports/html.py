@@ -17,8 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.files import replaced
-from batch_updater.common.models import Result, RunSummary
+from batch_updater.common.models import Result
 from batch_updater.common.remedies import command_line
+from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import duration, escape_controls
 from batch_updater.journal.facts import RunFacts, program_version
 from batch_updater.journal.reader import JournalReader

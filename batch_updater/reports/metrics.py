@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import RowOutcome, RunSummary, State
+from batch_updater.common.models import RowOutcome, State
 from batch_updater.common.progress import Progress
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import RunSummary
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

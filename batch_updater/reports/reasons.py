@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from batch_updater.common.models import Reason, Result, ResultRow
+from batch_updater.common.models import Result, ResultRow
+from batch_updater.common.summary import Reason
 
 NOT_DONE = (Result.FAILED, Result.UNKNOWN, Result.INVALID, Result.CONFLICT, Result.NOT_SENT)
 EXAMPLES = 3
@@ -14,9 +15,9 @@ KINDS = 200  # pairs of result and code; the program knows some 30, a damaged jo
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a `result_code` says about a row, and what a person can do about it; empty when nothing needs doing."""
+    """What a `result_code` means for a row, and what a person can do about it; empty when nothing needs doing."""
 
-    says: str
+    explanation: str
     what_to_do: str = ""
 
 
@@ -125,9 +126,10 @@ def meaning(result: Result, code: str) -> Meaning:
     if result is Result.UNKNOWN:
         if code == "stopped":
             return _LEFT_IN_DOUBT
-        return Meaning(f"{_UNSETTLED.says} Last: {known.says[0].lower()}{known.says[1:]}", _UNSETTLED.what_to_do)
+        last = known.explanation[0].lower() + known.explanation[1:]
+        return Meaning(f"{_UNSETTLED.explanation} Last: {last}", _UNSETTLED.what_to_do)
     if result is Result.NOT_SENT and "same command" not in known.what_to_do:
-        return Meaning(f"The run stopped. {known.says}", _GO_ON)
+        return Meaning(f"The run stopped. {known.explanation}", _GO_ON)
     return known
 
 
@@ -157,4 +159,4 @@ class ReasonCounts:
 
     def _reason(self, group: tuple[Result, str], number: int) -> Reason:
         known = meaning(*group)
-        return Reason(*group, number, known.says, known.what_to_do, tuple(self._examples[group]))
+        return Reason(*group, number, known.explanation, known.what_to_do, tuple(self._examples[group]))

@@ -30,7 +30,7 @@ class Control:
 
         if stop.requested:
             self.stop()
-        with stop.told_to(wake):
+        with stop.calling(wake):
             yield
 
     def stop(self) -> None:

@@ -12,8 +12,9 @@ import pytest
 from support.journals import result_row, sealed, some_facts
 
 from batch_updater.common.errors import ExitCode
-from batch_updater.common.models import Reason, RejectedRow, Result, ResultRow, RunSummary
+from batch_updater.common.models import RejectedRow, Result, ResultRow
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import Reason, RunSummary
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.draft import Draft
