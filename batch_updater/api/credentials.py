@@ -1,4 +1,4 @@
-"""What we authenticate with: a token, or the four values that get one."""
+"""Credentials: a token, or the four values that get one."""
 
 import hashlib
 from dataclasses import dataclass
