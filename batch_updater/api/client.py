@@ -107,10 +107,8 @@ class OrderClient:
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> Answer[Granted]:
         basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())
         headers = {**ALWAYS, "Authorization": basic, "Content-Type": "application/x-www-form-urlencoded"}
-        request = transport.Request(
-            "POST", f"{self._base_url}/auth/oauth/token", headers, urlencode(form).encode("ascii")
-        )
-        return await self._exchange(request, protocol.parse_token)
+        url, data = f"{self._base_url}/auth/oauth/token", urlencode(form).encode("ascii")
+        return await self._exchange(transport.Request("POST", url, headers, data), protocol.parse_token)
 
     async def _exchange(self, request: transport.Request, read: ResponseReader[T]) -> Answer[T]:
         try:

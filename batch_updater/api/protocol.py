@@ -137,9 +137,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer[Nev
         return Answer(Verdict.THROTTLED, code, detail or f"the service answered {status}", status, wait)
     if status in RETRIED_STATUSES or status >= 500:
         verdict = Verdict.THROTTLED if wait is not None else Verdict.RETRY
-        return Answer(
-            verdict, RETRIED_STATUSES.get(status, "server_error"), detail or f"answered {status}", status, wait
-        )
+        code = RETRIED_STATUSES.get(status, "server_error")
+        return Answer(verdict, code, detail or f"answered {status}", status, wait)
     if 400 <= status < 500:
         return _classify_refusal(status, detail)
     return Answer(Verdict.UNKNOWN, "unexpected_response", detail or f"the service answered {status}", status)

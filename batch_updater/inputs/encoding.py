@@ -1,4 +1,4 @@
-"""Which encoding a text file has: it is known for certain, or the file is refused."""
+"""Find the encoding of a text file; a file whose encoding is not certain is refused."""
 
 import codecs
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ _MOST_LINES = 200
 def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
     """Return the encoding of the whole file: the BOM's, UTF-8, or the chosen one. Every byte of the file is decoded.
 
-    Raises InputError when it can't be known, and shows how the likely encodings read a line.
+    Raises InputError when it is not certain, and shows how the likely encodings read a line.
     """
     with open_file() as stream:
         start = stream.read(4096)
@@ -103,7 +103,7 @@ def _unknown(open_file: Opener, name: Path, encoding: str) -> InputError:
     )
 
 
-Decoding = tuple[str, str]  # an encoding, and what a line says in it
+Decoding = tuple[str, str]  # an encoding, and a line in it
 
 
 def _clearest(open_file: Opener) -> tuple[int, Decoding, Decoding]:

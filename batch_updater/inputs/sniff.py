@@ -1,4 +1,4 @@
-"""What a file is by its content, not by its name. Nothing is unpacked here."""
+"""Recognise what a file is by its content, without unpacking it."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from batch_updater.inputs.json_lines import is_json_object
 from batch_updater.inputs.table import EXCEL, OTHER, TEXT, Kind
 
 _ENDINGS = EXCEL | TEXT | OTHER | {packing.suffix for packing in PACKINGS if packing.suffix}
-_BINARY = {".xlsb"}  # refused by its content, with a sentence that says how to go on
+_BINARY = {".xlsb"}  # refused by its content, with advice
 _FOREIGN = ((b"%PDF", "a PDF document"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
             (b"GIF8", "a picture"), (b"SQLite format 3", "a database"), (b"7z\xbc\xaf", "a 7-Zip archive"),
             (b"Rar!", "a RAR archive"), (b"{\\rtf", "an RTF document"))  # fmt: skip
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def check_file(path: Path) -> None:
-    """Raise InputError when this can't be a sheet, before anything is done with it."""
+    """Raise InputError when this can't be a sheet, before anything else is done."""
     if _ADDRESS.match(str(path)):
         raise InputError(f"{path} is an address, not a file.", "download it first, then name the file")
     if path.is_dir():
@@ -30,7 +30,7 @@ def check_file(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path} does not exist.", "check the name")
     if not path.is_file():
-        return  # a named pipe: its content tells
+        return  # a named pipe is recognised by its content
     if path.suffix.lower() not in _ENDINGS | _BINARY:
         raise InputError(f"{path} has no ending that says what it is.", f"use {', '.join(sorted(_ENDINGS))}")
     if path.stat().st_size == 0:
@@ -55,8 +55,8 @@ def kind_of(path: Path, name: Path) -> Kind:
         return Kind.PARQUET
     for packing in PACKINGS:
         if start.startswith(packing.magic):
-            look_inside = _CONTAINERS.get(packing.kind)
-            return look_inside(path, name) if look_inside else packing.kind
+            kind_inside = _CONTAINERS.get(packing.kind)
+            return kind_inside(path, name) if kind_inside else packing.kind
     return _kind_of_text(start, name)
 
 
@@ -101,4 +101,4 @@ def _kind_of_zip(path: Path, name: Path) -> Kind:
     return Kind.ZIP
 
 
-_CONTAINERS = {Kind.ZIP: _kind_of_zip, Kind.ENCRYPTED: _kind_of_ole}  # workbooks are packed alike
+_CONTAINERS = {Kind.ZIP: _kind_of_zip, Kind.ENCRYPTED: _kind_of_ole}  # which workbooks are too

@@ -1,4 +1,4 @@
-"""The tenant's order statuses: from a name as people write it to the one status it means. Pure."""
+"""The tenant's order statuses: find the one that a name means. Pure."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -10,14 +10,14 @@ from batch_updater.common.text import escape_controls
 
 
 class UnknownStatusError(ValueError):
-    """A text that names no status, or more than one; its message is a sentence for a person."""
+    """A text that names no status, or more than one; the message is one sentence."""
 
 
 def folded(name: str) -> str:
-    """A name without regard to case, blanks, invisible characters and Unicode form.
+    """Return a name without case, blanks, invisible characters and differences of Unicode form.
 
-    The Turkish letters i with and without a dot are one: upper case texts come from machines with and without
-    Turkish rules.
+    The Turkish i with and without a dot are the same: upper case texts come from machines with and without Turkish
+    rules.
     """
     text = unicodedata.normalize("NFKC", name).casefold().replace("\u0307", "").replace("\u0131", "i")
     text = "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cf")
@@ -28,7 +28,7 @@ class StatusBook:
     """Looks statuses up by id and by name. `aliases` maps the sheet's own words to status names or ids.
 
     Raises SettingsError for two words that differ in spelling only and mean different things.
-    `names` are for people: nothing in them is invisible.
+    `names` are by id, with control characters escaped.
     """
 
     def __init__(self, statuses: Iterable[OrderStatus], aliases: Mapping[str, str] | None = None) -> None:
@@ -45,7 +45,7 @@ class StatusBook:
             raise UnknownStatusError(f"the service has no status with the id {status_id}")
 
     def find(self, text: str) -> str:
-        """The id of the status that this text names. Raises UnknownStatusError."""
+        """Return the id of the status that this text names. Raises UnknownStatusError."""
         if meaning := self._aliases.get(folded(text)):
             try:
                 return self._find(meaning)

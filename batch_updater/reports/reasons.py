@@ -15,7 +15,7 @@ KINDS = 200  # pairs of result and code; the program knows some 30, a damaged jo
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a `result_code` means for a row, and what a person can do about it; empty when nothing needs doing."""
+    """What a `result_code` means for a row, and what to do about it; empty for nothing."""
 
     explanation: str
     what_to_do: str = ""
@@ -109,7 +109,7 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "stopped": Meaning("The run stopped before this row.", _GO_ON),
 }
-_UNHEARD = Meaning("A reason this version does not know.", "Read result_detail.")
+_OTHER = Meaning("A reason this version does not know.", "Read result_detail.")
 _LEFT_IN_DOUBT = Meaning(
     "The run ended while these rows were under way.",
     "Run the same command again: they are read back first, and sent again only where that is needed.",
@@ -121,8 +121,8 @@ _UNSETTLED = Meaning(
 
 
 def meaning(result: Result, code: str) -> Meaning:
-    """What this pair means. A row whose end is unknown, or that was not sent, needs other steps than a refused one."""
-    known = MEANINGS.get(code, _UNHEARD)
+    """Return what this pair means; a row that is unknown or was not sent needs other steps than a refused one."""
+    known = MEANINGS.get(code, _OTHER)
     if result is Result.UNKNOWN:
         if code == "stopped":
             return _LEFT_IN_DOUBT
@@ -141,7 +141,7 @@ class ReasonCounts:
         self._examples: dict[tuple[Result, str], list[tuple[int, str]]] = {}
 
     def add(self, row: ResultRow) -> None:
-        """Count one row; rows that are done, or that another row speaks for, are left out."""
+        """Count one row, unless it is done or a duplicate."""
         if row.result not in NOT_DONE:
             return
         group = (row.result, row.code)
@@ -153,7 +153,7 @@ class ReasonCounts:
             examples.append((row.row, row.detail))
 
     def top(self, limit: int | None = None) -> tuple[Reason, ...]:
-        """The groups with the most rows first; equal ones in the order of their first row."""
+        """Return the groups, the largest first; equal ones in the order of their first row."""
         largest = sorted(self._counts.items(), key=lambda item: (-item[1], self._examples[item[0]][0][0]))
         return tuple(self._reason(group, number) for group, number in islice(largest, limit))
 

@@ -1,4 +1,4 @@
-"""The result file: CSV, Excel or JSONL, written beside its place and moved there when whole."""
+"""Write the result file: CSV, Excel or JSONL, completely or not at all."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from batch_updater.common.models import RESULT_COLUMNS, ResultRow
 from batch_updater.common.text import FORMULA, HALVES, encodable, escape_formula
 from batch_updater.reports.workbook import SheetLayout, Value, write_workbook
 
-_LOOKED_AT = frozenset((*FORMULA, "'"))
+_FIRST_TO_ESCAPE = frozenset((*FORMULA, "'"))
 
 
 def write_results(
@@ -21,10 +21,10 @@ def write_results(
     widths: Sequence[float | None] = (),
     notes: Sequence[str] = (),
 ) -> list[str]:
-    """Write the result file in the form its ending says; the file is whole or not there.
+    """Write the result file in the format of its ending; return notes on what it could not hold.
 
-    In Excel, the sheet's own columns get `widths` (characters; 0 hides, None leaves it open), and `notes` stand in
-    the summary. Gives what a person should know of the file. Raises SettingsError for an unknown ending.
+    In Excel, the sheet's own columns get `widths` (characters; 0 hides, None leaves it open), and `notes` are in the
+    summary. Raises SettingsError for an unknown ending.
     """
 
     def _write_excel(part: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
@@ -48,9 +48,9 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> 
 
 
 def _csv_line(row: ResultRow) -> list[Value]:
-    cells: list[Value] = [escape_formula(cell) if cell[:1] in _LOOKED_AT else cell for cell in row.cells]
-    said = row._replace(detail=escape_formula(row.detail), status_name=escape_formula(row.status_name))
-    return [*cells, *said[1:]]
+    cells: list[Value] = [escape_formula(cell) if cell[:1] in _FIRST_TO_ESCAPE else cell for cell in row.cells]
+    escaped = row._replace(detail=escape_formula(row.detail), status_name=escape_formula(row.status_name))
+    return [*cells, *escaped[1:]]
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
@@ -72,7 +72,7 @@ def _json_line(names: Iterable[str], values: Iterable[Value]) -> str:
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number after each that has been there already: an object has each key once."""
+    """Return the names with a number after each repeated one, since a JSON object has each key once."""
     taken: dict[str, int] = {}
     for name in names:
         one = name

@@ -1,4 +1,4 @@
-"""From the journal and the frozen sheet to the rows of the result file."""
+"""Join the journal and the frozen sheet to the rows of the result file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _RESULTS = {result.value: result for result in Result}
 
 
 def iso(seconds: float) -> str:
-    """Seconds since the epoch as ISO 8601 UTC with milliseconds."""
+    """Return seconds since the epoch as ISO 8601 UTC with milliseconds."""
     whole = int(seconds)
     return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
 
@@ -68,7 +68,7 @@ class ResultRows:
 
 
 def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: str) -> ResultRow:
-    result, code, detail = _say(entry)
+    result, code, detail = _result_of(entry)
     if entry.remark:
         detail = "; ".join(part for part in (detail, entry.remark) if part)
     return ResultRow(
@@ -79,7 +79,7 @@ def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: s
     )  # fmt: skip
 
 
-def _say(entry: Entry) -> tuple[Result, str, str]:
+def _result_of(entry: Entry) -> tuple[Result, str, str]:
     code, detail = entry.code, entry.detail
     if entry.state == State.ENDED:
         return _RESULTS[entry.result or ""], code, detail

@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Exchange:
     """What the requests of all rows share. Stops the run after an answer that concerns all rows.
 
-    `checkpoint` makes one durable; False when the journal can't be written. `retries` are further attempts of a request.
+    `checkpoint` makes one durable; False when the journal can't be written. `retries` are the attempts after the first.
     """
 
     client: OrderClient

@@ -38,7 +38,7 @@ def decide_outcome(answer: Answer[Any], *, doubtful: bool, stopping: bool) -> tu
             Result.FAILED,
             answer.detail,
             "",
-        )  # it stops the run, which sends the row again when resumed
+        )  # it stops the run; sent again when resumed
     if stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
         return State.PLANNED, Result.NOT_SENT, answer.detail, ""
     return State.ENDED, Result.FAILED, answer.detail, ""

@@ -16,14 +16,9 @@ class Tally:
     """What has happened in this start: `counters` and the state of the pace, out of `rows` rows."""
 
     def __init__(
-        self,
-        rows: int,
-        counters: Counters,
-        pacer: Pacer,
-        pace_log: PaceLog,
-        clock: Callable[[], float] = time.monotonic,
+        self, rows: int, counters: Counters, pacer: Pacer, log: PaceLog, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rows, self._counters, self._pacer, self._pace_log, self._clock = rows, counters, pacer, pace_log, clock
+        self._rows, self._counters, self._pacer, self._log, self._clock = rows, counters, pacer, log, clock
         self._seen: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def add(self, record: RowOutcome | ReadBack) -> None:
@@ -47,8 +42,8 @@ class Tally:
             stage=stage, rows=self._rows, in_flight=counters.in_flight,
             results={str(word): number for word, number in counters.results.items() if number},
             rows_per_second=self._speed(counters.ended), limit=self._pacer.rate,
-            paused_until=now + paused if paused else None, pause_reason=self._pace_log.pause_reason if paused else "",
-            outage_since=now - down if down else None, last_seen=self._pace_log.last_seen if down else "",
+            paused_until=now + paused if paused else None, pause_reason=self._log.pause_reason if paused else "",
+            outage_since=now - down if down else None, last_seen=self._log.last_seen if down else "",
             requests={
                 "put": counters.put, "get": counters.get, "token": counters.token, "retried": counters.retried,
                 "throttled": counters.throttled,

@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx, .xlsm): values by pandas and calamine, the rest from the XML itself. Macros never run."""
+"""Excel workbooks (.xlsx, .xlsm): values by calamine, everything else from the XML. Macros never run."""
 
 import contextlib
 import struct
@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import python_calamine
 
@@ -30,7 +30,7 @@ from batch_updater.inputs.pandas_io import SUMMARY_SHEET, open_workbook
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
 
-# What the libraries raise for a container or a part that is cut off, changed, or not what its name says.
+# What the libraries raise for a damaged container or part.
 DAMAGE = (
     python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, struct.error, SheetError, LookupError, ValueError,
     EOFError, NotImplementedError,
@@ -38,7 +38,7 @@ DAMAGE = (
 
 
 class ExcelTable(Table):
-    """One worksheet. Rows and columns keep the places that they have in Excel."""
+    """One worksheet. Rows and columns have the same places as in Excel."""
 
     is_excel = True
 
@@ -76,36 +76,36 @@ class ExcelTable(Table):
                 if marks:
                     flaws |= _mark(cells, left, values, marks)
                 yield row + 1, cells, flaws or None
-            self._loaded = None  # after the last row the memory is needed elsewhere
+            self._loaded = None  # to free the memory after the last row
 
     def _load(self) -> python_calamine.CalamineSheet:
         with open_workbook(self._path) as book:
             return book.get_sheet_by_name(self._sheet)
 
 
-class Sheet:
-    """A worksheet as the workbook lists it: where its part is, and whether people see it."""
+class Sheet(NamedTuple):
+    """A worksheet in the list of a workbook: the name of its part, and whether it is visible."""
 
-    def __init__(self, part: str, visible: bool) -> None:
-        self.part, self.visible = part, visible
+    part: str
+    visible: bool
 
 
 @contextlib.contextmanager
 def refuse_damage(name: Path) -> Iterator[None]:
-    """Turn what libraries raise for a damaged workbook into one sentence."""
+    """Turn what libraries raise for a damaged workbook into an InputError."""
     try:
         yield
     except DAMAGE as error:
-        said = str(error).strip("'\"").splitlines()
-        raise _damaged(name, said[0] if said else "damaged") from None
+        lines = str(error).strip("'\"").splitlines()
+        raise _damaged(name, lines[0] if lines else "damaged") from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # Rust code raises it, under no name that could be imported
+        if type(error).__name__ != "PanicException":  # raised by Rust code; the name can't be imported
             raise
         raise _damaged(name, "damaged") from None
 
 
-def _damaged(name: Path, how: str) -> InputError:
-    return InputError(f"{name} is not a readable Excel file ({how:.200}).", "open it in Excel and save it again")
+def _damaged(name: Path, what: str) -> InputError:
+    return InputError(f"{name} is not a readable Excel file ({what:.200}).", "open it in Excel and save it again")
 
 
 def to_characters(stored: float) -> float:
@@ -155,9 +155,9 @@ def _workbook(archive: zipfile.ZipFile) -> str:
 
 
 def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> str:
-    """Return the sheet asked for, by name or number among the visible ones, else the only one. Raises InputError."""
+    """Return the chosen sheet, by name or number among the visible ones, else the only one. Raises InputError."""
     names = list(sheets)
-    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # those that a person counts
+    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # as they are counted
     if wanted is None and len(shown) == 1:
         return shown[0]
     if wanted in names:
@@ -204,7 +204,7 @@ def _scan(stream: IO[bytes], formats: CellFormats, name: Path, sheet: str, max_c
 
 
 def too_many_cells(name: Path, sheet: str, cells: int, max_cells: int) -> InputError:
-    """Return the refusal of a sheet whose last row and column are too far away."""
+    """Return the error for a sheet whose last row and column are too far away."""
     return InputError(
         f"{name}, sheet {sheet!r} reaches over {cells:,} cells; at most {max_cells:,} are read.",
         Remedy("delete the columns and rows beyond your data and save, or raise {max_cells}"),

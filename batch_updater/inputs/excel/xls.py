@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ WIDTH_UNITS = 256  # a width of 256 is one character
 
 
 class OldExcelTable(Table):
-    """One worksheet of at most 65,536 rows. Rows and columns keep the places that they have in Excel."""
+    """One worksheet of at most 65,536 rows. Rows and columns have the same places as in Excel."""
 
     is_excel = True
 
@@ -92,18 +93,18 @@ def _moment(value: float, mode: int) -> datetime.datetime | datetime.time | floa
 
 @contextlib.contextmanager
 def _refuse_damage(name: Path) -> Iterator[None]:
-    """Turn whatever xlrd raises for a damaged workbook into one sentence."""
-    how = "open it in Excel, save it as .xlsx"
+    """Turn whatever xlrd raises for a damaged workbook into an InputError."""
+    hint = "open it in Excel, save it as .xlsx"
     try:
         yield
     except (InputError, MemoryError):
         raise
     except (OleError, RecordError, SheetError) as error:
-        raise InputError(f"{name} is not a readable Excel file: it {error}.", how) from None
+        raise InputError(f"{name} is not a readable Excel file: it {error}.", hint) from None
     except Exception as error:
         if "encrypted" in str(error):
             raise InputError(f"{name} is protected with a password.", "save it in Excel without a password") from None
-        raise InputError(f"{name} is not a readable Excel file ({error!r:.100}).", how) from None
+        raise InputError(f"{name} is not a readable Excel file ({error!r:.100}).", hint) from None
 
 
 def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
@@ -115,11 +116,11 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
             f"{name} has {size // MEGABYTE:,} MB; an .xls of at most {LARGEST // MEGABYTE} MB is read.",
             "open it in Excel, save it as .xlsx",
         )
-    with _refuse_damage(name), path.open("rb") as stream:
+    with _refuse_damage(name), path.open("rb") as stream, Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         container = OleContainer(stream)
         content, found = blank_unneeded(container.read("Workbook" if "Workbook" in container else "Book"))
         book = xlrd.open_workbook(
-            file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=_Silence()
+            file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=nowhere
         )
         titles = book.sheet_names()
         sheets = {title: Sheet("", sheet.visible) for title, sheet in zip(titles, found, strict=True)}
@@ -127,13 +128,3 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
         if (cells := found[chosen].rows * found[chosen].columns) > options.max_cells:
             raise too_many_cells(name, titles[chosen], cells, options.max_cells)
         return book, book.sheet_by_index(chosen)
-
-
-class _Silence:
-    """Swallows what xlrd would print."""
-
-    def write(self, _text: str) -> None:
-        """Drop it."""
-
-    def flush(self) -> None:
-        """Nothing to do."""

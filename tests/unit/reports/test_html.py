@@ -165,7 +165,8 @@ def test_every_exit_status_has_its_words(code: ExitCode) -> None:
 def test_the_headline_counts_what_is_not_done() -> None:
     """All done, some not done, nothing to do."""
     assert headline(SUMMARY) == "2 of 100 rows are not done"
-    assert headline(replace(SUMMARY, reasons=(), result_counts={"unchanged": 40})).endswith("40 were so already")
+    done = headline(replace(SUMMARY, reasons=(), result_counts={"unchanged": 40}))
+    assert done.endswith("40 already had this status")
     assert headline(replace(SUMMARY, rows=0, reasons=())) == "Nothing to do"
 
 
