@@ -22,11 +22,9 @@ class Tokens:
     """The token in use. One renewal serves every row that waits; a rotated refresh token replaces the old one."""
 
     def __init__(
-        self,
-        credentials: Credentials,
-        clock: Callable[[], float] = time.monotonic,
+        self, credentials: Credentials, clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._grant = credentials.grant
         self._access = credentials.token
         self._refresh: Secret | None = None
@@ -65,7 +63,9 @@ class Tokens:
                 if (await self._request(form, self._grant, self._ask)).verdict is Verdict.DONE:
                     return True
                 self._refresh = None
-            answer = await self._request(_password_form(self._grant), self._grant, self._ask)
+            user, password = self._grant.user.reveal(), self._grant.password.reveal()
+            form = {"grant_type": "password", "username": user, "password": password, "scope": "profile"}
+            answer = await self._request(form, self._grant, self._ask)
             if answer.verdict is not Verdict.DONE:
                 raise CredentialsError(
                     f"The service refused to sign in ({answer.detail}).",
@@ -98,8 +98,3 @@ class Tokens:
         self._renew_at = None if life is None else asked + life - min(life / 40, 30.0)
         self.generation += 1
         event("token", generation=self.generation, seconds=life, reason="renewed" if self.generation > 1 else "issued")
-
-
-def _password_form(grant: Grant) -> dict[str, str]:
-    user, password = grant.user.reveal(), grant.password.reveal()
-    return {"grant_type": "password", "username": user, "password": password, "scope": "profile"}

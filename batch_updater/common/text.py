@@ -21,7 +21,7 @@ def unescape_formula(text: str) -> str:
 
 def encodable(text: str) -> str:
     """Return the text with what UTF-8 can't hold as escapes."""
-    return text.encode("utf-8", HALVES).decode()
+    return text if text.isascii() else text.encode("utf-8", HALVES).decode()
 
 
 def escape_controls(text: str) -> str:

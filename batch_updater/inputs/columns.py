@@ -88,15 +88,9 @@ def result_column(header: Sequence[str]) -> int:
 
 
 def find_columns(
-    header: Sequence[str],
-    order_column: str | None,
-    status_column: str | None,
-    expect_column: str | None = None,
-    *,
-    compares: bool = False,
-    hidden: Collection[int] = (),
-    name: object = "the sheet",
-) -> Columns:
+    header: Sequence[str], order_column: str | None, status_column: str | None, expect_column: str | None = None, *,
+    compares: bool = False, hidden: Collection[int] = (), name: object = "the sheet",
+) -> Columns:  # fmt: skip
     """Find the columns by the given names, else by alias. Raises InputError, naming sheet, headers and option.
 
     The column of expected statuses is optional, and only sought when orders are compared. Columns whose positions are

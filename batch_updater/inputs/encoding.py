@@ -92,8 +92,7 @@ def _decode_all(open_file: Opener, name: Path, encoding: str) -> None:
 def _unknown(open_file: Opener, name: Path, encoding: str) -> InputError:
     if encoding != "utf-8":
         return InputError(f"{name} is damaged: it begins as {encoding} and is not.", "save it again as CSV UTF-8")
-    number, first, second = _clearest(open_file)
-    (one, one_text), (other, other_text) = first, second
+    number, (one, one_text), (other, other_text) = _clearest(open_file)
     return InputError(
         f"{name}, line {number} is not UTF-8. As {one} it reads '{one_text}', as {other} '{other_text}'.",
         Remedy(

@@ -1,6 +1,7 @@
 """Open a sheet of any format and stream its rows as text: exactly the visible rows."""
 
 import contextlib
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -18,6 +19,7 @@ from batch_updater.inputs.sniff import check_file, kind_of
 from batch_updater.inputs.superseded import Superseded
 from batch_updater.inputs.table import Flaws, Table
 
+_ROW = re.compile(r"[0-9]{1,11}")
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 
@@ -91,7 +93,7 @@ class Source:
                     self.left_out += 1
                     continue
                 chosen += 1
-                root_row = None if root is None else _row_number(cells[root])
+                root_row = None if root is None or not _ROW.fullmatch(cells[root]) else int(cells[root])
                 yield SourceRow(number, pick(cells), None if flaws is None else self._renumbered(flaws), root_row)
 
     @property
@@ -121,10 +123,6 @@ class Source:
         if hidden := self._table.hidden_rows:
             raise InputError(f"{name}: all rows are hidden ({hidden:,}).", Remedy("show them, or use {include_hidden}"))
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
-
-
-def _row_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def unescape_cells(cells: Sequence[str]) -> list[str]:

@@ -88,20 +88,13 @@ def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
     ids = sorted({order.id for order in found if order.name == name})
     if len(ids) == 1 and len(found) < PAGE_LENGTH:
         return ids[0]
-    if len(ids) == 1:
-        return RejectedOrder(
-            "ambiguous_order",
-            f"more orders are called like '{shown(name)}' than a page lists; write the id instead: {ids[0]} or another",
-        )
     if ids:
-        return RejectedOrder(
-            "ambiguous_order",
-            f"{_several(len(ids))} orders are called '{shown(name)}'; write the id instead: {' or '.join(ids[:3])}"
-            f"{' or another' if len(ids) > 3 else ''}",
-        )
+        many = f"{len(ids)} or more" if len(ids) == PAGE_LENGTH else str(len(ids))
+        what = f"{many} orders are called '{shown(name)}'"
+        others = " or another" if len(ids) > 3 else ""
+        if len(ids) == 1:
+            what, others = f"more orders are called like '{shown(name)}' than a page lists", " or another"
+        detail = f"{what}; write the id instead: {' or '.join(ids[:3])}{others}"
+        return RejectedOrder("ambiguous_order", detail)
     near = "".join(f"; there is '{shown(order.name)}'" for order in found[:1])
     return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'{near}")
-
-
-def _several(count: int) -> str:
-    return f"{count} or more" if count == PAGE_LENGTH else str(count)

@@ -40,16 +40,10 @@ def ignore_block(_block: list[SourceRow]) -> None:
 
 
 def make_plan(
-    rows: Iterable[SourceRow],
-    validate: ValidateRow,
-    draft: Draft,
-    on_conflict: str,
-    prepare: PrepareBlock = ignore_block,
-    *,
-    name: object = "the sheet",
-    on_rows: Callable[[int], None] = lambda _number: None,
-    superseded: Mapping[str, int] = MappingProxyType({}),
-) -> SettledDraft:
+    rows: Iterable[SourceRow], validate: ValidateRow, draft: Draft, on_conflict: str,
+    prepare: PrepareBlock = ignore_block, *, name: object = "the sheet",
+    on_rows: Callable[[int], None] = lambda _number: None, superseded: Mapping[str, int] = MappingProxyType({}),
+) -> SettledDraft:  # fmt: skip
     """Validate every row and write the plan into the draft. Memory does not grow with the rows.
 
     `superseded`, which may be filled while the rows are read, maps orders to a later row that is done already.
@@ -75,14 +69,8 @@ def read_plan(journal: JournalReader) -> Plan:
     """Return the counts of the plan in a journal: for a resumed run, of what is left."""
     states, results = journal.states(), journal.results()
     return Plan(
-        rows=sum(states.values()),
-        to_send=states.get("planned", 0) + states.get("queued", 0),
-        in_doubt=states.get("claimed", 0),
-        done=results.get("updated", 0) + results.get("unchanged", 0),
-        duplicates=states.get("waiting", 0),
-        invalid=results.get("invalid", 0),
-        conflicts=results.get("conflict", 0),
-        normalised=journal.tidied(),
-        statuses=journal.updates_per_status(),
-        problems=journal.problems(5),
-    )
+        rows=sum(states.values()), to_send=states.get("planned", 0) + states.get("queued", 0),
+        in_doubt=states.get("claimed", 0), done=results.get("updated", 0) + results.get("unchanged", 0),
+        duplicates=states.get("waiting", 0), invalid=results.get("invalid", 0), conflicts=results.get("conflict", 0),
+        normalised=journal.tidied(), statuses=journal.updates_per_status(), problems=journal.problems(5),
+    )  # fmt: skip

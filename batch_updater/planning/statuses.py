@@ -66,11 +66,11 @@ class StatusBook:
             )
         near = get_close_matches(folded(wanted), self._by_name, 3)
         names = " or ".join(f"'{escape_controls(self._by_name[name][0].name)}'" for name in near)
-        raise UnknownStatusError(f"the service has no such status; did you mean {names}?" if near else self._no_match())
-
-    def _no_match(self) -> str:
-        known = ", ".join(escape_controls(status.name) for status in self.statuses[:10])
-        return f"the service has no such status; it has {known}{' …' if len(self.statuses) > 10 else ''}"
+        known = ", ".join(list(self.names.values())[:10])
+        more = " …" if len(self.names) > 10 else ""
+        raise UnknownStatusError(
+            f"the service has no such status; {f'did you mean {names}?' if near else f'it has {known}{more}'}"
+        )
 
 
 def _folded_once(aliases: Mapping[str, str]) -> dict[str, str]:

@@ -141,10 +141,7 @@ class _Axis:
         self.width *= 2
         joined: dict[int, _Bucket] = {}
         for place, bucket in self._buckets.items():
-            if place // 2 in joined:
-                joined[place // 2].take(bucket)
-            else:
-                joined[place // 2] = bucket
+            joined.setdefault(place // 2, _Bucket(bucket.when)).take(bucket)
         self._buckets = joined
 
     def points(self) -> tuple[Point, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import ceil, floor, log10
+from operator import attrgetter
 from typing import Any
 from xml.etree import ElementTree
 
@@ -21,11 +22,7 @@ from batch_updater.reports.activity import Activity, Point
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 WIDE, NARROW = (1000, 240, 6), (400, 220, 2)  # width and height in pixels, stretches between labels
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
-_PERCENTILES: tuple[Callable[[Point], float], ...] = (
-    lambda point: point.latency.p99,
-    lambda point: point.latency.p95,
-    lambda point: point.latency.p50,
-)
+_PERCENTILES = tuple(attrgetter(f"latency.p{share}") for share in (99, 95, 50))
 _DROPPED = {"defs", "title", "desc"}
 
 

@@ -41,7 +41,7 @@ class Meter:
         self._written = 0.0
         title, text = "batch_updater_row_seconds", "From a row's first send to its last answer"
         self._seconds = Histogram(title, text, registry=registry, buckets=BUCKETS)
-        registry.register(_Families(self.families))
+        registry.register(self)
 
     def record(self, outcome: RowOutcome) -> None:
         """Count a row that has ended."""
@@ -74,8 +74,8 @@ class Meter:
             except OSError:
                 return  # a full disk stops the run by the journal, not by its metrics
 
-    def families(self) -> Iterator[Any]:
-        """Yield the metrics in the types of prometheus-client."""
+    def collect(self) -> Iterator[Any]:
+        """Yield the metrics for the registry."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - an extra
 
         now, requests = self._progress, self._progress.requests
@@ -105,16 +105,6 @@ class Meter:
             yield GaugeMetricFamily(f"batch_updater_{name}", help_text, value=value)
 
 
-class _Families:
-    """The collector that a registry calls."""
-
-    def __init__(self, families: Callable[[], Iterator[Any]]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterator[Any]:
-        return self._families()
-
-
 @contextmanager
 def metered(settings: Settings) -> Iterator[Meter | None]:
     """Yield a meter while the block runs; None when no metrics are wanted.
@@ -137,8 +127,9 @@ def metered(settings: Settings) -> Iterator[Meter | None]:
             try:
                 server, thread = start_http_server(port, host, meter.registry)
             except OSError as error:
-                what = f"--metrics-port {settings.metrics_port}: {error.strerror}."
-                raise SettingsError(what, "choose another") from None
+                raise SettingsError(
+                    f"--metrics-port {settings.metrics_port}: {error.strerror}.", "choose another"
+                ) from None
             stack.callback(thread.join)
             stack.callback(server.server_close)
             stack.callback(server.shutdown)

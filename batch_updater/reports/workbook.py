@@ -11,7 +11,7 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
-from batch_updater.common.models import ResultRow
+from batch_updater.common.models import RESULT_COLUMNS, ResultRow
 from batch_updater.common.text import FORMULA, HALVES
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
 
@@ -36,13 +36,7 @@ class SheetLayout:
     notes: Sequence[str] = ()
 
 
-def write_workbook(
-    path: Path,
-    header: Sequence[str],
-    result_header: Sequence[str],
-    rows: Iterable[tuple[ResultRow, Sequence[Value]]],
-    layout: SheetLayout,
-) -> list[str]:
+def write_workbook(path: Path, header: Sequence[str], rows: Iterable[ResultRow], layout: SheetLayout) -> list[str]:
     """Write rows as sheets `results`, `results 2` … of at most 1,048,575 rows each, and a summary.
 
     Every text is a text cell: nothing is calculated, linked or turned into a number. Memory does not grow.
@@ -52,7 +46,7 @@ def write_workbook(
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     try:
-        notes = _fill(book, (header, result_header), rows, layout)
+        notes = _fill(book, header, rows, layout)
         book.close()
     except FileCreateError as error:
         raise error.args[0] if isinstance(error.args[0], OSError) else OSError(str(error)) from None
@@ -61,24 +55,18 @@ def write_workbook(
     return notes
 
 
-def _fill(
-    book: Any,
-    headers: tuple[Sequence[str], Sequence[str]],
-    rows: Iterable[tuple[ResultRow, Sequence[Value]]],
-    layout: SheetLayout,
-) -> list[str]:
-    header, result_header = headers
+def _fill(book: Any, header: Sequence[str], rows: Iterable[ResultRow], layout: SheetLayout) -> list[str]:
     formats, cuts = _Formats(book), _Cuts()
-    names = (*header, *result_header)
+    names = (*header, *RESULT_COLUMNS)
     sheet, line, number = None, EXCEL_ROWS, 0
     results: Counter[str] = Counter()
     codes: Counter[str] = Counter()
-    for row, values in rows:
+    for row in rows:
         if sheet is None or line >= EXCEL_ROWS:
             number += 1
             sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], layout, formats), 0
         line += 1
-        for place, value in enumerate((*row.cells, *values)):
+        for place, value in enumerate((*row.cells, *row[1:])):
             fitting = cuts.fit(value, row.row) if isinstance(value, str) else value
             _write(sheet, line, place, fitting, formats, coloured=place == len(header))
         results[row.result.value] += 1

@@ -192,7 +192,8 @@ class Sandbox:
     async def _list_orders(self, request: web.Request) -> web.StreamResponse:
         if self.options.refuse_list:
             return web.json_response({"detail": "Not served"}, status=self.options.refuse_list)
-        asked = request.query
+        asked, spelled = request.query, str.casefold if self.options.loose_exact else str
+        exact = None if self.options.ignore_exact else asked.get("name__exact")
         try:
             page, limit = int(asked.get("page", "1")), int(asked.get("limit", "10"))
         except ValueError:
@@ -204,17 +205,13 @@ class Sandbox:
             for order in self.orders.values()
             if asked.get("status_id", order["status"]["id"]) == order["status"]["id"]
             and asked.get("name", "").casefold() in order["name"].casefold()
-            and (self.options.ignore_exact or self._is_called(order, asked.get("name__exact", order["name"])))
+            and (exact is None or spelled(order["name"]) == spelled(exact))
         ]
         self._shift = (self._shift + self.options.moving) % max(len(found), 1)
         found = found[self._shift :] + found[: self._shift]
         if key := asked.get("sort_key"):
             found.sort(key=lambda order: str(order.get(key)), reverse=asked.get("sort_order") == "desc")
         return web.json_response({"items": found[(page - 1) * limit : page * limit]})
-
-    def _is_called(self, order: dict[str, Any], name: str) -> bool:
-        loose = self.options.loose_exact and order["name"].casefold() == name.casefold()
-        return loose or bool(order["name"] == name)
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()

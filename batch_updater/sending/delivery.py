@@ -27,12 +27,9 @@ class Delivery:
         if outcome is None:
             outcome = self._outcome(row, await row.put())
         if self._sequenced and outcome.state is State.ENDED and outcome.result is Result.UNKNOWN:
-            settled = await self.read_back(update)
-            outcome = (
-                settled._replace(attempts=outcome.attempts, sent_at=outcome.sent_at)
-                if settled
-                else outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
-            )
+            if settled := await self.read_back(update):
+                return settled._replace(attempts=outcome.attempts, sent_at=outcome.sent_at)
+            return outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
         return outcome
 
     async def send_canary(self, update: StatusUpdate) -> RowOutcome:
@@ -116,10 +113,8 @@ class Delivery:
         found = answer.payload
         if found is None:
             outcome = self._outcome(row, answer)
-            why = (
-                "nothing was sent" if answer.code == "order_not_found" else "the order can't be read, nothing was sent"
-            )
-            return outcome._replace(detail=f"{outcome.detail}; {why}")
+            unread = "" if answer.code == "order_not_found" else "the order can't be read, "
+            return outcome._replace(detail=f"{outcome.detail}; {unread}nothing was sent")
         if found == wanted.status_id:
             return already_set(wanted)
         if wanted.expected_id and found != wanted.expected_id:

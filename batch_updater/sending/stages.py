@@ -57,24 +57,12 @@ class Runner:
     """
 
     def __init__(
-        self,
-        journal: Journal,
-        client: OrderClient,
-        pacer: Pacer,
-        *,
-        rows: int = 0,
-        concurrency: int = 20,
-        retries: int = 5,
-        compare: bool = False,
-        by_list: bool = False,
-        canary: int = 0,
-        max_failures: int | None = None,
-        outage_budget: float = 300.0,
-        names: Mapping[str, str] | None = None,
-        stop: Stop | None = None,
-        on_progress: OnProgress | None = None,
+        self, journal: Journal, client: OrderClient, pacer: Pacer, *,
+        rows: int = 0, concurrency: int = 20, retries: int = 5, compare: bool = False, by_list: bool = False,
+        canary: int = 0, max_failures: int | None = None, outage_budget: float = 300.0,
+        names: Mapping[str, str] | None = None, stop: Stop | None = None, on_progress: OnProgress | None = None,
         on_record: Callable[[RowOutcome], None] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
         self._canary, self._max_failures, self._outage_budget = canary, max_failures, outage_budget
         self._stop, self._on_progress, self._on_record = stop or Stop(), on_progress, on_record

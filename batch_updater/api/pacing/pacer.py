@@ -208,14 +208,9 @@ class Pacer:
     """Waits until a request may leave; first come, first served. All times are seconds."""
 
     def __init__(
-        self,
-        cap: float | None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        *,
-        adapt: bool = True,
-        guess: float | None = None,
-    ) -> None:
+        self, cap: float | None, clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, *, adapt: bool = True, guess: float | None = None,
+    ) -> None:  # fmt: skip
         self._clock = clock
         self._sleep = sleep
         self._pace = Pace(cap, clock(), adapt=adapt, guess=guess)

@@ -5,15 +5,8 @@ from functools import lru_cache
 
 from batch_updater.common.models import Flaw
 from batch_updater.common.text import shown
-from batch_updater.inputs.excel.number_format import (
-    MOST_EXACT,
-    Uncertain,
-    format_date,
-    format_number,
-    format_text,
-    is_date,
-    text_section,
-)
+from batch_updater.inputs.excel import number_format
+from batch_updater.inputs.excel.number_format import MOST_EXACT, Uncertain, format_date, text_section
 
 # Built-in number formats by number: ECMA-376, part 1, 18.8.30. Those that depend on the language of the computer are
 # replaced by an uncertain one.
@@ -62,11 +55,11 @@ def _seen(cell: Cell, code: str, plain: str) -> str:
             return plain
         case str():
             section = text_section(code)
-            return plain if section is None else format_text(cell, section)
+            return plain if section is None else number_format.format_text(cell, section)
         case float() | int():
-            if is_date(code):
+            if number_format.is_date(code):
                 raise Uncertain
-            return format_number(float(cell), code, plain)
+            return number_format.format_number(float(cell), code, plain)
         case datetime.datetime() | datetime.timedelta():
             return format_date(cell, code)
         case datetime.date():

@@ -6,26 +6,17 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import python_calamine
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
 from batch_updater.common.remedies import Remedy
+from batch_updater.inputs.excel import worksheet
 from batch_updater.inputs.excel.cell_text import BUILT_IN, displayed_text, formats_numbers, formats_texts, plain_text
 from batch_updater.inputs.excel.merged_cells import MergedCells
-from batch_updater.inputs.excel.worksheet import (
-    Attributes,
-    CellFormats,
-    Mark,
-    Marks,
-    SheetError,
-    SheetFacts,
-    TooManyCellsError,
-    each_element,
-    scan,
-)
+from batch_updater.inputs.excel.worksheet import Attributes, CellFormats, Mark, Marks, SheetError, each_element
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET, open_workbook
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
@@ -50,7 +41,10 @@ class ExcelTable(Table):
             self._sheet = choose_sheet(name, sheets, options.sheet)
             formats = _cell_formats(archive)
             with archive.open(sheets[self._sheet].part) as stream:
-                self._facts = _scan(stream, formats, name, self._sheet, options.max_cells)
+                try:
+                    self._facts = worksheet.scan(stream, formats, options.max_cells)
+                except worksheet.TooManyCellsError as error:
+                    raise too_many_cells(name, self._sheet, error.cells, options.max_cells) from None
         self.rows = self._facts.last_row + 1
         self.hidden_rows = self._facts.hidden_rows
         self.hidden_columns = frozenset(self._facts.hidden_columns)
@@ -64,7 +58,10 @@ class ExcelTable(Table):
     def records(self) -> Generator[Record]:
         """Yield number, cells as displayed, and flaws of each row that is not hidden."""
         with refuse_damage(self._name):
-            sheet = self._loaded = self._loaded or self._load()
+            if self._loaded is None:
+                with open_workbook(self._path) as book:
+                    self._loaded = book.get_sheet_by_name(self._sheet)
+            sheet = self._loaded
             left = [""] * (sheet.start or (0, 0))[1]
             merges = MergedCells(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
             for row, values in enumerate(sheet.iter_rows()):
@@ -77,10 +74,6 @@ class ExcelTable(Table):
                     flaws |= _mark(cells, left, values, marks)
                 yield row + 1, cells, flaws or None
             self._loaded = None  # to free the memory after the last row
-
-    def _load(self) -> python_calamine.CalamineSheet:
-        with open_workbook(self._path) as book:
-            return book.get_sheet_by_name(self._sheet)
 
 
 class Sheet(NamedTuple):
@@ -194,13 +187,6 @@ def _cell_formats(archive: zipfile.ZipFile) -> CellFormats:
         {index: code for index, code in named.items() if formats_numbers(code)},
         {index: code for index, code in named.items() if formats_texts(code)},
     )
-
-
-def _scan(stream: IO[bytes], formats: CellFormats, name: Path, sheet: str, max_cells: int) -> SheetFacts:
-    try:
-        return scan(stream, formats, max_cells)
-    except TooManyCellsError as error:
-        raise too_many_cells(name, sheet, error.cells, max_cells) from None
 
 
 def too_many_cells(name: Path, sheet: str, cells: int, max_cells: int) -> InputError:

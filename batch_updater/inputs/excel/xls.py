@@ -12,7 +12,7 @@ from batch_updater.common.models import Flaw
 from batch_updater.inputs.archive import MEGABYTE
 from batch_updater.inputs.excel.biff import RecordError, blank_unneeded
 from batch_updater.inputs.excel.cell_text import displayed_text, plain_text
-from batch_updater.inputs.excel.merged_cells import MergedCells, Range
+from batch_updater.inputs.excel.merged_cells import MergedCells
 from batch_updater.inputs.excel.ole import OleContainer, OleError
 from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, to_characters, too_many_cells
 from batch_updater.inputs.excel.worksheet import SheetError
@@ -37,15 +37,11 @@ class OldExcelTable(Table):
         self.hidden_rows = sum(1 for row in self._hidden if row < sheet.nrows and any(map(str, sheet.row_values(row))))
         columns = sheet.colinfo_map
         self.hidden_columns = frozenset(column for column, info in columns.items() if info.hidden)
-        self.widths = tuple(
-            (0.0 if columns[column].hidden else to_characters(columns[column].width / WIDTH_UNITS))
-            if column in columns
-            else None
-            for column in range(sheet.ncols)
-        )
-        self._merged: list[Range] = [
-            ((top, left), (bottom - 1, right - 1)) for top, bottom, left, right in sheet.merged_cells
-        ]
+        widths = {
+            column: 0.0 if info.hidden else to_characters(info.width / WIDTH_UNITS) for column, info in columns.items()
+        }
+        self.widths = tuple(map(widths.get, range(sheet.ncols)))
+        self._merged = [((top, left), (bottom - 1, right - 1)) for top, bottom, left, right in sheet.merged_cells]
         self.description = f"Excel sheet {sheet.name!r}"
 
     def records(self) -> Generator[Record]:
