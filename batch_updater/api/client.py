@@ -20,11 +20,8 @@ from batch_updater.common.secret import without
 
 MAX_LIST = 2 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
-ALWAYS = {
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "User-Agent": f"batch-updater/{version('batch-updater')}",
-}
+AGENT = f"batch-updater/{version('batch-updater')}"
+ALWAYS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": AGENT}
 T = TypeVar("T")
 ResponseReader = Callable[[int, Mapping[str, str], bytes], Answer[T]]
 
@@ -64,21 +61,18 @@ class OrderClient:
 
     async def read_order(self, order_id: str) -> Answer[str]:
         """Read one order; the payload is the id of its present status."""
-        return await self._signed(
-            "GET", protocol.order_url(self._base_url, order_id), None, partial(protocol.parse_order, order_id)
-        )
+        url = protocol.order_url(self._base_url, order_id)
+        return await self._signed("GET", url, None, partial(protocol.parse_order, order_id))
 
     async def list_statuses(self) -> Answer[list[OrderStatus]]:
         """Read the tenant's order statuses."""
-        return await self._signed(
-            "GET", f"{self._base_url}/engagement/orders/status", None, protocol.parse_statuses, MAX_LIST
-        )
+        url = f"{self._base_url}/engagement/orders/status"
+        return await self._signed("GET", url, None, protocol.parse_statuses, MAX_LIST)
 
     async def list_orders(self, page: int, name: str | None = None) -> Answer[list[ListedOrder]]:
         """Read one page (from 1) of the orders, or of those whose name is exactly `name`; past the end it is empty."""
-        return await self._signed(
-            "GET", protocol.orders_url(self._base_url, page, name=name), None, protocol.parse_orders, MAX_LIST
-        )
+        url = protocol.orders_url(self._base_url, page, name=name)
+        return await self._signed("GET", url, None, protocol.parse_orders, MAX_LIST)
 
     async def renew(self, refused: int) -> bool:
         """Get a newer token than generation `refused`, for all requests; False when that is not possible."""

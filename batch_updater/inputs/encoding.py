@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,30 +109,22 @@ Decoding = tuple[str, str]  # an encoding, and a line in it
 def _clearest(open_file: Opener) -> tuple[int, Decoding, Decoding]:
     """Return a line's number and two different decodings of it, if possible by the two likeliest encodings."""
     best: tuple[int, Decoding, Decoding] | None = None
-    for number, line in _not_utf8(open_file):
-        decodings = _decodings(line)
-        first = decodings[0]
-        second = next((decoding for decoding in decodings[1:] if decoding[1] != first[1]), first)
-        if best is None or (first[0], second[0]) == _LIKELY[:2]:
-            best = (number, first, second)
+    for number, line in islice(_not_utf8(open_file), _MOST_LINES):
+        first, *others = _decodings(line)
+        second = next((other for other in others if other[1] != first[1]), first)
         if (first[0], second[0]) == _LIKELY[:2]:
-            break
+            return number, first, second
+        best = best or (number, first, second)
     return best or (1, (_LIKELY[0], ""), (_LIKELY[1], ""))
 
 
 def _not_utf8(open_file: Opener) -> Iterator[tuple[int, bytes]]:
-    found = 0
     with open_file() as stream:
-        number = 0
-        while line := stream.readline(PIECE):
-            number += 1
+        for number, line in enumerate(iter(lambda: stream.readline(PIECE), b""), 1):
             try:
                 line.decode()
             except UnicodeDecodeError as error:
                 yield number, line[max(0, error.start - 25) : error.start + 25]
-                found += 1
-                if found == _MOST_LINES:
-                    return
 
 
 def _decodings(line: bytes) -> list[Decoding]:

@@ -47,9 +47,7 @@ def open_table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Tabl
     if packing is None:
         return FORMATS[kind](path, name, options)
     if packing.suffix and name.suffix.lower() != packing.suffix:
-        raise InputError(
-            f"{name} is packed ({kind}), but not named so.", f"unpack it, or rename it to *{packing.suffix}"
-        )
+        raise InputError(f"{name} is packed ({kind}), but not named so.", f"unpack it, or name it *{packing.suffix}")
     try:
         return packing.open(path, name, options)
     except packing.damage:

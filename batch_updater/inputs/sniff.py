@@ -16,6 +16,7 @@ _FOREIGN = ((b"%PDF", "a PDF document"), (b"\x89PNG", "a picture"), (b"\xff\xd8\
             (b"GIF8", "a picture"), (b"SQLite format 3", "a database"), (b"7z\xbc\xaf", "a 7-Zip archive"),
             (b"Rar!", "a RAR archive"), (b"{\\rtf", "an RTF document"))  # fmt: skip
 _OLE_STREAMS = (("EncryptedPackage", Kind.ENCRYPTED), ("Workbook", Kind.XLS), ("Book", Kind.XLS))
+_SAVE = "open it in Excel and save it as .xlsx"
 _PAGE = re.compile(rb"\s*<(!doctype html|html|head|table|meta|style)", re.IGNORECASE)
 _ARRAY = re.compile(rb"\[\s*[{\[\]]")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -63,12 +64,9 @@ def kind_of(path: Path, name: Path) -> Kind:
 def _kind_of_text(start: bytes, name: Path) -> Kind:
     bare = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if _PAGE.match(bare):
-        raise InputError(
-            f"{name} is a web page (HTML) with the name of a sheet.",
-            "open it in Excel and save it as .xlsx or CSV UTF-8",
-        )
+        raise InputError(f"{name} is a web page (HTML) with the name of a sheet.", f"{_SAVE} or CSV UTF-8")
     if bare.startswith(b"<?xml"):
-        raise InputError(f"{name} is an XML document.", "open it in Excel and save it as .xlsx or CSV UTF-8")
+        raise InputError(f"{name} is an XML document.", f"{_SAVE} or CSV UTF-8")
     if name.suffix.lower() in (EXCEL | _BINARY) - {".xls"}:
         raise InputError(f"{name} is text, not Excel.", "give it the ending .csv if that is what it is")
     if _ARRAY.match(bare):
@@ -82,11 +80,9 @@ def _kind_of_ole(path: Path, name: Path) -> Kind:
             container = OleContainer(stream)
             found = [kind for stream_name, kind in _OLE_STREAMS if stream_name in container]
     except OleError as error:
-        raise InputError(
-            f"{name} is not a readable Excel file: it {error}.", "open it in Excel, save as .xlsx"
-        ) from None
+        raise InputError(f"{name} is not a readable Excel file: it {error}.", _SAVE) from None
     if not found:
-        raise InputError(f"{name} is not a readable Excel file.", "open it in Excel and save it as .xlsx")
+        raise InputError(f"{name} is not a readable Excel file.", _SAVE)
     return found[0]
 
 

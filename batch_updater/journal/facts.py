@@ -1,7 +1,7 @@
 """The facts of a run as a whole: what was asked for, how each start ended. Typed; JSON only in the file."""
 
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -124,7 +124,4 @@ _SAME = {"base_url", "account", "on_conflict", "compare", "status_map"}
 
 def program_version() -> str:
     """Return the version of the installed package."""
-    try:
-        return version("batch-updater")
-    except PackageNotFoundError:
-        return "unknown"
+    return version("batch-updater")

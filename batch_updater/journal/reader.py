@@ -131,9 +131,8 @@ class JournalReader:
 
     def results_of_duplicates(self) -> dict[str, int]:
         """Return how many duplicates have each result, that of the row which they repeat, if it has ended."""
-        return self._counts(
-            "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')", "state = 'waiting'"
-        )
+        of_leader = "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')"
+        return self._counts(of_leader, "state = 'waiting'")
 
     def codes(self) -> dict[str, int]:
         """Return how many rows have each code."""
@@ -196,8 +195,8 @@ class JournalReader:
             "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
             " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
         )
-        for row, symbol, found, detail, order_id, status_id in self._select(query):
-            yield ReadBack(row, symbol, found, detail), order_id, status_id
+        for *reading, order_id, status_id in self._select(query):
+            yield ReadBack(*reading), order_id, status_id
 
     def ends(self) -> Iterator[tuple[int, bool, int, int]]:
         """Yield when rows ended, in order: tenth of a second since the epoch, whether updated, milliseconds, rows.

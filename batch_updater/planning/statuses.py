@@ -61,16 +61,14 @@ class StatusBook:
             return found[0].id
         if found:
             ids = " or ".join(status.id for status in found)
-            raise UnknownStatusError(
-                f"{len(found)} statuses are called '{escape_controls(wanted)}'; write the id instead: {ids}"
-            )
+            many = f"{len(found)} statuses are called '{escape_controls(wanted)}'"
+            raise UnknownStatusError(f"{many}; write the id instead: {ids}")
         near = get_close_matches(folded(wanted), self._by_name, 3)
         names = " or ".join(f"'{escape_controls(self._by_name[name][0].name)}'" for name in near)
         known = ", ".join(list(self.names.values())[:10])
         more = " …" if len(self.names) > 10 else ""
-        raise UnknownStatusError(
-            f"the service has no such status; {f'did you mean {names}?' if near else f'it has {known}{more}'}"
-        )
+        advice = f"did you mean {names}?" if near else f"it has {known}{more}"
+        raise UnknownStatusError(f"the service has no such status; {advice}")
 
 
 def _folded_once(aliases: Mapping[str, str]) -> dict[str, str]:

@@ -37,9 +37,8 @@ class RowValidator:
         if row.flaws and (flaw := self._flaw(row.flaws)):
             return self._rejected(row, *flaw)
         if not order_text.strip(BLANKS) or not status_text.strip(BLANKS):
-            return self._rejected(
-                row, "missing_value", f"the {'status' if order_text.strip(BLANKS) else 'order id'} is empty"
-            )
+            empty = "status" if order_text.strip(BLANKS) else "order id"
+            return self._rejected(row, "missing_value", f"the {empty} is empty")
         order_id = self._order(order_text)
         if isinstance(order_id, RejectedOrder):
             return self._rejected(row, order_id.code, order_id.detail)

@@ -197,9 +197,7 @@ def _pauses(activity: Activity) -> dict[str, Any] | None:
     count, stops = activity.pause_count, sum(pause.is_stop for pause in activity.pauses)
     lines = [f"{_times(count)} no row ended for a second or more, {duration(activity.pause_seconds)} in all."]
     if stops:
-        lines.append(
-            f"{_times(stops)} nothing happened for longer: between two starts, or while the service was silent."
-        )
+        lines.append(f"{_times(stops)} nothing happened for longer: between starts, or while the service was silent.")
     if count + stops > len(activity.pauses):
         lines.append(f"The longest {len(activity.pauses)}:")
     return {

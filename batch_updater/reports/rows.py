@@ -37,16 +37,16 @@ class ResultRows:
     def __init__(self, source: Source, journal: JournalReader, run_id: str) -> None:
         self._source, self._journal, self._run_id = source, journal, run_id
         self._facts = journal.facts()
+        self._begin()
+
+    def _begin(self) -> None:
         self.results: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.reasons = ReasonCounts()
         self.not_done: list[ResultRow] = []
 
     def __iter__(self) -> Iterator[ResultRow]:
-        self.results.clear()
-        self.codes.clear()
-        self.reasons = ReasonCounts()
-        self.not_done = []
+        self._begin()
         entries = self._journal.entries()
         for source_row in self._source.rows():
             entry = next(entries, None)
@@ -69,8 +69,7 @@ class ResultRows:
 
 def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: str) -> ResultRow:
     result, code, detail = _result_of(entry)
-    if entry.remark:
-        detail = "; ".join(part for part in (detail, entry.remark) if part)
+    detail = "; ".join(part for part in (detail, entry.remark) if part)
     return ResultRow(
         cells=cells, result=result, http_status=entry.http_status, code=code, detail=detail, attempts=entry.attempts,
         order_id=entry.order_id, status_id=entry.status_id, status_name=facts.status_names.get(entry.status_id, ""),

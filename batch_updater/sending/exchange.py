@@ -50,9 +50,7 @@ class Exchange:
             self.control.fail(error)
             return STOPPED
         if answer.verdict is Verdict.UNAUTHORIZED:
-            self.control.fail(
-                CredentialsError("The service did not accept the token.", "get a new one, then run again")
-            )
+            self.control.fail(CredentialsError("The service did not accept the token.", "get a new one, run again"))
         elif answer.verdict is Verdict.STOP and answer is not STOPPED:
             hint = answer.hint or "check the base URL, then run again"
             self.control.fail(StoppedError(f"Stopped: {answer.detail}.", hint))

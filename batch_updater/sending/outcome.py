@@ -33,12 +33,7 @@ def decide_outcome(answer: Answer[Any], *, doubtful: bool, stopping: bool) -> tu
             return state, Result.UNKNOWN, UNANSWERED, f"the last one was refused: {answer.detail}"
         return state, Result.UNKNOWN, f"{UNANSWERED}; then: {answer.detail}", ""
     if answer.code == "redirect":
-        return (
-            State.PLANNED,
-            Result.FAILED,
-            answer.detail,
-            "",
-        )  # it stops the run; sent again when resumed
+        return State.PLANNED, Result.FAILED, answer.detail, ""  # it stops the run, and is sent again later
     if stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
         return State.PLANNED, Result.NOT_SENT, answer.detail, ""
     return State.ENDED, Result.FAILED, answer.detail, ""

@@ -35,9 +35,8 @@ Page = Callable[[int, int], list[StatusUpdate]]
 class Stage:
     """One run of the pool: its name in `Progress`, where its rows come from, and what handles each.
 
-    `claimed`: its rows are announced as about to be sent; those that were not handled are planned again.
-    `before`: its rows ended earlier with this result, which the new one replaces. `then` is called at its end, also
-    after a stop.
+    `claimed`: its rows are announced as about to be sent; those that were not handled are planned again. `before`: its
+    rows ended earlier with this result, which the new one replaces. `then` is called at its end, also after a stop.
     """
 
     name: str
@@ -124,15 +123,12 @@ class Runner:
             await self._pool.run(stage.source, stage.handler, self._control)
         finally:
             if stage.claimed:
-                await self._unclaim([update.row for update in self._pool.left])
+                with self._stopping_without_journal():
+                    await self._recorder.flush()
+                    if rows := [update.row for update in self._pool.left]:
+                        await self._recorder.call(lambda: self._journal.unclaim(rows))
         if stage.then:
             await stage.then()
-
-    async def _unclaim(self, rows: list[int]) -> None:
-        with self._stopping_without_journal():
-            await self._recorder.flush()
-            if rows:
-                await self._recorder.call(lambda: self._journal.unclaim(rows))
 
     @contextlib.contextmanager
     def _stopping_without_journal(self) -> Iterator[None]:
