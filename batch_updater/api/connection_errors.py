@@ -75,20 +75,20 @@ class ConnectionReasons:
         whose = f"the certificate of {peer.host}"
         if verify in {_EXPIRED, _TOO_EARLY}:
             state = "has expired" if verify == _EXPIRED else "is not valid yet"
-            hint = "look at this machine's clock; if it is right, the certificate has to be renewed there"
+            hint = "check this machine's clock; if it is right, the certificate has to be renewed there"
             return _no_connection("tls_error", f"{whose} {state}", hint)
         if verify in _NOT_THIS_HOST:
             detail = f"{peer.name} has a certificate that is not made out for {peer.host}"
             return _no_connection("tls_error", detail, Remedy("check {what}, then run again", {"what": peer.setting}))
         if verify not in _UNTRUSTED:
-            return _no_connection("tls_error", f"{whose} is refused: {message}", "look at it, then run again")
+            return _no_connection("tls_error", f"{whose} is refused: {message}", "check it, then run again")
         if self._network.ca_file:
-            detail = f"{whose} is signed by nobody in {self._network.ca_file} ({message})"
+            detail = f"{whose} is not signed by an authority in {self._network.ca_file} ({message})"
             return _no_connection(
                 "tls_error", detail, Remedy("check that {ca_file} holds the authority of {host}", {"host": peer.host})
             )
-        detail = f"{whose} is signed by nobody whom this machine trusts ({message})"
-        own = Remedy("if it has, or a proxy puts in, a certificate authority of its own: name its file with {ca_file}")
+        detail = f"{whose} is not signed by an authority that this machine trusts ({message})"
+        own = Remedy("if it has, or a proxy uses, a certificate authority of its own, name its file with {ca_file}")
         return _no_connection("tls_error", detail, own)
 
     def _refused(self, status: int, host: str) -> Answer[Never]:
@@ -97,7 +97,7 @@ class ConnectionReasons:
             return _no_connection("proxy_error", f"the proxy {self._proxy} does not accept the credentials", hint)
         if status == 407:
             hint = f"set {_CREDENTIALS}, or these names with _FILE, then run again"
-            return _no_connection("proxy_error", f"the proxy {self._proxy} wants a user and a password", hint)
+            return _no_connection("proxy_error", f"the proxy {self._proxy} requires a user and a password", hint)
         if status >= 500 or status in {408, 429}:
             return _no_connection("proxy_error", f"the proxy can't connect to {host} ({status})")
         detail = f"the proxy {self._proxy} refuses to connect to {host} ({status})"

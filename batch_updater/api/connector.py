@@ -15,7 +15,7 @@ from yarl import URL
 from batch_updater.api.connection_errors import LATE, ConnectionReasons, NoConnectionError
 from batch_updater.api.network import Network
 
-MOST_UNREAD = 100  # answers that nobody has read yet, interim ones (1xx) too
+MOST_UNREAD = 100  # answers that are not read yet, interim ones (1xx) too
 
 
 class UnconnectedError(asyncio.CancelledError):

@@ -33,7 +33,7 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
         "No access token.",
         Remedy(
             "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
-            " {grant}, _SECRET, EVREKA360_API_USER, _PASS; or keep them with `{command}`",
+            " {grant}, _SECRET, EVREKA360_API_USER, _PASS; or store them with `{command}`",
             {"grant": GRANT_NAMES[0]},
             ("login",),
         ),

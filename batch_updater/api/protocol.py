@@ -76,7 +76,7 @@ def update_body(status_id: str) -> bytes:
 
 
 def detail_text(body: bytes) -> str:
-    """Return the API's own reason as one visible line of at most 300 characters; empty when there is none.
+    """Return the API's own reason as one line of at most 300 characters; empty when there is none.
 
     `detail` may be a string or FastAPI's list of `{"loc", "msg", "type"}`.
     """
@@ -241,7 +241,7 @@ def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[
     except _UNREADABLE:
         access = refresh = life = None
     if not isinstance(access, str) or not access.isascii() or not access.isprintable():
-        return _unexpected("the token endpoint gave no token")
+        return _unexpected("the token endpoint returned no token")
     expires = float(life) if isinstance(life, int | float) and 0 < life < 1e9 else None
     renewal = Secret(refresh) if isinstance(refresh, str) and refresh else None
     return _done(Granted(Secret(access), renewal, expires))

@@ -73,7 +73,7 @@ class StoppedError(BatchUpdaterError):
 
 
 class BlockedError(StoppedError):
-    """No connection can be made until a person changes something: certificates, a proxy; the run can be resumed."""
+    """No connection can be made until you change something: certificates, a proxy; the run can be resumed."""
 
 
 class LockedError(BatchUpdaterError):
@@ -83,7 +83,7 @@ class LockedError(BatchUpdaterError):
 
 
 class ResumeError(SettingsError):
-    """An unfinished run can't be picked up as asked; nothing was sent."""
+    """An unfinished run can't be resumed with these settings; nothing was sent."""
 
 
 class JournalError(StoppedError):

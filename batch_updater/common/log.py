@@ -69,37 +69,37 @@ def _attached(handler: logging.Handler, level: int, form: str) -> Iterator[None]
     handler.setLevel(level)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     LOGGER.addHandler(handler)
-    _level.want(level)
+    _level.add(level)
     try:
         yield
     finally:
-        _level.leave(level)
+        _level.remove(level)
         LOGGER.removeHandler(handler)
         with suppress(OSError):  # what could not be written before can't be flushed now
             handler.close()
 
 
 class _Level:
-    """The logger's level: its own, lowered to what attached handlers want. Blocks of several runs may overlap."""
+    """The logger's level: its own, lowered to what attached handlers need. Blocks of several runs may overlap."""
 
     def __init__(self) -> None:
         self._own = logging.NOTSET
-        self._wanted: list[int] = []
+        self._levels: list[int] = []
         self._lock = Lock()
 
-    def want(self, level: int) -> None:
+    def add(self, level: int) -> None:
         """Register a handler that needs events of this level."""
         with self._lock:
-            if not self._wanted:
+            if not self._levels:
                 self._own = LOGGER.level
-            self._wanted.append(level)
-            LOGGER.setLevel(min([*self._wanted, self._own or level]))
+            self._levels.append(level)
+            LOGGER.setLevel(min([*self._levels, self._own or level]))
 
-    def leave(self, level: int) -> None:
+    def remove(self, level: int) -> None:
         """Unregister such a handler."""
         with self._lock:
-            self._wanted.remove(level)
-            LOGGER.setLevel(min([*self._wanted, self._own or self._wanted[0]]) if self._wanted else self._own)
+            self._levels.remove(level)
+            LOGGER.setLevel(min([*self._levels, self._own or self._levels[0]]) if self._levels else self._own)
 
 
 _level = _Level()

@@ -28,10 +28,10 @@ class Result(StrEnum):
 
 
 class State(StrEnum):
-    """Where a row stands in the journal."""
+    """The state of a row in the journal."""
 
     PLANNED = "planned"  # to be sent
-    WAITING = "waiting"  # a duplicate; its leader speaks for it
+    WAITING = "waiting"  # a duplicate; it has the result of its leader
     QUEUED = "queued"  # to be sent after its leader, an earlier row of the same order, has ended
     CLAIMED = "claimed"  # announced as about to be sent; in doubt after a crash
     ENDED = "ended"
@@ -121,7 +121,7 @@ class Answer(Generic[T_co]):
 
     @property
     def needs_human(self) -> bool:
-        """Whether nothing can be sent until a person changes something: certificates, or a proxy."""
+        """Whether nothing can be sent until you change something: certificates, or a proxy."""
         return self.verdict is Verdict.STOP and not self.was_sent
 
     @property

@@ -160,7 +160,7 @@ def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
     winners = [mark for mark in DELIMITERS if scores[mark] == best]
     if len(winners) > 1:
         both = " or ".join(repr(mark) for mark in winners)
-        raise InputError(f"{name}: the delimiter could be {both}.", Remedy("say which with {delimiter}"))
+        raise InputError(f"{name}: the delimiter could be {both}.", Remedy("choose it with {delimiter}"))
     return winners[0]
 
 

@@ -126,7 +126,7 @@ class Source:
 
 
 def unescape_cells(cells: Sequence[str]) -> list[str]:
-    """Return cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
+    """Return cells of an earlier run's CSV without the apostrophes before formulas."""
     return [unescape_formula(cell) if cell[:1] == "'" else cell for cell in cells]
 
 

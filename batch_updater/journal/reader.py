@@ -18,7 +18,7 @@ from batch_updater.journal.schema import SCHEMA_VERSION, UPDATE, UPGRADES, updat
 
 
 class Entry(NamedTuple):
-    """One row as the journal has it, with the result and state of the row that speaks for a duplicate.
+    """One row as the journal has it, and for a duplicate the result and state of its leader.
 
     `may_have_left`: whether an update of a claimed row may have been sent.
     """

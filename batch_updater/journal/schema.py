@@ -17,7 +17,7 @@ CREATE TABLE rows (
   order_id TEXT NOT NULL DEFAULT '',
   status_id TEXT NOT NULL DEFAULT '',
   state TEXT NOT NULL,
-  leader INTEGER,  -- the row that speaks for a waiting one, or has to end before a queued one
+  leader INTEGER,  -- the row whose result a waiting one has, or that must end before a queued one
   result TEXT, code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
   http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
   normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT,

@@ -25,7 +25,7 @@ def folded(name: str) -> str:
 
 
 class StatusBook:
-    """Looks statuses up by id and by name. `aliases` maps the sheet's own words to status names or ids.
+    """Finds statuses by id and by name. `aliases` maps the sheet's own words to status names or ids.
 
     Raises SettingsError for two words that differ in spelling only and mean different things.
     `names` are by id, with control characters escaped.

@@ -22,14 +22,14 @@ class Meaning:
 
 
 _RETRY = "Run the result file again with --only failed,unknown; nothing is sent twice that is confirmed."
-_GO_ON = "Run the same command again: it goes on here."
+_GO_ON = "Run the same command again: it resumes this run."
 _CORRECT = "Correct these cells in the result file, then run it with --only invalid."
 MEANINGS: Mapping[str, Meaning] = {
     "ok": Meaning("The API confirmed the update."),
     "already_set": Meaning("The order had this status already; nothing was sent."),
     "confirmed_after_interruption": Meaning("A start was interrupted; read back, the order has the status."),
     "confirmed_by_reading": Meaning("No answer confirmed it; read back, the order has the status."),
-    "duplicate_row": Meaning("The same order and status as an earlier row, which speaks for both."),
+    "duplicate_row": Meaning("The same order and status as an earlier row, whose result counts for both."),
     "order_not_found": Meaning(
         "The service has no such order.",
         "Check the ids against Evreka360, and that the sheet belongs to this tenant.",
@@ -64,7 +64,7 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "status_moved": Meaning(
         "The order has another status now than was expected.",
-        "Somebody changed it meanwhile: look at these orders before you send anything.",
+        "It was changed meanwhile: check these orders before you send anything.",
     ),
     "unauthorized": Meaning(
         "The service did not accept the token.", "Get a new token, then run the same command again."
@@ -76,10 +76,10 @@ MEANINGS: Mapping[str, Meaning] = {
         "The API refused the values.", "Read the API's reason in result_detail; the status may not fit the order."
     ),
     "conflict": Meaning(
-        "The API says that the order's present state does not allow it.", "Look at these orders in Evreka360."
+        "The API says that the order's present state does not allow it.", "Check these orders in Evreka360."
     ),
     "precondition_failed": Meaning(
-        "The API's condition for the change was not met.", "Look at these orders in Evreka360."
+        "The API's condition for the change was not met.", "Check these orders in Evreka360."
     ),
     "rate_limited": Meaning("The service refused to take so many requests.", f"Set a lower --rate. {_RETRY}"),
     "server_error": Meaning("The service failed on every attempt.", f"Wait until it is well. {_RETRY}"),
@@ -98,11 +98,11 @@ MEANINGS: Mapping[str, Meaning] = {
         "Check that the base URL is the API's, and not that of a proxy or a sign-in page; then retry.",
     ),
     "redirect": Meaning(
-        "The service sent us elsewhere.",
+        "The service answered with a redirect.",
         "Check the base URL. If it was wrong, correct it and add --restart; else run the same command again.",
     ),
     "not_applied": Meaning(
-        "The update did not show when the order was read back.", "Look at these orders in Evreka360, then retry."
+        "The update did not show when the order was read back.", "Check these orders in Evreka360, then retry."
     ),
     "overtaken": Meaning(
         "A late answer to an earlier row of the order undid this one.", "Run the result file again with --only failed."

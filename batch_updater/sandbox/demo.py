@@ -82,7 +82,7 @@ def _play(folder: Path, base_url: str, say: Say) -> int:
     say("  results.csv       the sheet with what happened to each row")
     say("  report.html       the same as a page")
     say("  journal.sqlite    the full record: what was planned, announced, sent and answered")
-    say("\nYour turn: `batch-updater sandbox` serves such a service until Ctrl-C and says how to point a shell at it.")
+    say("\nYour turn: `batch-updater sandbox` runs such a service until Ctrl-C and prints the settings for your shell.")
     return 0 if (ran, verified) == (3, 3) else 1
 
 

@@ -1,4 +1,4 @@
-"""Stop a run, and keep the first reason."""
+"""Stop a run, and remember the first reason."""
 
 import asyncio
 import contextlib

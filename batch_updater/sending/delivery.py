@@ -54,7 +54,7 @@ class Delivery:
             else:
                 seen = f"confirmed, but could not be read back: {answer.detail}"
         self.canary_failure = self.canary_failure or StoppedError(
-            f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again"
+            f"The canary failed: row {update.row} is {seen}.", "check this order, then run again"
         )
         return outcome
 

@@ -15,7 +15,7 @@ from batch_updater.common.models import Answer, Verdict
 
 BARE_PAUSE = 0.1  # after a refusal that names no time; doubles while nothing at all is accepted
 LONGEST_BARE_PAUSE = 5.0
-DEPTH = 0.03  # seconds' worth of requests that may leave at once after a delay of our own
+DEPTH = 0.03  # seconds' worth of requests that may leave at once after a local delay
 LEARNED_DEPTH = 15.0  # requests at most, where a limit was learned: its burst allowance may be no larger
 LEAST_DEPTH = 0.005  # seconds' worth in any case: a loop can't wake up for every request of a high rate
 REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, later 120 s and 240 s
@@ -194,7 +194,7 @@ class Pace:
             return
         self._trial = None
         if self._answered - answered < 0.8 * search.rate * (now - began):
-            return  # something else than this rate limits us
+            return  # this rate is not what limits the run
         if search.is_settled:
             search.reopen()
         elif search.step > 0.05:

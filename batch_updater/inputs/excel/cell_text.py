@@ -74,7 +74,7 @@ def uncertain_format(code: str) -> Flaw:
     form = f"the format '{shown(code)}'" if code else "a format that this kind of file hides"
     return Flaw(
         "number_format",
-        f"the cell is a number or date shown by {form}, so that what a person sees is not certain;"
+        f"the cell is a number or date shown by {form}, so that what is displayed is not certain;"
         " format the column as text and enter the value again",
     )
 

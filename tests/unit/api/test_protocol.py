@@ -352,7 +352,7 @@ def test_a_granted_token_is_read(more: dict[str, object], refresh: str | None, s
 def test_what_can_be_no_token_is_not_taken_for_one(body: bytes) -> None:
     """A token is a printable ASCII text, for it goes into a header."""
     assert parse_token(200, {}, body) == Answer(
-        Verdict.UNKNOWN, "unexpected_response", "the token endpoint gave no token", 200
+        Verdict.UNKNOWN, "unexpected_response", "the token endpoint returned no token", 200
     )
 
 
