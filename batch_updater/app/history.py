@@ -48,8 +48,8 @@ class RunInfo:
         }  # fmt: skip
 
 
-def list_runs(place: Path) -> list[RunInfo]:
-    """The runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
+def runs(place: Path) -> list[RunInfo]:
+    """Return the runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
 
     Raises SettingsError when there is no such place.
     """

@@ -7,8 +7,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from batch_updater.app.run import Run
-from batch_updater.app.runs import reopen_run
+from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Counters, RunSummary

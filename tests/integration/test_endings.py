@@ -25,7 +25,7 @@ def test_with_json_every_end_is_an_object_on_stdout(
     watched: Watched, command: tuple[str, ...], error: BaseException, code: ExitCode, reason: str, resumable: bool
 ) -> None:
     """Whatever breaks in before the summary, a bug too, is told with its exit status."""
-    works = {"run": "run_sheet", "plan": "try_sheet", "verify": "verify", "undo": "undo"}
+    works = {"run": "run_sheet", "plan": "run_sheet", "verify": "verify_run", "undo": "undo_run"}
     name, *words = command
     with mock.patch.object(console, works[name], side_effect=error):
         ended = watched.call(name, Path("o.csv"), *words, "--json", env=environment("http://127.0.0.1:9"))
