@@ -11,15 +11,7 @@ from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import start_rate
 from batch_updater.app.resume import resume_unfinished
-from batch_updater.app.run import (
-    Run,
-    check_output,
-    columns_of,
-    delete_run,
-    facts_for,
-    read_options,
-    refuse_if_strict,
-)
+from batch_updater.app.run import Run, check_output, columns_of, delete_run, facts_for, read_options, refuse_if_strict
 from batch_updater.common.errors import InputError, JournalError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
@@ -60,10 +52,7 @@ def plan(
     A new plan asks the service for its statuses; it must not be called from a running event loop.
     Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
     """
-    if file != STDIN:
-        check_file(file)
-        if settings.output and settings.output.exists() and settings.output.samefile(file):
-            raise SettingsError(f"--output {settings.output} is the sheet itself.", "choose another name")
+    _check(file, settings)
     started, began = time.time(), time.monotonic()
     place = runs_place(file, settings.runs_dir)
     with lock_input(place, file) as hold_for:
@@ -100,8 +89,7 @@ def try_plan(
     on_rows: OnRows = ignore_rows,
 ) -> Iterator[Run]:
     """Yield the run that this sheet would get, in a place that is removed afterwards; nothing is sent from it."""
-    if file != STDIN:
-        check_file(file)
+    _check(file, settings)
     place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
         folder = new_run(place)
@@ -110,6 +98,13 @@ def try_plan(
             yield run
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _check(file: Path, settings: Settings) -> None:
+    if file != STDIN:
+        check_file(file)
+        if settings.output and settings.output.exists() and settings.output.samefile(file):
+            raise SettingsError(f"--output {settings.output} is the sheet itself.", "choose another name")
 
 
 def _nothing_left(run: Run) -> bool:
