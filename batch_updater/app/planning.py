@@ -37,14 +37,9 @@ def ignore_rows(_number: int) -> None:
 
 @contextlib.contextmanager
 def plan(
-    file: Path,
-    settings: Settings,
-    tenant: Tenant,
-    *,
-    validate: ValidateRow | None = None,
-    on_rows: OnRows = ignore_rows,
-    root: str = "",
-) -> Iterator[Run]:
+    file: Path, settings: Settings, tenant: Tenant, *,
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, root: str = "",
+) -> Iterator[Run]:  # fmt: skip
     """Yield the run of this sheet: its unfinished one, picked up, else a new one, planned; it is locked meanwhile.
 
     `on_rows` is told how many rows have been planned so far; `root` is the run that this one follows up.
@@ -81,13 +76,9 @@ def plan(
 
 @contextlib.contextmanager
 def try_plan(
-    file: Path,
-    settings: Settings,
-    tenant: Tenant,
-    *,
-    validate: ValidateRow | None = None,
-    on_rows: OnRows = ignore_rows,
-) -> Iterator[Run]:
+    file: Path, settings: Settings, tenant: Tenant, *,
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows,
+) -> Iterator[Run]:  # fmt: skip
     """Yield the run that this sheet would get, in a place that is removed afterwards; nothing is sent from it."""
     _check(file, settings)
     place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
@@ -108,7 +99,7 @@ def _check(file: Path, settings: Settings) -> None:
 
 
 def _nothing_left(run: Run) -> bool:
-    """Whether this start has made the run and broke off before anything was announced."""
+    """Return whether this start made the run and broke off before anything was claimed."""
     try:
         return (
             not run.resumed
@@ -121,16 +112,9 @@ def _nothing_left(run: Run) -> bool:
 
 
 def _plan_into(
-    folder: RunFolder,
-    file: Path,
-    sha256: str,
-    settings: Settings,
-    tenant: Tenant,
-    *,
-    validate: ValidateRow | None = None,
-    on_rows: OnRows = ignore_rows,
-    root: str = "",
-) -> Run:
+    folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant, *,
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, root: str = "",
+) -> Run:  # fmt: skip
     """Plan a new run of the frozen input in this folder. Raises InputError or SettingsError."""
     check_output(settings)
     source = open_source(folder.input_path, read_options(settings), shown_as=file)

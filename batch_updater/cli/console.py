@@ -1,4 +1,4 @@
-"""The talk with the person at the terminal: the plan, the question, the progress, the summary.
+"""What a person at the terminal sees: the plan, the question, the progress, the summary.
 
 Plan and summary go to stdout or stderr as text; nothing here ends the process.
 """
@@ -56,35 +56,39 @@ MakePlan = Callable[[OnRows], Planned]
 
 
 def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
-    """Plan a sheet and send it, or only show the plan; the exit status. Raises BatchUpdaterError."""
+    """Plan a sheet and send it, or only show the plan; return the exit status. Raises BatchUpdaterError."""
     tenant = find_service(settings, os.environ, needs_token=not dry_run)
-    make = try_plan if dry_run else plan
-    return _play(lambda on_rows: make(file, settings, tenant, on_rows=on_rows), file, output, dry_run=dry_run)
-
-
-def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
-    """Plan the way back and send it, or only show the plan; the exit status. Raises BatchUpdaterError."""
-    tenant = find_service(settings, os.environ)
-    return _play(
-        lambda on_rows: undo(run, settings, tenant, on_rows=on_rows, trial=dry_run), run, output, dry_run=dry_run
+    if dry_run:
+        return _show_trial(lambda on_rows: try_plan(file, settings, tenant, on_rows=on_rows), output)
+    return _plan_and_report(lambda on_rows: plan(file, settings, tenant, on_rows=on_rows), file, output)
+    return _plan_and_report(
+        lambda on_rows: make(file, settings, tenant, on_rows=on_rows), file, output, dry_run=dry_run
     )
 
 
-def _play(make: MakePlan, subject: Path, output: OutputOptions, *, dry_run: bool) -> int:
-    if dry_run:
-        return _show_trial(make, output)
+def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
+    """Plan the undo of a run and send it, or only show it; return the exit status. Raises BatchUpdaterError."""
+    tenant = find_service(settings, os.environ)
+
+    def make(on_rows: OnRows) -> Planned:
+        return undo(run, settings, tenant, on_rows=on_rows, trial=dry_run)
+
+    return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
+
+
+def _plan_and_report(make: MakePlan, subject: Path, output: OutputOptions) -> int:
     notices = Notices(output.notify) if output.notify else None
     try:
         summary = _plan_and_send(make, output)
     except BatchUpdaterError as error:
-        _tell(notices, of_error(str(subject), error))
+        _notify(notices, of_error(str(subject), error))
         raise
     show_summary(summary, output)
-    _tell(notices, of_summary(summary))
+    _notify(notices, of_summary(summary))
     return summary.exit_code
 
 
-def _tell(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
+def _notify(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
     title, body, good = notice
     if notices and not notices.send(title, body, good=good):
         click.echo("The notice could not be delivered.", err=True)
@@ -189,7 +193,7 @@ def show_statuses(settings: Settings, *, as_json: bool) -> int:
 
 
 def status_table(found: Sequence[OrderStatus], *, coloured: bool) -> str:
-    """The statuses as a table in the service's order; `coloured` shows each one's colour before its name."""
+    """Return the statuses as a table in the service's order; `coloured` shows each colour before its name."""
     names = [shown(one.name) for one in found]
     width = max(len(name) for name in names)
     lines = [f"{'  ' if coloured else ''}{'NAME':<{width}}  {'ID':<36}  COLOUR".rstrip()]

@@ -34,7 +34,9 @@ def _lines(run: Run, width: int) -> Iterator[str]:
     yield from _describe_statuses(run)
     if settings.compares:
         how = "by the order list where that is fewer requests" if settings.compare_list else "one by one"
-        yield from _labelled("compare", f"orders are read first, {how}; one that is so already is left alone", width)
+        yield from _labelled(
+            "compare", f"orders are read first, {how}; one that already has its status is left alone", width
+        )
     for note in (tenant.unchecked, *run.source.notes, run.start_rate.describe() if run.start_rate else ""):
         yield from _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:
