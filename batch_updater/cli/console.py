@@ -61,9 +61,6 @@ def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run:
     if dry_run:
         return _show_trial(lambda on_rows: try_plan(file, settings, tenant, on_rows=on_rows), output)
     return _plan_and_report(lambda on_rows: plan(file, settings, tenant, on_rows=on_rows), file, output)
-    return _plan_and_report(
-        lambda on_rows: make(file, settings, tenant, on_rows=on_rows), file, output, dry_run=dry_run
-    )
 
 
 def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
