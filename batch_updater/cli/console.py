@@ -57,18 +57,19 @@ MakePlan = Callable[[OnRows], Planned]
 
 def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
     """Plan a sheet and send it, or only show the plan; return the exit status. Raises BatchUpdaterError."""
-    tenant = find_service(settings, os.environ, needs_token=not dry_run)
-    if dry_run:
-        return _show_trial(lambda on_rows: try_plan(file, settings, tenant, on_rows=on_rows), output)
-    return _plan_and_report(lambda on_rows: plan(file, settings, tenant, on_rows=on_rows), file, output)
+
+    def make(on_rows: OnRows) -> Planned:
+        tenant = find_service(settings, os.environ, needs_token=not dry_run)
+        return (try_plan if dry_run else plan)(file, settings, tenant, on_rows=on_rows)
+
+    return _show_trial(make, output) if dry_run else _plan_and_report(make, file, output)
 
 
 def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
     """Plan the undo of a run and send it, or only show it; return the exit status. Raises BatchUpdaterError."""
-    tenant = find_service(settings, os.environ)
 
     def make(on_rows: OnRows) -> Planned:
-        return undo(run, settings, tenant, on_rows=on_rows, trial=dry_run)
+        return undo(run, settings, find_service(settings, os.environ), on_rows=on_rows, trial=dry_run)
 
     return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
 
@@ -92,9 +93,11 @@ def _notify(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
 
 
 def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
+    checked = CheckedRows(sys.stderr, quiet=output.quiet)
+    planned = make(checked.update)  # finds the service; the plan itself is made below
     if not output.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    with CheckedRows(sys.stderr, quiet=output.quiet) as checked, make(checked.update) as opened:
+    with checked, planned as opened:
         checked.clear()
         if not output.quiet:
             _show_plan(opened, err=True)
