@@ -58,8 +58,8 @@ class RowValidator:
         return StatusUpdate(row.number, order_id, status_id, tidied, expected_id, row.root_row)
 
     def _rejected(self, row: SourceRow, code: str, detail: str) -> RejectedRow:
-        texts = (encodable(row.cells[place]) for place in (self.order, self.status))
-        return RejectedRow(row.number, code, detail, *texts, row.root_row)
+        order, status = encodable(row.cells[self.order]), encodable(row.cells[self.status])
+        return RejectedRow(row.number, code, detail, order, status, row.root_row)
 
     def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
         """Return what the reader found wrong with the row or a cell that matters; other cells may hold anything."""
