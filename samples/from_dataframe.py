@@ -1,6 +1,6 @@
-"""Update orders from a DataFrame: pick the rows in pandas, send them, look at what was not done.
+"""Update orders from a DataFrame: pick the rows in pandas, send them, print what was not done.
 
-EVREKA360_BASE_URL and EVREKA360_ACCESS_TOKEN say where and as whom; the orders come from a CSV export.
+EVREKA360_BASE_URL and EVREKA360_ACCESS_TOKEN name the service and the account; the orders come from a CSV export.
 
     python samples/from_dataframe.py export.csv
 """
@@ -9,12 +9,11 @@ import sys
 
 import pandas as pd
 
-from batch_updater.app.batch import run_batch_sync
-from batch_updater.common.errors import BatchUpdaterError
+from batch_updater import BatchUpdaterError, run_batch_sync
 
 
 def main(path: str) -> int:
-    """Set every order of a cancelled round to Cancelled; gives the run's exit status."""
+    """Set every order of a cancelled round to Cancelled; return the run's exit status."""
     export = pd.read_csv(path, dtype=str, keep_default_na=False)
     cancelled = export.loc[export["round"] == "cancelled", ["order_id"]].assign(status="Cancelled")
     try:

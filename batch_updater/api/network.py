@@ -11,7 +11,6 @@ from batch_updater.api.credential_sources import secret_from
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
-from batch_updater.common.settings import Settings
 
 PROXY_NAMES = ("BATCH_UPDATER_PROXY_USER", "BATCH_UPDATER_PROXY_PASS")
 _FORM = "use http://host:port or https://host:port"
@@ -38,10 +37,10 @@ class Network:
 DIRECT = Network()
 
 
-def find_network(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Network:
-    """Return the network that the settings describe, checked. Raises SettingsError."""
-    trust = _read_authorities(settings.ca_file) if settings.ca_file else None
-    return Network(settings.ca_file, trust, _find_proxy(base_url, settings, environment))
+def find_network(base_url: str, ca_file: Path | None, proxy: str | None, environment: Mapping[str, str]) -> Network:
+    """Return the network to a service, its files and addresses checked. Raises SettingsError."""
+    trust = _read_authorities(ca_file) if ca_file else None
+    return Network(ca_file, trust, _find_proxy(base_url, proxy, environment) if proxy else None)
 
 
 def _read_authorities(path: Path) -> ssl.SSLContext:
@@ -62,10 +61,8 @@ def _read_authorities(path: Path) -> ssl.SSLContext:
     return context
 
 
-def _find_proxy(base_url: str, settings: Settings, environment: Mapping[str, str]) -> Proxy | None:
-    if not settings.proxy:
-        return None
-    address = _check_address(settings.proxy)
+def _find_proxy(base_url: str, proxy: str, environment: Mapping[str, str]) -> Proxy:
+    address = _check_address(proxy)
     if urlsplit(base_url).scheme == "http":
         raise SettingsError(
             "http:// never leaves this machine: a proxy would get the token in the clear.",

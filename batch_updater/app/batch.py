@@ -9,16 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from batch_updater.api.credentials import Credentials
-from batch_updater.app.execute import execute
-from batch_updater.app.runs import open_run
+from batch_updater.app.execute import send
+from batch_updater.app.planning import plan
+from batch_updater.app.service import find_service
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings, load_settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.inputs.pandas_io import dataframe_to_csv
 from batch_updater.journal.run_folder import FRAME
-from batch_updater.planning.preflight import find_tenant, resolve_service, with_credentials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +43,7 @@ async def run_batch(
     far it is about ten times a second, in the thread of the loop. No signal is handled.
     """
     settings = settings or load_settings({})
-    if token:
-        tenant = with_credentials(resolve_service(settings, os.environ), Credentials(token))
-    else:
-        tenant = find_tenant(settings, os.environ)
+    tenant = find_service(settings, os.environ, token=token)
     with contextlib.ExitStack() as stack:
         if isinstance(source, Path | str):
             file = Path(source)
@@ -55,9 +51,8 @@ async def run_batch(
             file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / FRAME
             dataframe_to_csv(source, file)
             settings = settings.model_copy(update={"runs_dir": settings.runs_dir or Path("dataframe.runs")})
-        opening = open_run(file, settings, tenant)
-        run = await asyncio.to_thread(stack.enter_context, opening)
-        return await execute(run, settings, on_progress, stop=stop)
+        run = await asyncio.to_thread(stack.enter_context, plan(file, settings, tenant))
+        return await send(run, stop, on_progress)
 
 
 def run_batch_sync(

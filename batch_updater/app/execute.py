@@ -1,4 +1,4 @@
-"""The use cases: send a planned run, make its results, verify it, undo it; the library's `run_batch`."""
+"""Send a planned run, from its first open row to its summary."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,6 @@ from batch_updater.common.errors import ExitCode, JournalError, SettingsError
 from batch_updater.common.log import LOG, event, log_to_file
 from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
-from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
 from batch_updater.reports.metrics import Meter, metered
@@ -25,13 +24,8 @@ from batch_updater.sending.stages import Runner
 PREPARED_FROM = 1000  # rows of a run from which the quicker way to send is worth it
 
 
-async def execute(
-    run: Run,
-    settings: Settings,
-    on_progress: OnProgress | None = None,
-    *,
-    stop: Stop | None = None,
-    catch_signals: bool = False,
+async def send(
+    run: Run, stop: Stop | None = None, on_progress: OnProgress | None = None, *, catch_signals: bool = False
 ) -> RunSummary:
     """Send what is open, write the result files, return the summary. Its `exit_code` says how it ended.
 
@@ -39,31 +33,39 @@ async def execute(
     thread can, SIGINT and SIGTERM request the stop. Raises JournalError when the journal can't be written at all; then
     nothing was sent.
     """
+    settings = run.settings
     with log_to_file(run.folder.path / LOG, settings.log_format):
         event("start", run_id=run.folder.run_id, resumed=run.resumed, rows=run.open_rows)
-        with metered(settings) as meter:
-            summary = await _execute(
-                run, settings, stop or Stop(), meter=meter, on_progress=on_progress, catch_signals=catch_signals
-            )
+        with metered(settings.metrics_file, settings.metrics_port) as meter:
+
+            def tell(progress: Progress) -> None:
+                if on_progress:
+                    on_progress(progress)
+                if meter:
+                    meter.update(progress)
+
+            summary = await _send(run, stop or Stop(), meter, tell, catch_signals=catch_signals)
             if meter:
                 meter.end(summary)
         event("end", exit_code=summary.exit_code, seconds=summary.seconds, **summary.result_counts)
     return summary
 
 
-async def _execute(
-    run: Run, settings: Settings, stop: Stop, *,
-    meter: Meter | None, on_progress: OnProgress | None, catch_signals: bool,
-) -> RunSummary:  # fmt: skip
-    if refused := run.tenant.refused:
+async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, catch_signals: bool) -> RunSummary:
+    settings, tenant = run.settings, run.tenant
+    if refused := tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
     if settings.forget_rate:
-        await asyncio.to_thread(forget, run.tenant.base_url, run.tenant.account)
+        await asyncio.to_thread(forget, tenant.base_url, tenant.account)
     guess = run.start_rate.rate if run.start_rate else None
     pacer, began = Pacer(settings.rate, adapt=settings.adapt, guess=guess), time.time()
-    async with client_for(run, settings) as client:
-        runner = _runner(run, settings, client, pacer, stop=stop, meter=meter, on_progress=on_progress)
+    async with client_for(run) as client:
+        runner = Runner(
+            run.journal, client, pacer, settings.sending, rows=run.open_rows, names=tenant.names,
+            max_failures=settings.failure_limit(run.plan.to_send),
+            stop=stop, on_progress=tell, on_record=meter.record if meter else None,
+        )  # fmt: skip
         with handled_signals(stop, enabled=catch_signals) as interrupted:
             code, reason = await drive(runner.run, stop, interrupted)
             rates = add_rates(run.facts.rates, began, time.time(), pacer.rate, pacer.history)
@@ -71,7 +73,7 @@ async def _execute(
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
                 run.journal.update_facts(rates=rates)
             if rate := pacer.learned:
-                await asyncio.to_thread(remember, run.tenant.base_url, run.tenant.account, rate)
+                await asyncio.to_thread(remember, tenant.base_url, tenant.account, rate)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     code = interruption(stop, interrupted)
     if code and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
@@ -80,28 +82,11 @@ async def _execute(
     return summary
 
 
-def _runner(
-    run: Run, settings: Settings, client: OrderClient, pacer: Pacer, *,
-    stop: Stop, meter: Meter | None, on_progress: OnProgress | None,
-) -> Runner:  # fmt: skip
-    def tell(progress: Progress) -> None:
-        if on_progress:
-            on_progress(progress)
-        if meter:
-            meter.update(progress)
-
-    return Runner(
-        run.journal, client, pacer, rows=run.open_rows, concurrency=settings.concurrency, retries=settings.retries,
-        compare=settings.compares, by_list=settings.compare_list, canary=settings.canary,
-        max_failures=settings.failure_limit(run.plan.to_send), outage_budget=settings.outage_budget,
-        names=run.tenant.names, stop=stop, on_progress=tell, on_record=meter.record if meter else None,
-    )  # fmt: skip
-
-
-def client_for(run: Run, settings: Settings) -> OrderClient:
+def client_for(run: Run) -> OrderClient:
+    """Return the client for the orders of a run. Raises SettingsError without a token."""
     if run.tenant.tokens is None:
         raise SettingsError("No access token.", "set EVREKA360_ACCESS_TOKEN")
     return OrderClient(
-        run.tenant.base_url, run.tenant.tokens, timeout=settings.timeout, concurrency=settings.concurrency,
+        run.tenant.base_url, run.tenant.tokens, timeout=run.settings.timeout, concurrency=run.settings.concurrency,
         prepared=run.plan.rows >= PREPARED_FROM, network=run.tenant.network,
     )  # fmt: skip

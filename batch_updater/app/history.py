@@ -30,7 +30,7 @@ class RunInfo:
     not_done: int
 
     def describe(self) -> str:
-        """The line for a person."""
+        """Return the line for a person."""
         counts = f"{self.done:,} of {self.rows:,} done"
         counts += f", {self.open:,} left" if self.open else ""
         counts += f", {self.not_done:,} not done" if self.not_done else ""
@@ -40,7 +40,7 @@ class RunInfo:
         return f"{escape_controls(said)}\n    {escape_controls(str(self.folder.path))}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The line as plain JSON types."""
+        """Return the line as plain JSON types."""
         return {
             "run_id": self.folder.run_id, "run_dir": str(self.folder.path), "input": self.input, "state": self.state,
             "resumable": self.resumable, "rows": self.rows, "done": self.done, "open": self.open,
@@ -48,8 +48,8 @@ class RunInfo:
         }  # fmt: skip
 
 
-def list_runs(place: Path) -> list[RunInfo]:
-    """The runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
+def runs(place: Path) -> list[RunInfo]:
+    """Return the runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
 
     Raises SettingsError when there is no such place.
     """
@@ -59,7 +59,7 @@ def list_runs(place: Path) -> list[RunInfo]:
 
 
 def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
-    """What there is to say of a run; the inputs of `newer` runs have left their older ones behind."""
+    """Describe a run. `newer` has the inputs of newer runs, which leave their older ones behind."""
     owner = worker(folder)
     if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
         state = f"being planned, {owner}" if owner else "planning broke off; nothing was sent"

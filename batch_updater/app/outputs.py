@@ -7,8 +7,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from batch_updater.app.run import Run
-from batch_updater.app.runs import reopen_run
+from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Counters
@@ -71,7 +70,7 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
 
 
 def write_outputs(run: Run) -> RunSummary:
-    """Write the result file and `summary.json` of a run, finished or not, and give the summary."""
+    """Write the result file and `summary.json` of a run, finished or not, and return the summary."""
     rows = ResultRows(run.source, run.journal, run.folder.run_id)
     path, trouble, about = _write_somewhere(run, rows)
     end, is_open = _end_of(run), bool(what_is_left(run.journal, run.facts))
@@ -94,13 +93,13 @@ def write_outputs(run: Run) -> RunSummary:
         frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
     summary = _report(run, summary, rows)
-    with contextlib.suppress(OSError):  # the same trouble as with the result file, which is told
+    with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
         run.folder.write_summary(summary.to_dict())
     return summary
 
 
 def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
-    """Write the page for people; a run is no worse for the want of it."""
+    """Write the report. A run whose report fails has ended well all the same."""
     try:
         from batch_updater.reports.html import REPORT, write_report  # noqa: PLC0415 - loads jinja2 and pygal, at the end
 
@@ -123,7 +122,7 @@ def _end_of(run: Run) -> Ended:
 def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list[str]]:
     """Write the result file, beside its place or in the run folder when that can't be written.
 
-    Gives where it is, what went wrong, and what to know of it.
+    Return where it is, what went wrong, and what a person should know about the file.
     """
     path = run.results_path
     tries = (path, path.with_stem(f"{path.stem}-{run.folder.run_id}"), run.folder.path / f"results{path.suffix}")

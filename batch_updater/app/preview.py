@@ -1,30 +1,52 @@
-"""What a run would do, without sending anything."""
+"""What a run would do: the counts of its plan, and what its orders have now. Nothing is sent."""
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from batch_updater.app.run import Run
-from batch_updater.common.errors import InputError
-from batch_updater.common.models import OrderStatus
-from batch_updater.common.settings import Settings
-from batch_updater.planning.preflight import Tenant, probe_service
+from batch_updater.app.verify import read_every_order
+from batch_updater.common.progress import OnProgress, Stop
 
-if TYPE_CHECKING:
-    pass
+MOST_NAMED = 100
 
 
-def read_statuses(tenant: Tenant, settings: Settings) -> tuple[OrderStatus, ...]:
-    """The tenant's order statuses. Raises CredentialsError, StoppedError, or InputError when none are listed."""
-    tenant = asyncio.run(probe_service(tenant, settings))
-    if tenant.book is None:
-        raise tenant.failure or InputError(
-            f"There are no statuses to list: {tenant.unchecked}.", "a sheet of status ids can be sent anyway"
-        )
-    return tenant.book.statuses
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the orders of a plan have now.
+
+    `statuses` counts orders by the status that each has now and the one that it would get, by ids. `unknown` names the
+    first 100 rows whose order the service does not have, with the order's id; `unreadable` counts the orders that could
+    not be read for another reason. `reason` says why not all were read; empty when all were.
+    """
+
+    statuses: dict[tuple[str, str], int]
+    unknown: tuple[tuple[int, str], ...]
+    unknown_orders: int
+    unreadable: int
+    reason: str = ""
+
+    @property
+    def already(self) -> int:
+        """Orders that have the status already."""
+        return sum(number for (now, new), number in self.statuses.items() if now == new)
+
+
+async def preview(run: Run, stop: Stop | None = None, on_progress: OnProgress | None = None) -> Preview:
+    """Read every order of a planned run; no update is sent. Raises JournalError."""
+    run.journal.clear_readings()
+    _code, reason = await read_every_order(run, stop or Stop(), on_progress)
+    symbols = run.journal.reading_symbols()
+    return Preview(
+        statuses=run.journal.reading_statuses(),
+        unknown=tuple(run.journal.orders_read_as("-", MOST_NAMED)),
+        unknown_orders=symbols.get("-", 0),
+        unreadable=symbols.get("!", 0),
+        reason=reason,
+    )
 
 
 def trial_summary(run: Run) -> dict[str, Any]:
-    """What `plan --json` prints: the words of the summary, with nothing sent."""
+    """Return what `plan --json` prints: the words of the summary, with nothing sent."""
     plan = run.plan
     counts = {
         "not_sent": plan.to_send,

@@ -54,7 +54,7 @@ def write_undo_sheet(journal: JournalReader, path: Path) -> None:
 
 
 def validate_undo_row(row: SourceRow) -> StatusUpdate | RejectedRow:
-    """A row of the undo sheet: put the status back if the order still has the one that we set."""
+    """Return the update that puts a status back, if the order still has the one that was set; else the rejection."""
     order_id, previous, set_by_us = row.cells[:3]
     if not previous:
         return RejectedRow(row.number, "no_previous_status", NO_PREVIOUS)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 
 from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant
 from batch_updater.api.keyring_store import check_keyring, forget_in_keyring, keep_in_keyring
+from batch_updater.app.service import resolve_service
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
-from batch_updater.planning.preflight import probe_service, resolve_service, with_credentials
+from batch_updater.planning.preflight import probe_service, with_credentials
 
 Ask = Callable[[str], Secret]
 QUESTIONS = ("Client id", "Client secret", "User", "Password")
@@ -26,7 +27,7 @@ def keep_credentials(settings: Settings, environment: Mapping[str, str], ask: As
     else:
         answers = [ask(question) for question in QUESTIONS]
         secrets, credentials = dict(zip(GRANT_NAMES, answers, strict=True)), Credentials(grant=Grant(*answers))
-    tenant = asyncio.run(probe_service(with_credentials(tenant, credentials), settings))
+    tenant = asyncio.run(probe_service(with_credentials(tenant, credentials), settings.timeout, settings.status_map))
     if tenant.failure:
         raise tenant.failure
     keep_in_keyring(secrets, tenant.base_url)

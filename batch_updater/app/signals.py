@@ -16,7 +16,7 @@ from batch_updater.common.progress import Stop
 
 @contextlib.contextmanager
 def handled_signals(stop: Stop, *, enabled: bool) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM requests the stop; yield the list that its number is then put into.
+    """Let the first SIGINT or SIGTERM request the stop; yield the list that its number is then put into.
 
     They are left alone unless `enabled`, and outside the main thread, where no signal can be handled.
     """

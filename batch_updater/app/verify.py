@@ -1,5 +1,6 @@
 """Read every order of a run back and compare."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -9,10 +10,10 @@ from typing import Any
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.app.execute import client_for
 from batch_updater.app.reconcile import SYMBOLS, write_verification
-from batch_updater.app.run import Run
-from batch_updater.app.runs import reopen_run
+from batch_updater.app.run import Run, reopen_run
 from batch_updater.app.signals import drive, handled_signals
 from batch_updater.common.errors import ExitCode, StoppedError
+from batch_updater.common.log import LOG, log_to_file
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import escape_controls
@@ -33,52 +34,66 @@ class VerifySummary:
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary as plain JSON types."""
+        """Return the summary as plain JSON types."""
         return {"schema": 1, **asdict(self), "orders": sum(self.symbols.values())}
 
     def describe(self) -> str:
-        """The summary for a person."""
+        """Return the summary for a person."""
         lines = [f"{sum(self.symbols.values()):,} orders read back"]
         lines += [f"  {symbol} {self.symbols.get(symbol, 0):>9,}  {words}" for symbol, words in SYMBOLS.items()]
         return "\n".join([*lines, escape_controls(f"Listed in {self.verify_file}")])
 
 
+async def verify(
+    place: Path,
+    settings: Settings,
+    tenant: Tenant,
+    stop: Stop | None = None,
+    on_progress: OnProgress | None = None,
+    *,
+    catch_signals: bool = False,
+) -> VerifySummary:
+    """Read every order of a run back, write `verify.csv`, return the summary; nothing is changed at the service.
+
+    `exit_code` is 0 when all are as planned, 3 when some are not. `on_progress` and `catch_signals` are as in `send`.
+    Raises SettingsError when `place` is no run, LockedError while it is under way, ResumeError when it is another
+    tenant's, JournalError, StoppedError when the file can't be written.
+    """
+    with contextlib.ExitStack() as stack:
+        run = await asyncio.to_thread(stack.enter_context, _opened(place, settings, tenant))
+        stack.enter_context(log_to_file(run.folder.path / LOG, settings.log_format))
+        code, reason = await read_every_order(run, stop or Stop(), on_progress, catch_signals=catch_signals)
+        path = run.folder.path / "verify.csv"
+        try:
+            counts = write_verification(run.journal, path)
+        except OSError as error:
+            raise StoppedError(f"{path} can't be written: {error.strerror}.", "free some disk space") from None
+    if code == ExitCode.DONE and set(counts) - {"="}:
+        code = ExitCode.NOT_ALL_DONE
+    return VerifySummary(run.folder.run_id, int(code), dict(counts), str(path), reason)
+
+
 @contextlib.contextmanager
-def open_verification(place: Path, tenant: Tenant) -> Iterator[Run]:
-    """The run to verify, locked. Raises JournalError, LockedError, or ResumeError for another tenant's run."""
+def _opened(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     folder = find_run(place)
-    with reopen_run(folder, tenant) as run, lock_input(folder.path.parent, Path(run.facts.input)) as hold_for:
+    with (
+        reopen_run(folder, settings, tenant) as run,
+        lock_input(folder.path.parent, Path(run.facts.input)) as hold_for,
+    ):
         hold_for(folder)
         run.journal.clear_readings()
         yield run
 
 
-async def verify(
-    run: Run,
-    settings: Settings,
-    on_progress: OnProgress | None = None,
-    *,
-    stop: Stop | None = None,
-    catch_signals: bool = False,
-) -> VerifySummary:
-    """Read every order of a run back, write `verify.csv`, return the summary; nothing is changed.
-
-    `exit_code` is 0 when all are as planned, 3 when some are not. For the others see `execute`.
-    """
-    stop = stop or Stop()
-    async with client_for(run, settings) as client:
+async def read_every_order(
+    run: Run, stop: Stop, on_progress: OnProgress | None, *, catch_signals: bool = False
+) -> tuple[int, str]:
+    """Keep a reading of every order in the journal; return the exit code and the reason why it ended early."""
+    settings = run.settings
+    async with client_for(run) as client:
+        pacer = Pacer(settings.rate, adapt=settings.adapt)
         runner = Runner(
-            run.journal, client, Pacer(settings.rate, adapt=settings.adapt), rows=run.plan.rows,
-            concurrency=settings.concurrency, retries=settings.retries, outage_budget=settings.outage_budget,
-            stop=stop, on_progress=on_progress,
-        )  # fmt: skip
+            run.journal, client, pacer, settings.sending, rows=run.plan.rows, stop=stop, on_progress=on_progress
+        )
         with handled_signals(stop, enabled=catch_signals) as interrupted:
-            code, reason = await drive(runner.verify, stop, interrupted)
-    path = run.folder.path / "verify.csv"
-    try:
-        counts = write_verification(run.journal, path)
-    except OSError as error:
-        raise StoppedError(f"{path} can't be written: {error.strerror}.", "free some disk space") from None
-    if code == ExitCode.DONE and set(counts) - {"="}:
-        code = ExitCode.NOT_ALL_DONE
-    return VerifySummary(run.folder.run_id, int(code), dict(counts), str(path), reason)
+            return await drive(runner.verify, stop, interrupted)

@@ -63,29 +63,29 @@ def run(file: Path, dry_run: bool, **options: Any) -> int:
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
     with _call(file, options) as (settings, output):
-        from batch_updater.cli.console import run_sheet, try_sheet
+        from batch_updater.cli.console import run_sheet
 
-        return (try_sheet if dry_run else run_sheet)(file, settings, output)
+        return run_sheet(file, settings, output, dry_run=dry_run)
 
 
-@commands.command()
+@commands.command(name="plan")
 @click.argument("file", type=PATH)
 @with_options(READ_OPTIONS, PLAN_OPTIONS, SEND_OPTIONS, WRITE_OPTIONS, SERVICE_OPTIONS, DISPLAY_OPTIONS)
-def plan(file: Path, **options: Any) -> int:
+def _plan(file: Path, **options: Any) -> int:
     """Check FILE and show the plan; send nothing.
 
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
     with _call(file, options) as (settings, output):
-        from batch_updater.cli.console import try_sheet
+        from batch_updater.cli.console import run_sheet
 
-        return try_sheet(file, settings, output)
+        return run_sheet(file, settings, output, dry_run=True)
 
 
-@commands.command()
+@commands.command(name="verify")
 @click.argument("run", type=PATH)
 @with_options(PACE_OPTIONS, SERVICE_OPTIONS, DISPLAY_OPTIONS)
-def verify(run: Path, **options: Any) -> int:
+def _verify(run: Path, **options: Any) -> int:
     """Read the orders of RUN back and compare.
 
     Writes verify.csv into the run folder; changes nothing.
@@ -95,13 +95,13 @@ def verify(run: Path, **options: Any) -> int:
     with _call(run, options) as (settings, output):
         from batch_updater.cli import console
 
-        return console.verify(run, settings, output)
+        return console.verify_run(run, settings, output)
 
 
-@commands.command()
+@commands.command(name="undo")
 @click.argument("run", type=PATH)
 @with_options(SEND_OPTIONS, WRITE_OPTIONS, CONFIRM_OPTIONS, SERVICE_OPTIONS, DISPLAY_OPTIONS, WATCH_OPTIONS)
-def undo(run: Path, dry_run: bool, **options: Any) -> int:
+def _undo(run: Path, dry_run: bool, **options: Any) -> int:
     """Put back the statuses from before RUN.
 
     Only where an order still has the status that RUN set.
@@ -111,13 +111,13 @@ def undo(run: Path, dry_run: bool, **options: Any) -> int:
     with _call(run, options) as (settings, output):
         from batch_updater.cli import console
 
-        return console.undo(run, settings, output, dry_run=dry_run)
+        return console.undo_run(run, settings, output, dry_run=dry_run)
 
 
-@commands.command()
+@commands.command(name="results")
 @click.argument("run", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on stdout.")
-def results(run: Path, as_json: bool) -> int:
+def _results(run: Path, as_json: bool) -> int:
     """Write the results of RUN again.
 
     They are made from its journal; the run may be unfinished, but not under way. RUN is a run folder or any file
@@ -130,17 +130,17 @@ def results(run: Path, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-@commands.command()
+@commands.command(name="runs")
 @click.argument("place", type=PATH, default=".")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per run on stdout.")
-def runs(place: Path, as_json: bool) -> int:
+def _runs(place: Path, as_json: bool) -> int:
     """List the runs of a sheet or folder.
 
     PLACE is a sheet, or a folder with sheets.  [this folder]  The newest run comes first.
     """
-    from batch_updater.app.history import list_runs
+    from batch_updater.app.history import runs
 
-    infos = list_runs(place)
+    infos = runs(place)
     if as_json:
         for info in infos:
             click.echo(json.dumps(info.to_dict()))
@@ -152,10 +152,10 @@ def runs(place: Path, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-@commands.command()
+@commands.command(name="statuses")
 @with_options(SERVICE_OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
-def statuses(as_json: bool, **options: Any) -> int:
+def _statuses(as_json: bool, **options: Any) -> int:
     """List the tenant's order statuses."""
     from batch_updater.cli import console
 

@@ -1,4 +1,4 @@
-"""The talk with the person at the terminal: the plan, the question, the progress, the summary.
+"""What a person at the terminal sees: the plan, the question, the progress, the summary.
 
 Plan and summary go to stdout or stderr as text; nothing here ends the process.
 """
@@ -8,7 +8,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -16,28 +17,25 @@ from textwrap import fill
 import click
 
 from batch_updater.app.batch import run_loop
-from batch_updater.app.execute import execute
-from batch_updater.app.preview import read_statuses, trial_summary
-from batch_updater.app.run import Run
-from batch_updater.app.runs import delete_run, open_run, open_trial
-from batch_updater.app.undo import open_undo
-from batch_updater.app.verify import open_verification
-from batch_updater.app.verify import verify as verify_run
+from batch_updater.app.execute import send
+from batch_updater.app.planning import OnRows, plan, try_plan
+from batch_updater.app.preview import trial_summary
+from batch_updater.app.run import Run, delete_run
+from batch_updater.app.service import find_service, statuses
+from batch_updater.app.undo import undo
+from batch_updater.app.verify import verify
 from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.plan_view import describe
 from batch_updater.cli.progress import CheckedRows, ProgressBar
 from batch_updater.cli.summary import describe_summary, in_short
 from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
-from batch_updater.common.log import LOG, log_to_file
 from batch_updater.common.models import OrderStatus
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls, escape_lines, shown
-from batch_updater.planning.plan import ValidateRow
-from batch_updater.planning.preflight import find_tenant
 from batch_updater.reports.commands import next_step
 
 
@@ -54,50 +52,66 @@ class OutputOptions:
     notify: Secret | None = None
 
 
-def run_sheet(file: Path, settings: Settings, output: OutputOptions, validate: ValidateRow | None = None) -> int:
-    """Plan, show, ask, send, summarise, tell; the exit status. Raises BatchUpdaterError when nothing was sent."""
+Planned = AbstractContextManager[Run]
+MakePlan = Callable[[OnRows], Planned]
+
+
+def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
+    """Plan a sheet and send it, or only show the plan; return the exit status. Raises BatchUpdaterError."""
+
+    def make(on_rows: OnRows) -> Planned:
+        tenant = find_service(settings, os.environ, needs_token=not dry_run)
+        return (try_plan if dry_run else plan)(file, settings, tenant, on_rows=on_rows)
+
+    return _show_trial(make, output) if dry_run else _plan_and_report(make, file, output)
+
+
+def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
+    """Plan the undo of a run and send it, or only show it; return the exit status. Raises BatchUpdaterError."""
+
+    def make(on_rows: OnRows) -> Planned:
+        return undo(run, settings, find_service(settings, os.environ), on_rows=on_rows, trial=dry_run)
+
+    return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
+
+
+def _plan_and_report(make: MakePlan, subject: Path, output: OutputOptions) -> int:
     notices = Notices(output.notify) if output.notify else None
     try:
-        summary = _run_sheet(file, settings, output, validate)
+        summary = _plan_and_send(make, output)
     except BatchUpdaterError as error:
-        _tell(notices, of_error(str(file), error))
+        _notify(notices, of_error(str(subject), error))
         raise
     show_summary(summary, output)
-    _tell(notices, of_summary(summary))
+    _notify(notices, of_summary(summary))
     return summary.exit_code
 
 
-def _tell(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
+def _notify(notices: Notices | None, notice: tuple[str, str, bool]) -> None:
     title, body, good = notice
     if notices and not notices.send(title, body, good=good):
         click.echo("The notice could not be delivered.", err=True)
 
 
-def _run_sheet(file: Path, settings: Settings, output: OutputOptions, validate: ValidateRow | None) -> RunSummary:
-    tenant = find_tenant(settings, os.environ)
+def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
+    checked = CheckedRows(sys.stderr, quiet=output.quiet)
+    planned = make(checked.update)  # finds the service; the plan itself is made below
     if not output.yes and not sys.stdin.isatty():
         raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
-    with (
-        CheckedRows(sys.stderr, quiet=output.quiet) as checked,
-        open_run(file, settings, tenant, validate, checked.update) as opened,
-    ):
+    with checked, planned as opened:
         checked.clear()
         if not output.quiet:
-            _show_plan(opened, file, settings, err=True)
+            _show_plan(opened, err=True)
         if not output.yes and not opened.tenant.refused:
-            _confirm(opened, settings)
-        return _send(opened, settings, output)
+            _confirm(opened)
+        with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
+            return run_loop(send(opened, on_progress=bar.update, catch_signals=True))
 
 
-def try_sheet(file: Path, settings: Settings, output: OutputOptions, validate: ValidateRow | None = None) -> int:
-    """Show what a run would do. Raises BatchUpdaterError."""
-    tenant = find_tenant(settings, os.environ, needs_token=False)
-    with (
-        CheckedRows(sys.stderr, quiet=output.quiet) as checked,
-        open_trial(file, settings, tenant, validate, checked.update) as trial,
-    ):
+def _show_trial(make: MakePlan, output: OutputOptions) -> int:
+    with CheckedRows(sys.stderr, quiet=output.quiet) as checked, make(checked.update) as trial:
         checked.clear()
-        _show_plan(trial, file, settings, err=output.as_json)
+        _show_plan(trial, err=output.as_json)
         if trial.tenant.refused:
             raise trial.tenant.refused
         if output.as_json:
@@ -122,11 +136,11 @@ def show_summary(summary: RunSummary, output: OutputOptions) -> None:
         click.echo(escape_lines(in_short(summary, output.command[1:])), err=True)
 
 
-def _confirm(opened: Run, settings: Settings) -> None:
+def _confirm(opened: Run) -> None:
     """Ask; without a clear yes the new run is removed. Raises SettingsError or Abort."""
     asked = time.monotonic()
     try:
-        agreed = not opened.open_rows or _ask(opened, settings)
+        agreed = not opened.open_rows or _ask(opened)
     except click.Abort:
         click.echo(err=True)  # the cursor is behind the question
         delete_run(opened)
@@ -138,41 +152,28 @@ def _confirm(opened: Run, settings: Settings) -> None:
     opened.started, opened.began = opened.started + waited, opened.began + waited
 
 
-def _ask(opened: Run, settings: Settings) -> bool:
+def _ask(opened: Run) -> bool:
     number = opened.open_rows
-    if settings.production:
+    if opened.settings.production:
         typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
     return click.confirm(f"Send {number:,} updates to {opened.facts.base_url}?", err=True)
 
 
-def _show_plan(opened: Run, file: Path, settings: Settings, *, err: bool) -> None:
+def _show_plan(opened: Run, *, err: bool) -> None:
     width = min(detect_terminal(sys.stderr if err else sys.stdout).width, 80)
     if opened.resumed:
         plan = opened.plan
         picked = f"{plan.done:,} done, {plan.in_doubt:,} to settle, {plan.to_send:,} left"
         click.echo(fill(f"Picking up the unfinished run {opened.folder.run_id}: {picked}.", width) + "\n", err=err)
-    text = describe(
-        opened.plan, source=f"{file} ({opened.source.description})", columns=opened.columns, tenant=opened.tenant,
-        settings=settings, notes=opened.source.notes, start=opened.start_rate, width=width,
-    )  # fmt: skip
-    click.echo(text, err=err)
+    click.echo(describe(opened, width), err=err)
 
 
-def _send(opened: Run, settings: Settings, output: OutputOptions) -> RunSummary:
-    with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
-        return run_loop(execute(opened, settings, bar.update, catch_signals=True))
-
-
-def verify(run: Path, settings: Settings, output: OutputOptions) -> int:
+def verify_run(run: Path, settings: Settings, output: OutputOptions) -> int:
     """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
-    tenant = find_tenant(settings, os.environ)
-    with (
-        open_verification(run, tenant) as opened,
-        log_to_file(opened.folder.path / LOG, settings.log_format),
-        ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar,
-    ):
-        summary = run_loop(verify_run(opened, settings, bar.update, catch_signals=True))
+    tenant = find_service(settings, os.environ)
+    with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
+        summary = run_loop(verify(run, settings, tenant, on_progress=bar.update, catch_signals=True))
     if summary.reason:
         click.echo(escape_lines(summary.reason), err=True)
     if output.as_json:
@@ -182,29 +183,22 @@ def verify(run: Path, settings: Settings, output: OutputOptions) -> int:
     return summary.exit_code
 
 
-def undo(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
-    """Plan and run the way back. Raises BatchUpdaterError."""
-    work = try_sheet if dry_run else run_sheet
-    with open_undo(run, settings) as (sheet, reading, validate):
-        return work(sheet, reading, output, validate)
-
-
 def show_statuses(settings: Settings, *, as_json: bool) -> int:
     """List the tenant's statuses. Raises BatchUpdaterError."""
-    statuses = read_statuses(find_tenant(settings, os.environ), settings)
+    found = statuses(settings, find_service(settings, os.environ))
     if as_json:
-        click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in statuses]))
+        click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in found]))
     else:
-        click.echo(status_table(statuses, coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        click.echo(status_table(found, coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return ExitCode.DONE
 
 
-def status_table(statuses: Sequence[OrderStatus], *, coloured: bool) -> str:
-    """The statuses as a table in the service's order; `coloured` shows each one's colour before its name."""
-    names = [shown(one.name) for one in statuses]
+def status_table(found: Sequence[OrderStatus], *, coloured: bool) -> str:
+    """Return the statuses as a table in the service's order; `coloured` shows each colour before its name."""
+    names = [shown(one.name) for one in found]
     width = max(len(name) for name in names)
     lines = [f"{'  ' if coloured else ''}{'NAME':<{width}}  {'ID':<36}  COLOUR".rstrip()]
-    for one, name in zip(statuses, names, strict=True):
+    for one, name in zip(found, names, strict=True):
         colour = re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", one.color)
         red, green, blue = (int(part, 16) for part in colour.groups()) if colour else (0, 0, 0)
         dot = click.style("\u25cf", fg=(red, green, blue)) if colour else " "

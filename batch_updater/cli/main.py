@@ -12,7 +12,7 @@ import click
 
 from batch_updater.cli.commands import INTERRUPTED, NO_MEMORY, commands
 from batch_updater.cli.options import without_option
-from batch_updater.cli.streams import guard_streams, what_was_lost
+from batch_updater.cli.streams import explain_loss, guard_streams
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
@@ -57,6 +57,6 @@ def main() -> None:
     except Exception:
         click.echo(escape_lines(masked(traceback.format_exc())), err=True)
         code = ExitCode.BUG
-    if lost := what_was_lost():
+    if lost := explain_loss():
         click.echo(lost, err=True)
     sys.exit(int(code or 0))

@@ -1,4 +1,4 @@
-"""A notice at the end of a run, in one sentence, by apprise; the only user of it.
+"""Notices at the end of a run, one sentence each, by apprise. The only place that knows it.
 
 It is an extra (`batch-updater[notify]`). A notice that can't be sent changes nothing about the run.
 """
@@ -14,7 +14,7 @@ from batch_updater.common.text import duration, shortened
 
 
 class Notices:
-    """Where notices go. The address may hold a token, so it is never shown.
+    """Sends notices to an address, which is never shown: it may hold a token.
 
     Raises SettingsError when the extra is missing or the address is none that apprise knows.
     """
@@ -32,14 +32,14 @@ class Notices:
             raise SettingsError("--notify is no address that apprise knows.", "see its list of services")
 
     def send(self, title: str, body: str, *, good: bool) -> bool:
-        """Send; False when it could not be delivered."""
+        """Send a notice; return whether it was delivered."""
         return bool(
             self._to.notify(title=title, body=body, body_format="text", notify_type="success" if good else "failure")
         )
 
 
 def of_summary(summary: RunSummary) -> tuple[str, str, bool]:
-    """Title, sentence, and whether all went well, for a run that has ended one way or the other."""
+    """Return title, sentence and whether all went well, for a run that has ended, early or not."""
     counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
     said = {ExitCode.DONE: "finished", ExitCode.NOT_ALL_DONE: "finished, some rows are not done"}
     word = said.get(ExitCode(summary.exit_code), "stopped early; can be resumed")
@@ -51,5 +51,5 @@ def of_summary(summary: RunSummary) -> tuple[str, str, bool]:
 
 
 def of_error(name: str, error: BatchUpdaterError) -> tuple[str, str, bool]:
-    """Title and sentence for a run that could not begin."""
+    """Return title, sentence and False for a run that could not begin."""
     return "batch-updater: nothing sent", f"{shortened(name, 120)}: {shortened(error.message, 300)}", False

@@ -1,4 +1,4 @@
-"""How far it is, on stderr: live on a terminal, a plain line every ten seconds elsewhere."""
+"""Progress on stderr: live on a terminal, a plain line every ten seconds elsewhere."""
 
 import os
 import time
@@ -16,7 +16,7 @@ _OFTEN, _RARELY = 0.2, 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A part of what is said. Where there is little room, those with the highest `rank` are left out first."""
+    """A part of the line. Where there is little room, those with the highest `rank` are left out first."""
 
     rank: int
     text: str
@@ -24,7 +24,7 @@ class _Piece:
 
 
 class ProgressBar:
-    """Shows how far a run or a verification is; a context manager.
+    """Shows the progress of a run or a verification; a context manager.
 
     The live bar needs a terminal that can move its cursor; `TERM=dumb` and files get plain lines.
     `clock` returns seconds from any beginning.
@@ -99,7 +99,7 @@ def _speed(progress: Progress) -> list[_Piece]:
 
 
 def _clock_text(seconds: float) -> str:
-    """Seconds as `1:05` or `2:03:09`."""
+    """Return seconds as `1:05` or `2:03:09`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""Streams to a reader who may go away: what can't be written is dropped, and the run goes on."""
+"""Streams whose reader may go away: what can't be written is dropped, and the run goes on."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, TextIO, cast
 
 
-class Outlet:
+class LossyStream:
     """A text stream that never fails to be written; `lost` is the first error, if there was one."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -31,7 +31,7 @@ class Outlet:
             self._lose(error)
 
     def _lose(self, error: OSError) -> None:
-        """What is still in the stream's buffer goes to nowhere, or the interpreter would complain at its end."""
+        """Lead the stream to nowhere, or the interpreter complains at its end about what is left in its buffer."""
         self.lost = error
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -43,7 +43,7 @@ class Outlet:
 
 
 def guard_streams() -> None:
-    """Make stdout and stderr outlets; closed ones lead nowhere, so that no file of ours gets their numbers."""
+    """Make stdout and stderr lossy; closed ones lead nowhere, so that no other file gets their numbers."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -53,11 +53,11 @@ def guard_streams() -> None:
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115, PTH123 - stays
             setattr(sys, name, nowhere)
-    sys.stdout, sys.stderr = cast(TextIO, Outlet(sys.stdout)), cast(TextIO, Outlet(sys.stderr))
+    sys.stdout, sys.stderr = cast(TextIO, LossyStream(sys.stdout)), cast(TextIO, LossyStream(sys.stderr))
 
 
-def what_was_lost() -> str:
-    """A sentence when stdout could not be written for another reason than that its reader had enough."""
+def explain_loss() -> str:
+    """Return a sentence when stdout could not be written, unless its reader simply went away."""
     sys.stdout.flush()
     lost = getattr(sys.stdout, "lost", None)
     return f"stdout can't be written: {lost.strerror}." if lost and lost.errno != errno.EPIPE else ""

@@ -33,7 +33,7 @@ def detect_terminal(
 
 
 def render(lines: Iterable[Line], terminal: TerminalStyle) -> str:
-    """The lines as one text without a final line end, with ANSI colours where the look has them.
+    """Return the lines as one text without a final line end, with ANSI colours where the terminal shows them.
 
     Whatever else is in the pieces is written visibly.
     """

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,22 @@ RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
 GONE = {"wire": "the program chooses by itself how it sends requests"}  # settings of earlier versions, and why
+
+
+@dataclass(frozen=True, slots=True)
+class SendOptions:
+    """How requests are sent. `rate` is requests per second, `timeout` and `outage_budget` are seconds."""
+
+    concurrency: int = 20
+    rate: float | None = None
+    adapt: bool = True
+    forget_rate: bool = False
+    timeout: float = 30.0
+    retries: int = 5
+    outage_budget: float = 300.0
+    canary: int = 0
+    compares: bool = False
+    compare_list: bool = False
 
 
 class Settings(BaseModel):
@@ -134,6 +151,11 @@ class Settings(BaseModel):
     def compares(self) -> bool:
         """Whether orders are read before they are updated; an expected status can't be checked otherwise."""
         return self.compare or self.compare_list or self.expect_column is not None
+
+    @property
+    def sending(self) -> SendOptions:
+        """The settings that matter for sending."""
+        return SendOptions(**{field.name: getattr(self, field.name) for field in fields(SendOptions)})
 
     def failure_limit(self, rows: int) -> int | None:
         """Return how many of `rows` to send may fail; None when there is no limit."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
-from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import list_headers, normalise_header, result_column
 
 MAX_CELLS = 25_000_000
@@ -36,11 +35,6 @@ class ReadOptions:
 
 # Settings that decide what is read: a run can be resumed only with the same ones.
 RESUME_KEYS = frozenset({"order_by", "expect_column", *(field.name for field in fields(ReadOptions))})
-
-
-def read_options(settings: Settings) -> ReadOptions:
-    """Return the settings for reading."""
-    return ReadOptions(**{field.name: getattr(settings, field.name) for field in fields(ReadOptions)})
 
 
 def parse_ranges(text: str) -> list[tuple[int, float]]:

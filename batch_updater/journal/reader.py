@@ -198,6 +198,23 @@ class JournalReader:
         for *reading, order_id, status_id in self._select(query):
             yield ReadBack(*reading), order_id, status_id
 
+    def reading_symbols(self) -> dict[str, int]:
+        """Return how many orders were read with each symbol."""
+        return dict(self._select("SELECT symbol, count(*) FROM readings GROUP BY 1"))
+
+    def reading_statuses(self) -> dict[tuple[str, str], int]:
+        """Return how many orders were read with each status, by that and the one that their row asks for."""
+        query = (
+            "SELECT v.status_id, r.status_id, count(*) FROM readings v JOIN rows r USING (row)"
+            " WHERE v.status_id <> '' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+        )
+        return {(found, wanted): number for found, wanted, number in self._select(query)}
+
+    def orders_read_as(self, symbol: str, limit: int) -> list[tuple[int, str]]:
+        """Return the first rows, with the order's id, that were read with this symbol."""
+        query = "SELECT v.row, r.order_id FROM readings v JOIN rows r USING (row) WHERE v.symbol = ? ORDER BY 1 LIMIT ?"
+        return list(self._select(query, (symbol, limit)))
+
     def ends(self) -> Iterator[tuple[int, bool, int, int]]:
         """Yield when rows ended, in order: tenth of a second since the epoch, whether updated, milliseconds, rows.
 

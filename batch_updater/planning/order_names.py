@@ -10,7 +10,7 @@ from batch_updater.api.protocol import PAGE_LENGTH
 from batch_updater.api.retry import Attempts
 from batch_updater.common.errors import InputError, SettingsError
 from batch_updater.common.models import ListedOrder
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import SendOptions
 from batch_updater.common.text import shown
 from batch_updater.planning.preflight import Tenant, explain_failure
 from batch_updater.planning.statuses import folded
@@ -24,10 +24,10 @@ _NO_NAME = RejectedOrder("missing_value", "the order name is empty")
 class OrderNames:
     """The ids of orders by their exact names; `known` is for `RowValidator.orders`."""
 
-    def __init__(self, tenant: Tenant, settings: Settings) -> None:
+    def __init__(self, tenant: Tenant, options: SendOptions) -> None:
         if tenant.tokens is None:
             raise SettingsError("Orders can't be looked up by name without a token.", "set EVREKA360_ACCESS_TOKEN")
-        self._tenant, self._tokens, self._settings = tenant, tenant.tokens, settings
+        self._tenant, self._tokens, self._options = tenant, tenant.tokens, options
         self.known: dict[str, str | RejectedOrder] = {"": _NO_NAME}
 
     def learn(self, names: Iterable[str]) -> None:
@@ -45,10 +45,10 @@ class OrderNames:
             asyncio.run(self._look_up(wanted))
 
     async def _look_up(self, names: list[str]) -> None:
-        settings, waiting = self._settings, iter(names)
-        attempts = Attempts(settings.retries + 1, pace=Pacer(settings.rate, adapt=settings.adapt))
+        options, waiting = self._options, iter(names)
+        attempts = Attempts(options.retries + 1, pace=Pacer(options.rate, adapt=options.adapt))
         async with OrderClient(
-            self._tenant.base_url, self._tokens, timeout=settings.timeout, concurrency=settings.concurrency,
+            self._tenant.base_url, self._tokens, timeout=options.timeout, concurrency=options.concurrency,
             network=self._tenant.network,
         ) as client:  # fmt: skip
 
@@ -63,7 +63,7 @@ class OrderNames:
                         )
                     self.known[name] = _only(name, found)
 
-            await asyncio.gather(*(work() for _ in range(min(settings.concurrency, len(names)))))
+            await asyncio.gather(*(work() for _ in range(min(options.concurrency, len(names)))))
 
     async def _find(self, client: OrderClient, attempts: Attempts, name: str) -> list[ListedOrder]:
         answer = await attempts.run(partial(client.list_orders, 1, name), client.renew)

@@ -7,14 +7,11 @@ from typing import Any
 
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.api.credential_sources import find_credentials
 from batch_updater.api.credentials import Credentials
-from batch_updater.api.network import DIRECT, Network, find_network
-from batch_updater.api.protocol import check_base_url
+from batch_updater.api.network import DIRECT, Network
 from batch_updater.api.retry import RETRIED_VERDICTS, Attempts
-from batch_updater.common.errors import BatchUpdaterError, BlockedError, CredentialsError, SettingsError, StoppedError
+from batch_updater.common.errors import BatchUpdaterError, BlockedError, CredentialsError, StoppedError
 from batch_updater.common.models import Answer, Verdict
-from batch_updater.common.settings import Settings
 from batch_updater.planning.statuses import StatusBook
 
 ATTEMPTS = 4
@@ -45,34 +42,12 @@ class Tenant:
         return self.failure if isinstance(self.failure, CredentialsError | BlockedError) else None
 
 
-def find_tenant(settings: Settings, environment: Mapping[str, str], *, needs_token: bool = True) -> Tenant:
-    """Return the service that the settings name and its credentials, without a request.
-
-    Raises SettingsError when there is no usable address, or no credentials and `needs_token`.
-    """
-    tenant = resolve_service(settings, environment)
-    try:
-        return with_credentials(tenant, find_credentials(environment, tenant.base_url))
-    except SettingsError:
-        if needs_token:
-            raise
-        return tenant
-
-
-def resolve_service(settings: Settings, environment: Mapping[str, str]) -> Tenant:
-    """Return the service that the settings name and the network to it, checked. Raises SettingsError."""
-    if not settings.base_url:
-        raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
-    base_url = check_base_url(settings.base_url)
-    return Tenant(base_url, find_network(base_url, settings, environment))
-
-
 def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
     """Return the tenant with these credentials, without a request."""
     return replace(tenant, tokens=Tokens(credentials), account=credentials.account)
 
 
-async def probe_service(tenant: Tenant, settings: Settings) -> Tenant:
+async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str, str]) -> Tenant:  # noqa: ASYNC109 - of one request
     """Sign in and read the statuses; no update is sent. `unchecked` and `failure` say what went wrong."""
     if tenant.tokens is None:
         return replace(tenant, unchecked="statuses are not checked: there is no token to ask the service with")
@@ -80,14 +55,14 @@ async def probe_service(tenant: Tenant, settings: Settings) -> Tenant:
     try:
         async with OrderClient(
             tenant.base_url, tenant.tokens,
-            timeout=min(settings.timeout, LONGEST), concurrency=1, network=tenant.network,
+            timeout=min(timeout, LONGEST), concurrency=1, network=tenant.network,
         ) as client:  # fmt: skip
             answer = await Attempts(ATTEMPTS, until=began + LONGEST).run(client.list_statuses, client.renew)
     except BatchUpdaterError as error:
         return replace(tenant, unchecked=f"statuses are not checked: {error.message}", failure=error)
     latency = time.monotonic() - began
     if answer.payload:
-        book = StatusBook(answer.payload, settings.status_map)
+        book = StatusBook(answer.payload, status_map)
         return replace(tenant, book=book, latency=latency, names=book.names)
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
     unlisted = answer.detail if answer.needs_human else f"the service does not list them ({why})"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from batch_updater.common.models import WHOLE_ROW, Flaw, RejectedRow, SourceRow, StatusUpdate
-from batch_updater.common.text import shown
+from batch_updater.common.text import encodable, shown
 from batch_updater.planning.identifiers import BLANKS, is_name, normalise_id, why_not_an_id
 from batch_updater.planning.statuses import StatusBook, UnknownStatusError
 from batch_updater.planning.swapped import ORDER_IS_STATUS
@@ -57,7 +57,8 @@ class RowValidator:
         return StatusUpdate(row.number, order_id, status_id, tidied, expected_id, row.root_row)
 
     def _rejected(self, row: SourceRow, code: str, detail: str) -> RejectedRow:
-        return RejectedRow(row.number, code, detail, row.cells[self.order], row.cells[self.status], row.root_row)
+        order, status = encodable(row.cells[self.order]), encodable(row.cells[self.status])
+        return RejectedRow(row.number, code, detail, order, status, row.root_row)
 
     def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
         """Return what is wrong with the row or a cell in a used column; other cells may hold anything."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import RowOutcome, State
 from batch_updater.common.progress import Progress
-from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -106,33 +105,31 @@ class Meter:
 
 
 @contextmanager
-def metered(settings: Settings) -> Iterator[Meter | None]:
-    """Yield a meter while the block runs; None when no metrics are wanted.
+def metered(file: Path | None, server: str | None) -> Iterator[Meter | None]:
+    """Yield a meter while the block runs: for a file, or served at `[HOST:]PORT`; None without either.
 
     Raises SettingsError when the extra is missing, the port can't be had or the file has no folder.
     """
-    if settings.metrics_file is None and settings.metrics_port is None:
+    if file is None and server is None:
         yield None
         return
     try:
         from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - an extra
     except ImportError:
         raise SettingsError("Metrics need prometheus-client.", "pip install 'batch-updater[metrics]'") from None
-    if (path := settings.metrics_file) and not path.parent.is_dir():
-        raise SettingsError(f"--metrics-file {path}: there is no folder {path.parent}.", "make it, or choose another")
-    meter = Meter(CollectorRegistry(), path)
+    if file and not file.parent.is_dir():
+        raise SettingsError(f"--metrics-file {file}: there is no folder {file.parent}.", "make it, or choose another")
+    meter = Meter(CollectorRegistry(), file)
     with ExitStack() as stack:
-        if settings.metrics_port is not None:
-            host, port = address(settings.metrics_port)
+        if server is not None:
+            host, port = address(server)
             try:
-                server, thread = start_http_server(port, host, meter.registry)
+                httpd, thread = start_http_server(port, host, meter.registry)
             except OSError as error:
-                raise SettingsError(
-                    f"--metrics-port {settings.metrics_port}: {error.strerror}.", "choose another"
-                ) from None
+                raise SettingsError(f"--metrics-port {server}: {error.strerror}.", "choose another") from None
             stack.callback(thread.join)
-            stack.callback(server.server_close)
-            stack.callback(server.shutdown)
+            stack.callback(httpd.server_close)
+            stack.callback(httpd.shutdown)
         yield meter
 
 

@@ -15,6 +15,7 @@ from batch_updater.common.errors import JournalError, StoppedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Counters, ListedOrder, ReadBack, Result, RowOutcome, State, StatusUpdate
 from batch_updater.common.progress import OnProgress, Stop
+from batch_updater.common.settings import SendOptions
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.recorder import Recorder
 from batch_updater.sending.control import Control
@@ -50,29 +51,33 @@ class Stage:
 class Runner:
     """Handles all open rows of a journal. When `stop` is requested, what is in flight has 25 s to finish.
 
-    `rows` is the number of rows in `Progress`, `concurrency` the most requests in flight, `outage_budget` the seconds
-    without an answer after which the run stops, `names` the names of statuses by id. `on_progress` is called about
+    `rows` is the number of rows in `Progress`, `names` are the names of statuses by id. `on_progress` is called about
     ten times a second, `on_record` for each row that ends, both from the event loop.
     """
 
     def __init__(
-        self, journal: Journal, client: OrderClient, pacer: Pacer, *,
-        rows: int = 0, concurrency: int = 20, retries: int = 5, compare: bool = False, by_list: bool = False,
-        canary: int = 0, max_failures: int | None = None, outage_budget: float = 300.0,
-        names: Mapping[str, str] | None = None, stop: Stop | None = None, on_progress: OnProgress | None = None,
+        self, journal: Journal, client: OrderClient, pacer: Pacer, options: SendOptions | None = None, *,
+        rows: int = 0, max_failures: int | None = None, names: Mapping[str, str] | None = None,
+        stop: Stop | None = None, on_progress: OnProgress | None = None,
         on_record: Callable[[RowOutcome], None] | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
-        self._canary, self._max_failures, self._outage_budget = canary, max_failures, outage_budget
+        options = options or SendOptions()
+        self._canary, self._max_failures, self._outage_budget = options.canary, max_failures, options.outage_budget
         self._stop, self._on_progress, self._on_record = stop or Stop(), on_progress, on_record
         self.counters = Counters()
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
-        self._exchange = Exchange(client, pacer, self._control, self.counters, self._recorder.checkpoint, retries)
-        self._delivery = Delivery(self._exchange, compare=compare, sequenced=journal.sequenced, names=names or {})
-        self._listing = Listing(self._count_planned, self._exchange.read_page, self._settle_listed) if by_list else None
+        self._exchange = Exchange(
+            client, pacer, self._control, self.counters, self._recorder.checkpoint, options.retries
+        )
+        self._delivery = Delivery(
+            self._exchange, compare=options.compares, sequenced=journal.sequenced, names=names or {}
+        )
+        listing = Listing(self._count_planned, self._exchange.read_page, self._settle_listed)
+        self._listing = listing if options.compare_list else None
         self._tally = Tally(rows, self.counters, pacer, self._exchange.pace_log)
-        self._pool = Pool(concurrency, self._record, ahead=2 * CLAIM_BLOCK)
+        self._pool = Pool(options.concurrency, self._record, ahead=2 * CLAIM_BLOCK)
         self._stage: Stage | None = None
 
     @property

@@ -1,6 +1,6 @@
-"""Every night but Sunday's: make the orders what the sheet says. Airflow 2.4 or later.
+"""Every night except Sunday: give the orders the statuses of the sheet. Airflow 2.4 or later.
 
-Only orders that differ are sent, so that a retry is harmless: what is so already is left alone.
+Only orders that differ are sent, so a retry is harmless: an order that already has its status is left alone.
 """
 
 from datetime import datetime, timedelta
@@ -17,14 +17,14 @@ with DAG(
 ):
     BashOperator(
         task_id="update_orders",
-        # exec: Airflow's SIGTERM reaches the program, which lets requests under way finish.
+        # exec: Airflow's SIGTERM reaches the program, which lets requests in flight finish.
         bash_command="exec batch-updater run /srv/orders/tonight.csv --compare --yes --restart --max-failures 2% -q",
         env={
             "EVREKA360_BASE_URL": "https://api.example.com/v1",
             "EVREKA360_ACCESS_TOKEN_FILE": "/run/secrets/evreka360-token",
         },
         append_env=True,
-        # Without this the exit status 99, whoever gives it, would show the task as skipped instead of failed.
+        # Without this the exit status 99, wherever it comes from, would show the task as skipped instead of failed.
         # Anything but 0 fails the task: 3 says that some rows are not done, 6 that the service was down.
         skip_on_exit_code=None,
         retries=2,

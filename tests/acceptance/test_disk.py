@@ -82,12 +82,12 @@ def test_a_full_disk_while_sending_stops_and_the_run_goes_on_later(tmp_path: Pat
 
 def size_of_a_plan(sheet: Path, sandbox: Sandbox) -> int:
     """Bytes of the planned journal of a sheet."""
-    from batch_updater.app.runs import open_run
+    from batch_updater.app.planning import plan
+    from batch_updater.app.service import find_service
     from batch_updater.common.settings import Settings
-    from batch_updater.planning.preflight import find_tenant
 
     settings = Settings(base_url=sandbox.base_url, runs_dir=sheet.with_name("measured"))
-    with open_run(sheet, settings, find_tenant(settings, {"EVREKA360_ACCESS_TOKEN": TOKEN})) as run:
+    with plan(sheet, settings, find_service(settings, {"EVREKA360_ACCESS_TOKEN": TOKEN})) as run:
         return run.folder.journal_path.stat().st_size
 
 

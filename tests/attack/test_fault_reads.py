@@ -10,7 +10,7 @@ from support.fault_runs import BEFORE, OTHER, WANTED, Attack, Outcome, all_of, s
 from support.fault_server import GET, PAGE, PUT, STATUSES, TOKEN, Fault, answer
 from support.program import read_result
 
-from batch_updater.app.verify import open_verification, verify
+from batch_updater.app.verify import verify
 from batch_updater.common.errors import BatchUpdaterError
 from batch_updater.planning.preflight import Tenant, with_credentials
 
@@ -129,8 +129,8 @@ async def test_faults_of_verifying_change_and_invent_nothing(names: list[str], k
         moved = {order for order, _status in rows[::3]}
         server.orders.update(dict.fromkeys(moved, OTHER))
         for _ in range(STARTS):
-            with open_verification(outcome.folder, with_credentials(Tenant(server.base_url), scene.credentials)) as run:
-                summary = await verify(run, scene.settings)
+            tenant = with_credentials(Tenant(server.base_url), scene.credentials)
+            summary = await verify(outcome.folder, scene.settings, tenant)
             found = read_result(Path(summary.verify_file))
             if summary.exit_code in {0, 3}:
                 break

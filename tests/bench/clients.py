@@ -132,6 +132,7 @@ def sending(sheet: Path, url: str, concurrency: int, beside: Callable[[], Any] |
     from batch_updater.app.batch import run_loop
     from batch_updater.common.models import StatusUpdate
     from batch_updater.common.secret import Secret
+    from batch_updater.common.settings import SendOptions
     from batch_updater.journal.journal import Journal
     from batch_updater.sending.stages import Runner
 
@@ -139,7 +140,7 @@ def sending(sheet: Path, url: str, concurrency: int, beside: Callable[[], Any] |
         tokens = Tokens(Credentials(Secret(TOKEN)))
         other = asyncio.create_task(beside()) if beside else None
         async with OrderClient(url, tokens, timeout=30.0, concurrency=concurrency, prepared=True) as client:
-            await Runner(journal, client, Pacer(None), concurrency=concurrency).run()
+            await Runner(journal, client, Pacer(None), SendOptions(concurrency=concurrency)).run()
         if other:
             other.cancel()
 

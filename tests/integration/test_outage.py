@@ -13,6 +13,7 @@ from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, StoppedError
 from batch_updater.common.models import Answer, RowOutcome, StatusUpdate, Verdict
 from batch_updater.common.secret import Secret
+from batch_updater.common.settings import SendOptions
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
@@ -30,7 +31,7 @@ def journal_of(folder: Path, count: int) -> Journal:
 
 
 def runner_for(journal: Journal, client: OrderClient, *, retries: int = 5, budget: float = 300.0) -> Runner:
-    return Runner(journal, client, Pacer(None), concurrency=20, retries=retries, outage_budget=budget)
+    return Runner(journal, client, Pacer(None), SendOptions(concurrency=20, retries=retries, outage_budget=budget))
 
 
 def client_for(port: int) -> OrderClient:
@@ -113,7 +114,7 @@ class Stub:
 async def test_an_unforeseen_error_lets_the_others_finish(tmp_path: Path) -> None:
     """A bug in one row's way: what is under way is recorded, the rest is not sent, exit 1, no hang."""
     journal = journal_of(tmp_path, 50)
-    runner = Runner(journal, Stub(), Pacer(None), concurrency=4, retries=0)
+    runner = Runner(journal, Stub(), Pacer(None), SendOptions(concurrency=4, retries=0))
     with pytest.raises(BatchUpdaterError, match="never foreseen") as stopped:
         await asyncio.wait_for(runner.run(), 20)
     assert stopped.value.exit_code == ExitCode.BUG
@@ -167,6 +168,6 @@ async def test_the_services_strangest_words_can_be_kept(tmp_path: Path) -> None:
             return classify(422, {}, b'{"detail": "\\ud800 no"}')
 
     journal = journal_of(tmp_path, 5)
-    await asyncio.wait_for(Runner(journal, Odd(), Pacer(None), concurrency=4, retries=0).run(), 20)
+    await asyncio.wait_for(Runner(journal, Odd(), Pacer(None), SendOptions(concurrency=4, retries=0)).run(), 20)
     assert {entry.detail for entry in journal.entries()} == {"\\ud800 no"}
     journal.close()

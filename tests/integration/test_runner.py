@@ -16,6 +16,7 @@ from batch_updater.common.errors import BatchUpdaterError, CredentialsError, Jou
 from batch_updater.common.models import StatusUpdate, Verdict
 from batch_updater.common.progress import Progress, Stop
 from batch_updater.common.secret import Secret
+from batch_updater.common.settings import SendOptions
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
@@ -83,7 +84,7 @@ async def test_every_updated_row_was_applied(tmp_path: Path) -> None:
     options = SandboxOptions(error_rate=0.05, lose_answers=0.02, latency=0.002)
     async with Sandbox(options) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 300)
-        await Runner(journal, client, Pacer(None), concurrency=8, retries=8).run()
+        await Runner(journal, client, Pacer(None), SendOptions(concurrency=8, retries=8)).run()
         entries = list(journal.entries())
         journal.close()
         applied = {item["order_id"]: item["status_id"] for item in sandbox.ledger if item["applied"]}
@@ -102,7 +103,7 @@ async def test_requests_under_way_have_a_bounded_time_after_a_stop(
     async with Sandbox(SandboxOptions(latency=30)) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 20)
         stop = Stop()
-        runner = Runner(journal, client, Pacer(None), concurrency=4, retries=3, stop=stop)
+        runner = Runner(journal, client, Pacer(None), SendOptions(concurrency=4, retries=3), stop=stop)
         task = asyncio.create_task(runner.run())
         while runner.counters.in_flight < 4:
             await asyncio.sleep(0.01)
@@ -118,7 +119,7 @@ async def test_a_refused_token_stops_the_run(tmp_path: Path) -> None:
     async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url, "a-wrong-token") as client:
         journal = journal_of(tmp_path, 50)
         with pytest.raises(CredentialsError):
-            await Runner(journal, client, Pacer(None), concurrency=8, retries=3).run()
+            await Runner(journal, client, Pacer(None), SendOptions(concurrency=8, retries=3)).run()
         assert journal.states() == {"planned": 50}
         journal.close()
         assert len(sandbox.ledger) <= 8
@@ -134,7 +135,7 @@ async def test_nothing_is_sent_when_the_claim_fails(tmp_path: Path, monkeypatch:
         journal = journal_of(tmp_path, 5)
         monkeypatch.setattr(Journal, "claim", full)
         with pytest.raises(JournalError, match="disk full"):
-            await Runner(journal, client, Pacer(None), concurrency=8, retries=3).run()
+            await Runner(journal, client, Pacer(None), SendOptions(concurrency=8, retries=3)).run()
         journal.close()
         assert sandbox.ledger == []
 
@@ -152,7 +153,9 @@ async def test_a_bug_in_what_watches_a_run_stops_it(tmp_path: Path, when: int) -
 
     async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url) as client:
         journal = journal_of(tmp_path, 600)
-        runner = Runner(journal, client, Pacer(None), concurrency=8, retries=3, compare=True, on_progress=watch)
+        runner = Runner(
+            journal, client, Pacer(None), SendOptions(concurrency=8, retries=3, compares=True), on_progress=watch
+        )
         async with asyncio.timeout(20):
             with pytest.raises(BatchUpdaterError, match="no bar"):
                 await runner.run()
@@ -169,7 +172,9 @@ async def test_a_run_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     journal.claim(20)  # in doubt, as after a kill
     options = SandboxOptions(latency=0.03, lose_answers=0.2)
     async with Sandbox(options) as sandbox, client_for(sandbox.base_url) as client:
-        await Runner(journal, client, Pacer(None), rows=150, concurrency=8, retries=0, on_progress=seen.append).run()
+        await Runner(
+            journal, client, Pacer(None), SendOptions(concurrency=8, retries=0), rows=150, on_progress=seen.append
+        ).run()
         requests = Counter(item["method"].lower() for item in sandbox.ledger)
     results = journal.results()
     journal.close()
@@ -189,7 +194,9 @@ async def test_a_verification_tells_how_far_it_is(tmp_path: Path) -> None:
     journal, seen = journal_of(tmp_path, 50), list[Progress]()
     async with Sandbox(SandboxOptions()) as sandbox, client_for(sandbox.base_url) as client:
         sandbox.orders[order_id(1)]["status"] = {"id": status_id("Completed"), "name": "Completed"}
-        await Runner(journal, client, Pacer(None), rows=50, concurrency=8, on_progress=seen.append).verify()
+        await Runner(
+            journal, client, Pacer(None), SendOptions(concurrency=8), rows=50, on_progress=seen.append
+        ).verify()
     journal.close()
     assert {one.stage for one in seen} == {"verifying"}
     assert (seen[-1].results, seen[-1].failed) == ({"=": 1, "*": 49}, 49)
@@ -199,7 +206,7 @@ async def test_a_pause_is_told_while_it_lasts(tmp_path: Path) -> None:
     """Until when nothing leaves, what asked for it, and the limit that was learned."""
     journal, seen = journal_of(tmp_path, 60), list[Progress]()
     async with Sandbox(SandboxOptions(rate_limit=30)) as sandbox, client_for(sandbox.base_url) as client:
-        await Runner(journal, client, Pacer(None), rows=60, concurrency=8, on_progress=seen.append).run()
+        await Runner(journal, client, Pacer(None), SendOptions(concurrency=8), rows=60, on_progress=seen.append).run()
     journal.close()
     paused = [one for one in seen if one.paused_until]
     assert paused
@@ -216,7 +223,7 @@ async def test_a_run_can_be_stopped_from_another_thread(tmp_path: Path, when: st
         if when == "before":
             request.start()
             request.join()
-        run = asyncio.create_task(Runner(journal, client, Pacer(None), concurrency=8, stop=stop).run())
+        run = asyncio.create_task(Runner(journal, client, Pacer(None), SendOptions(concurrency=8), stop=stop).run())
         while when == "while it sends" and not sandbox.ledger:
             await asyncio.sleep(0.001)
         if when == "while it sends":

@@ -16,6 +16,7 @@ from batch_updater.common.errors import JournalError
 from batch_updater.common.models import RowOutcome, StatusUpdate
 from batch_updater.common.progress import Stop
 from batch_updater.common.secret import Secret
+from batch_updater.common.settings import SendOptions
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
@@ -42,7 +43,7 @@ def interrupted(journal: Journal, claimed: int) -> Journal:
 async def run(journal: Journal, sandbox: Sandbox, retries: int = 5, canary: int = 0) -> list[dict[str, object]]:
     tokens = Tokens(Credentials(Secret("sandbox-token")))
     async with OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=8) as client:
-        await Runner(journal, client, Pacer(None), concurrency=8, retries=retries, canary=canary).run()
+        await Runner(journal, client, Pacer(None), SendOptions(concurrency=8, retries=retries, canary=canary)).run()
     return list(journal.entries())
 
 
@@ -137,7 +138,7 @@ async def test_rows_in_doubt_that_a_stop_leaves_unread_stay_in_doubt(
         OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=4) as client,
     ):
         stop = Stop()
-        runner = Runner(journal, client, Pacer(None), concurrency=4, stop=stop)
+        runner = Runner(journal, client, Pacer(None), SendOptions(concurrency=4), stop=stop)
         task = asyncio.create_task(runner.run())
         while not sandbox.ledger:
             await asyncio.sleep(0)
@@ -252,7 +253,7 @@ async def test_a_stop_during_the_canary_is_no_failed_canary(tmp_path: Path) -> N
     async with Sandbox(SandboxOptions(latency=0.02)) as sandbox:
         async with OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=8) as client:
             stop = Stop()
-            runner = Runner(journal, client, Pacer(None), concurrency=1, retries=0, canary=3, stop=stop)
+            runner = Runner(journal, client, Pacer(None), SendOptions(concurrency=1, retries=0, canary=3), stop=stop)
             task = asyncio.create_task(runner.run())
             while not sandbox.ledger:
                 await asyncio.sleep(0)

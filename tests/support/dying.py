@@ -22,7 +22,7 @@ from collections import Counter
 from typing import Any
 
 from batch_updater.api import client
-from batch_updater.app import execute, runs
+from batch_updater.app import execute, planning
 from batch_updater.cli import main as cli
 from batch_updater.journal import draft, journal, recorder
 from batch_updater.sending import control, stages
@@ -34,7 +34,7 @@ CALLS = {  # numbers of the system calls: fsync and fdatasync, pwrite64
     "aarch64": {"fsync": (82, 83), "pwrite": (68,)},
 }
 METHODS = {"add": draft.Draft, "_claim": journal.Journal, "record": journal.Journal, "update_facts": journal.Journal}
-LOADED = (execute, runs)
+LOADED = (execute, planning)
 CONNECT, NOTE_CLAIM = sqlite3.connect, journal.Journal._write_claim_number
 seen: Counter[str] = Counter()
 fate: tuple[str, int] = ("", 0)

@@ -15,8 +15,8 @@ from support.judging import Rows, Sent, Witness, judge_folder, judge_rows
 from support.program import quick_folder, read_result, write_sheet
 
 from batch_updater.api.credentials import Credentials, Grant
-from batch_updater.app.execute import execute
-from batch_updater.app.runs import open_run
+from batch_updater.app.execute import send
+from batch_updater.app.planning import plan
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
@@ -73,8 +73,8 @@ async def start(sheet: Path, settings: Settings, credentials: Credentials) -> Ru
     """Begin or pick up a run, and send."""
     tenant = with_credentials(Tenant(settings.base_url or ""), credentials)
     with contextlib.ExitStack() as stack:
-        run = await asyncio.to_thread(stack.enter_context, open_run(sheet, settings, tenant))
-        return await execute(run, settings)
+        run = await asyncio.to_thread(stack.enter_context, plan(sheet, settings, tenant))
+        return await send(run)
 
 
 class Scene:
@@ -139,7 +139,7 @@ class Scene:
         """Leave the run as a crash does: all rows claimed, the updates of these orders applied, nothing recorded."""
         tenant = with_credentials(Tenant(self.server.base_url), self.credentials)
         with contextlib.ExitStack() as stack:
-            run = await asyncio.to_thread(stack.enter_context, open_run(self.sheet, self.settings, tenant))
+            run = await asyncio.to_thread(stack.enter_context, plan(self.sheet, self.settings, tenant))
             for update in run.journal.claim(len(self.attack.rows)):
                 if update.order_id in applied:
                     self.server.orders[update.order_id] = update.status_id

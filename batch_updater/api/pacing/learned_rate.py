@@ -15,7 +15,7 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import SendOptions
 
 TRUSTED = timedelta(days=7)
 SLOWEST, FASTEST = 0.5, 1e6  # requests per second; anything else is no rate
@@ -37,12 +37,12 @@ class LearnedRate:
         return f"starts at {number} requests/s, learned on {learned}; --forget-rate starts without it"
 
 
-def start_rate(settings: Settings, base_url: str, account: str | None) -> LearnedRate | None:
-    """Return the rate that a run with these settings begins with; None for none, or when `--rate` is no higher."""
-    if not settings.adapt or settings.forget_rate:
+def start_rate(options: SendOptions, base_url: str, account: str | None) -> LearnedRate | None:
+    """Return the rate that a run with these options begins with; None for none, or when `--rate` is no higher."""
+    if not options.adapt or options.forget_rate:
         return None
     found = recall(base_url, account)
-    return None if found is None or (settings.rate is not None and settings.rate <= found.rate) else found
+    return None if found is None or (options.rate is not None and options.rate <= found.rate) else found
 
 
 def recall(base_url: str, account: str | None, now: datetime | None = None) -> LearnedRate | None:

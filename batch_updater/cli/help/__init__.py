@@ -12,13 +12,13 @@ WIDEST = 100  # longer lines of prose are hard to read
 
 
 def page(topic: str) -> str:
-    """The Markdown of a topic, with the tables that are made from the program itself."""
+    """Return the Markdown of a topic, with the tables that are made from the program itself."""
     text = files("batch_updater.cli.help").joinpath(f"{topic}.md").read_text(encoding="utf-8")
     return text.replace("@reasons", _reasons())
 
 
 def contents() -> str:
-    """The topics, each with the first sentence of its page."""
+    """Return the topics, each with the first sentence of its page."""
     width = max(map(len, TOPICS))
     lines = [f"  {topic:<{width}}  {page(topic).split(chr(10) * 2)[1]}" for topic in TOPICS]
     return "\n".join(["Topics:", *lines, "", "batch-updater help TOPIC shows one; --help lists commands and options."])
@@ -40,6 +40,6 @@ def render_page(text: str, terminal: TerminalStyle) -> str:
 
 
 def _reasons() -> str:
-    """The codes as a list; a table of these sentences would be too wide for a plain terminal."""
+    """Return the codes as a list; a table of these sentences would be too wide for a plain terminal."""
     items = (f"- `{code}`: {meaning.explanation} {meaning.what_to_do}" for code, meaning in MEANINGS.items())
     return "\n".join(fill(item, WIDEST, subsequent_indent="  ", break_on_hyphens=False) for item in items)

@@ -16,7 +16,7 @@ from batch_updater.cli.terminal import TerminalStyle
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.models import RESULT_COLUMNS, Result
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.table import EXCEL, TEXT
+from batch_updater.inputs.table import EXCEL, OTHER, TEXT
 from batch_updater.reports.reasons import MEANINGS
 
 HEAVY = ("pandas", "aiohttp", "pydantic", "rich", "jinja2", "pygal")
@@ -95,7 +95,7 @@ def test_an_unknown_topic_names_the_others() -> None:
 
 def test_facts_on_the_pages_are_those_of_the_program() -> None:
     """Endings of files, names of secrets and symbols of `verify` are all on their pages."""
-    assert all(f"`{suffix}`" in page("inputs") for suffix in EXCEL | TEXT)
+    assert all(f"`{suffix}`" in page("inputs") for suffix in EXCEL | TEXT | OTHER)
     assert all(f"`{name}`" in page("security") for name in (*TOKEN_NAMES, *GRANT_NAMES))
     assert all(f"`{symbol}`" in page("resume") for symbol in SYMBOLS)
 

@@ -1,4 +1,8 @@
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from support.journals import some_facts
 
 from batch_updater.cli.plan_view import describe
 from batch_updater.common.settings import Settings
@@ -8,15 +12,17 @@ from batch_updater.planning.preflight import Tenant
 
 PLAN = Plan(12, 9, 0, 0, 0, 3, 0, 0, {"a" * 36: 9}, [(7, "invalid", "a word and another " * 9)])
 TENANT = Tenant("https://api.example.com", unchecked="statuses are not checked: there is no token to ask it with")
+RUN: Any = SimpleNamespace(
+    plan=PLAN, columns=Columns(0, 1, "order_id", "status_id"), tenant=TENANT, settings=Settings(compare=True),
+    facts=some_facts(), open_rows=9, start_rate=None,
+    source=SimpleNamespace(description="CSV", notes=["2 hidden or filtered rows are left out"]),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [45, 60, 80])
 def test_the_sentences_of_a_plan_fit_the_terminal(width: int) -> None:
     """Notes, problems and choices are folded; their words stay whole."""
-    text = describe(
-        PLAN, source="o.csv", columns=Columns(0, 1, "order_id", "status_id"), tenant=TENANT,
-        settings=Settings(compare=True), notes=["2 hidden or filtered rows are left out"], width=width,
-    )  # fmt: skip
+    text = describe(RUN, width)
     sentences = [line for line in text.splitlines() if not line.startswith(("  columns", "  SERVICE", "  statuses"))]
     assert max(map(len, sentences)) <= width
     assert " ".join(text.split()).count("a word and another") == 9

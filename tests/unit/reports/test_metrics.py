@@ -9,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Result, RowOutcome, State
 from batch_updater.common.progress import Progress
-from batch_updater.common.settings import Settings
 from batch_updater.reports.metrics import EVERY, Meter, address, metered
 
 
@@ -90,7 +89,7 @@ def test_a_bad_port_is_a_settings_error(text: str) -> None:
 
 def test_a_file_without_a_folder_is_a_settings_error(tmp_path: Path) -> None:
     """It would never be written, and nobody would know."""
-    with pytest.raises(SettingsError, match="no folder"), metered(Settings(metrics_file=tmp_path / "gone" / "m.prom")):
+    with pytest.raises(SettingsError, match="no folder"), metered(tmp_path / "gone" / "m.prom", None):
         pass
 
 
@@ -99,12 +98,12 @@ def test_without_the_extra_the_option_says_how_to_get_it(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with (
         pytest.raises(SettingsError, match=r"batch-updater\[metrics\]"),
-        metered(Settings(metrics_file=tmp_path / "m.prom")),
+        metered(tmp_path / "m.prom", None),
     ):
         pass
 
 
 def test_without_the_options_nothing_is_loaded() -> None:
     """A run that wants no metrics has none, and does not need the extra."""
-    with metered(Settings()) as meter:
+    with metered(None, None) as meter:
         assert meter is None

@@ -13,6 +13,7 @@ from support.journals import sealed
 
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.models import Answer, ListedOrder, StatusUpdate, Verdict
+from batch_updater.common.settings import SendOptions
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
 from batch_updater.sending.stages import Runner
@@ -94,7 +95,7 @@ def send(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Call
     def send(rows: int, latency: Callable[[int], float]) -> Service:
         async def run(journal: Journal) -> None:
             loop = asyncio.get_running_loop()
-            await Runner(journal, service, Pacer(None, loop.time), concurrency=WORKERS).run()
+            await Runner(journal, service, Pacer(None, loop.time), SendOptions(concurrency=WORKERS)).run()
 
         service = Service(latency)
         with Draft.create(tmp_path / "journal.sqlite") as draft:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batch_updater.api.pacing import learned_rate as remembered
 from batch_updater.api.pacing.learned_rate import FASTEST, SLOWEST, forget, recall, remember, start_rate
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import SendOptions
 
 URL = "https://api.example.com/v1"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -240,5 +240,5 @@ def test_no_content_becomes_a_nonsense_rate(content: object) -> None:
 def test_settings_decide_whether_a_run_starts_with_it(options: dict[str, Any], rate: float | None) -> None:
     """--no-adapt and --forget-rate start without it, and so does a --rate that is no higher."""
     remember(URL, None, 480.0)
-    found = start_rate(Settings(**options), URL, None)
+    found = start_rate(SendOptions(**options), URL, None)
     assert (found and found.rate) == rate

@@ -1,0 +1,96 @@
+"""Follow a run up: send some of its rows again, some of them corrected."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch_updater.app.planning import OnRows, ignore_rows, plan
+from batch_updater.app.run import Run, reopen_run
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.models import ResultRow
+from batch_updater.common.settings import Settings
+from batch_updater.inputs.columns import Columns
+from batch_updater.inputs.selection import RESUME_KEYS
+from batch_updater.journal.find_runs import find_run
+from batch_updater.journal.lifecycle import what_is_left
+from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.planning.preflight import Tenant
+from batch_updater.reports.results import write_results
+from batch_updater.reports.rows import ResultRows
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a person has written into the cells of a row; None leaves a cell as it is."""
+
+    order: str | None = None
+    status: str | None = None
+
+
+@contextlib.contextmanager
+def retry(
+    place: Path,
+    words: Collection[str],
+    edits: Mapping[int, Edit],
+    settings: Settings,
+    tenant: Tenant,
+    *,
+    on_rows: OnRows = ignore_rows,
+) -> Iterator[Run]:
+    """Yield the planned run that follows up another: its rows with one of the results `words`, with these `edits`.
+
+    `edits` go by the row numbers of the results. The follow-up lies beside its root run, knows it, and names rows as
+    the root's sheet does, however many follow-ups lie between. The same words and edits give the same run: an
+    unfinished one is picked up. Raises SettingsError for an edited row that is not among them, LockedError while the
+    run is under way, and what `plan` raises.
+    """
+    folder = find_run(place)
+    with contextlib.ExitStack() as stack:
+        with reopen_run(folder, settings, tenant) as run:
+            stack.enter_context(lock_with_undone_runs(folder, run.facts))
+            if what_is_left(run.journal, run.facts):
+                raise SettingsError(f"{folder.run_id} is not finished.", "finish it first: its rows may be in doubt")
+            sheet = folder.path / f"retry-of-{folder.run_id}.csv"
+            _write_sheet(sheet, run, frozenset(words), edits)
+            follow_up = _settings(run, settings, folder.path.parent, tuple(words))
+            root = run.facts.root or folder.run_id
+        yield stack.enter_context(plan(sheet, follow_up, tenant, on_rows=on_rows, root=root))
+
+
+def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[int, Edit]) -> None:
+    """Write the run's results as CSV, with the edits in it. Raises SettingsError."""
+    left = dict(edits)
+
+    def edited(row: ResultRow) -> ResultRow:
+        if row.result not in words or (edit := left.pop(row.row, None)) is None:
+            return row
+        return row._replace(cells=_corrected(row.cells, edit, run.columns))
+
+    try:
+        write_results(sheet, run.source.header, map(edited, ResultRows(run.source, run.journal, run.folder.run_id)))
+    except OSError as error:
+        raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
+    if left:
+        rows = ", ".join(map(str, sorted(left)))
+        raise SettingsError(f"Row {rows} is not among the rows to send again.", "correct only rows that are")
+
+
+def _corrected(cells: tuple[str, ...], edit: Edit, columns: Columns) -> tuple[str, ...]:
+    new = list(cells)
+    for place, text in ((columns.order, edit.order), (columns.status, edit.status)):
+        if text is not None:
+            new[place] = text
+    return tuple(new)
+
+
+def _settings(run: Run, settings: Settings, place: Path, words: tuple[str, ...]) -> Settings:
+    """Return the settings with which the follow-up's sheet is read and sent: its columns are those of the run."""
+    return settings.model_copy(
+        update={
+            **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # they were for the first sheet
+            "order_column": run.columns.order_header, "status_column": run.columns.status_header,
+            "expect_column": run.columns.expect_header or None, "order_by": run.settings.order_by,
+            "encoding": "utf-8", "delimiter": ",", "only": words, "runs_dir": place,
+        }
+    )  # fmt: skip
