@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batch_updater.app.batch import run_batch, run_batch_sync
     from batch_updater.common.errors import BatchUpdaterError
-    from batch_updater.common.models import RunSummary
     from batch_updater.common.progress import Progress, Stop
     from batch_updater.common.secret import Secret
     from batch_updater.common.settings import Settings
+    from batch_updater.common.summary import RunSummary
 
 __all__ = ["BatchUpdaterError", "Progress", "RunSummary", "Secret", "Settings", "Stop", "run_batch", "run_batch_sync"]
 
 _HOMES = {
     "BatchUpdaterError": "common.errors",
     "Progress": "common.progress",
-    "RunSummary": "common.models",
+    "RunSummary": "common.summary",
     "Secret": "common.secret",
     "Settings": "common.settings",
     "Stop": "common.progress",

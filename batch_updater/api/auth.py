@@ -19,14 +19,12 @@ Ask = Callable[[dict[str, str], Grant], Awaitable[Answer[Granted]]]
 
 
 class Tokens:
-    """The token in use. One renewal at a time serves every row that waits; a rotated refresh token is kept."""
+    """The token in use. One renewal serves every row that waits; a rotated refresh token replaces the old one."""
 
     def __init__(
-        self,
-        credentials: Credentials,
-        clock: Callable[[], float] = time.monotonic,
+        self, credentials: Credentials, clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._grant = credentials.grant
         self._access = credentials.token
         self._refresh: Secret | None = None
@@ -37,12 +35,12 @@ class Tokens:
         self.attach(None)
 
     def attach(self, ask: Ask | None) -> None:
-        """Ask the token endpoint by calling `ask`, from the running loop."""
+        """Reach the token endpoint through `ask`, in the running loop."""
         self._ask = ask
         self._turn = asyncio.Lock()
 
     async def current(self) -> Secret:
-        """Return a token to send with, renewed shortly before it expires. Raises CredentialsError or StoppedError."""
+        """Return a token, renewed shortly before it expires. Raises CredentialsError or StoppedError."""
         if self._access is not None and (self._renew_at is None or self._clock() < self._renew_at):
             return self._access
         await self.renew(self.generation)
@@ -53,7 +51,7 @@ class Tokens:
     async def renew(self, refused: int) -> bool:
         """Get a newer token than generation `refused`; False when that is not possible.
 
-        Raises CredentialsError when the service refuses to sign us in, StoppedError when it does not answer.
+        Raises CredentialsError when the service refuses the sign-in, StoppedError when it does not answer.
         """
         async with self._turn:
             if self.generation > refused:
@@ -65,7 +63,9 @@ class Tokens:
                 if (await self._request(form, self._grant, self._ask)).verdict is Verdict.DONE:
                     return True
                 self._refresh = None
-            answer = await self._request(_password_form(self._grant), self._grant, self._ask)
+            user, password = self._grant.user.reveal(), self._grant.password.reveal()
+            form = {"grant_type": "password", "username": user, "password": password, "scope": "profile"}
+            answer = await self._request(form, self._grant, self._ask)
             if answer.verdict is not Verdict.DONE:
                 raise CredentialsError(
                     f"The service refused to sign in ({answer.detail}).",
@@ -74,14 +74,14 @@ class Tokens:
             return True
 
     async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Answer[Granted]:
-        """Ask, and keep what is granted. Raises StoppedError when there is neither a grant nor a refusal."""
+        """Send a grant request and store what it grants. Raises StoppedError when it is neither granted nor refused."""
 
         async def attempt() -> Answer[Granted]:
             self.requests += 1
             asked = self._clock()
             answer = await ask(form, grant)
             if answer.payload is not None:
-                self._keep(answer.payload, asked)
+                self._store(answer.payload, asked)
             return answer
 
         answer = await Attempts(SIGN_IN_ATTEMPTS, sleep=self._sleep).run(attempt)
@@ -90,7 +90,7 @@ class Tokens:
         kind = BlockedError if answer.needs_human else StoppedError
         raise kind(f"Signing in failed: {answer.detail}.", answer.hint or "run again when the service is back")
 
-    def _keep(self, granted: Granted, asked: float) -> None:
+    def _store(self, granted: Granted, asked: float) -> None:
         self._access = granted.access
         self._refresh = granted.refresh or self._refresh
         life = granted.expires_in
@@ -98,8 +98,3 @@ class Tokens:
         self._renew_at = None if life is None else asked + life - min(life / 40, 30.0)
         self.generation += 1
         event("token", generation=self.generation, seconds=life, reason="renewed" if self.generation > 1 else "issued")
-
-
-def _password_form(grant: Grant) -> dict[str, str]:
-    user, password = grant.user.reveal(), grant.password.reveal()
-    return {"grant_type": "password", "username": user, "password": password, "scope": "profile"}

@@ -9,31 +9,19 @@ from urllib.parse import urlencode
 
 from aiohttp import encode_basic_auth
 
-from batch_updater.api import protocol
+from batch_updater.api import protocol, transport
 from batch_updater.api.auth import Tokens
 from batch_updater.api.connector import Connector
 from batch_updater.api.credentials import Grant, Granted
 from batch_updater.api.network import DIRECT, Network
 from batch_updater.api.timeouts import Deadlines
-from batch_updater.api.transport import (
-    FAILURES,
-    MAX_BODY,
-    PreparedTransport,
-    Request,
-    SessionTransport,
-    Transport,
-    failure,
-)
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, StatusUpdate, Verdict
 from batch_updater.common.secret import without
 
 MAX_LIST = 2 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
-ALWAYS = {
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "User-Agent": f"batch-updater/{version('batch-updater')}",
-}
+AGENT = f"batch-updater/{version('batch-updater')}"
+ALWAYS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": AGENT}
 T = TypeVar("T")
 ResponseReader = Callable[[int, Mapping[str, str], bytes], Answer[T]]
 
@@ -52,7 +40,9 @@ class OrderClient:
         self._signed_as = -1  # the generation of the token in the headers
         self._headers: dict[str, str] = {}
         connector = Connector(network, limit=concurrency + 1)  # one more for the token
-        self._transport: Transport = PreparedTransport(connector, base_url) if prepared else SessionTransport(connector)
+        self._transport: transport.Transport = (
+            transport.PreparedTransport(connector, base_url) if prepared else transport.SessionTransport(connector)
+        )
         self._deadlines = Deadlines(timeout)
         tokens.attach(self._ask_for_token)
 
@@ -71,24 +61,21 @@ class OrderClient:
 
     async def read_order(self, order_id: str) -> Answer[str]:
         """Read one order; the payload is the id of its present status."""
-        return await self._signed(
-            "GET", protocol.order_url(self._base_url, order_id), None, partial(protocol.read_order, order_id)
-        )
+        url = protocol.order_url(self._base_url, order_id)
+        return await self._signed("GET", url, None, partial(protocol.parse_order, order_id))
 
     async def list_statuses(self) -> Answer[list[OrderStatus]]:
         """Read the tenant's order statuses."""
-        return await self._signed(
-            "GET", f"{self._base_url}/engagement/orders/status", None, protocol.read_statuses, MAX_LIST
-        )
+        url = f"{self._base_url}/engagement/orders/status"
+        return await self._signed("GET", url, None, protocol.parse_statuses, MAX_LIST)
 
     async def list_orders(self, page: int, name: str | None = None) -> Answer[list[ListedOrder]]:
-        """Read one page (from 1) of the orders, or of those called exactly `name`; an empty page is past the end."""
-        return await self._signed(
-            "GET", protocol.orders_url(self._base_url, page, name=name), None, protocol.read_orders, MAX_LIST
-        )
+        """Read one page (from 1) of the orders, or of those whose name is exactly `name`; past the end it is empty."""
+        url = protocol.orders_url(self._base_url, page, name=name)
+        return await self._signed("GET", url, None, protocol.parse_orders, MAX_LIST)
 
     async def renew(self, refused: int) -> bool:
-        """Get a newer token than generation `refused`, for all requests; False when there is no way to."""
+        """Get a newer token than generation `refused`, for all requests; False when that is not possible."""
         return await self._tokens.renew(refused)
 
     @property
@@ -97,7 +84,7 @@ class OrderClient:
         return self._tokens.requests
 
     async def _signed(
-        self, method: str, url: str, data: bytes | None, read: ResponseReader[T], limit: int = MAX_BODY
+        self, method: str, url: str, data: bytes | None, read: ResponseReader[T], limit: int = transport.MAX_BODY
     ) -> Answer[T]:
         token = (await self._tokens.current()).reveal()
         generation = self._tokens.generation
@@ -108,18 +95,18 @@ class OrderClient:
         def read_masked(status: int, headers: Mapping[str, str], body: bytes) -> Answer[T]:
             return read(status, headers, without(body, (token,)))  # a service may repeat what it was sent
 
-        answer = await self._exchange(Request(method, url, self._headers, data, limit), read_masked)
+        answer = await self._exchange(transport.Request(method, url, self._headers, data, limit), read_masked)
         return replace(answer, token_generation=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> Answer[Granted]:
         basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())
         headers = {**ALWAYS, "Authorization": basic, "Content-Type": "application/x-www-form-urlencoded"}
-        request = Request("POST", f"{self._base_url}/auth/oauth/token", headers, urlencode(form).encode("ascii"))
-        return await self._exchange(request, protocol.read_token)
+        url, data = f"{self._base_url}/auth/oauth/token", urlencode(form).encode("ascii")
+        return await self._exchange(transport.Request("POST", url, headers, data), protocol.parse_token)
 
-    async def _exchange(self, request: Request, read: ResponseReader[T]) -> Answer[T]:
+    async def _exchange(self, request: transport.Request, read: ResponseReader[T]) -> Answer[T]:
         try:
             with self._deadlines:
                 return read(*await self._transport.request(request))
-        except FAILURES as error:
-            return failure(error)
+        except transport.FAILURES as error:
+            return transport.failure(error)

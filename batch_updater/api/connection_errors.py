@@ -1,4 +1,4 @@
-"""Why there is no connection, and what a person can do about it."""
+"""Why there is no connection, and what you can do about it."""
 
 import ssl
 from typing import NamedTuple, Never
@@ -21,7 +21,7 @@ LATE: Answer[Never] = Answer(Verdict.RETRY, "timeout", "no connection in time", 
 
 
 class NoConnectionError(Exception):
-    """There is no connection, so the request has certainly not left; `answer` says why."""
+    """There is no connection, so the request was certainly not sent; `answer` says why."""
 
     def __init__(self, answer: Answer[Never]) -> None:
         super().__init__(answer.detail)
@@ -71,24 +71,24 @@ class ConnectionReasons:
 
     def _certificate(self, error: Exception, peer: _Peer) -> Answer[Never]:
         verify = getattr(error, "verify_code", None)
-        says = getattr(error, "verify_message", "") or "no reason given"
+        message = getattr(error, "verify_message", "") or "no reason given"
         whose = f"the certificate of {peer.host}"
         if verify in {_EXPIRED, _TOO_EARLY}:
             state = "has expired" if verify == _EXPIRED else "is not valid yet"
-            hint = "look at this machine's clock; if it is right, the certificate has to be renewed there"
+            hint = "check this machine's clock; if it is right, the certificate has to be renewed there"
             return _no_connection("tls_error", f"{whose} {state}", hint)
         if verify in _NOT_THIS_HOST:
             detail = f"{peer.name} has a certificate that is not made out for {peer.host}"
             return _no_connection("tls_error", detail, Remedy("check {what}, then run again", {"what": peer.setting}))
         if verify not in _UNTRUSTED:
-            return _no_connection("tls_error", f"{whose} is refused: {says}", "look at it, then run again")
+            return _no_connection("tls_error", f"{whose} is refused: {message}", "check it, then run again")
         if self._network.ca_file:
-            detail = f"{whose} is signed by nobody in {self._network.ca_file} ({says})"
+            detail = f"{whose} is not signed by an authority in {self._network.ca_file} ({message})"
             return _no_connection(
                 "tls_error", detail, Remedy("check that {ca_file} holds the authority of {host}", {"host": peer.host})
             )
-        detail = f"{whose} is signed by nobody whom this machine trusts ({says})"
-        own = Remedy("if it has, or a proxy puts in, a certificate authority of its own: name its file with {ca_file}")
+        detail = f"{whose} is not signed by an authority that this machine trusts ({message})"
+        own = Remedy("if it has, or a proxy uses, a certificate authority of its own, name its file with {ca_file}")
         return _no_connection("tls_error", detail, own)
 
     def _refused(self, status: int, host: str) -> Answer[Never]:
@@ -97,7 +97,7 @@ class ConnectionReasons:
             return _no_connection("proxy_error", f"the proxy {self._proxy} does not accept the credentials", hint)
         if status == 407:
             hint = f"set {_CREDENTIALS}, or these names with _FILE, then run again"
-            return _no_connection("proxy_error", f"the proxy {self._proxy} wants a user and a password", hint)
+            return _no_connection("proxy_error", f"the proxy {self._proxy} requires a user and a password", hint)
         if status >= 500 or status in {408, 429}:
             return _no_connection("proxy_error", f"the proxy can't connect to {host} ({status})")
         detail = f"the proxy {self._proxy} refuses to connect to {host} ({status})"
@@ -112,14 +112,10 @@ def _no_tls(error: OSError, peer: _Peer) -> Answer[Never]:
     if reason in _NO_TLS:
         return _no_connection("tls_error", f"{peer.name} does not speak TLS at this port", check)
     if reason in _OLD_TLS:
-        return _no_connection(
-            "tls_error",
-            f"{peer.name} speaks no version of TLS that is safe",
-            check,
-        )
+        return _no_connection("tls_error", f"{peer.name} speaks no version of TLS that is safe", check)
     return _no_connection("tls_error", f"no TLS connection to {peer.name}")
 
 
 def _no_connection(code: str, detail: str, hint: Hint = "") -> Answer[Never]:
-    """Return an answer that can be tried again, or one that needs a person when there is a hint for one."""
+    """Return an answer that can be tried again; one with a hint needs you to act first."""
     return Answer(Verdict.STOP if hint else Verdict.RETRY, code, detail, was_sent=False, hint=hint)

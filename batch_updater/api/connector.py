@@ -15,15 +15,15 @@ from yarl import URL
 from batch_updater.api.connection_errors import LATE, ConnectionReasons, NoConnectionError
 from batch_updater.api.network import Network
 
-MOST_UNREAD = 100  # answers that nobody has read yet, interim ones (1xx) too
+MOST_UNREAD = 100  # answers that are not read yet, interim ones (1xx) too
 
 
 class UnconnectedError(asyncio.CancelledError):
-    """A request was cancelled while there was no connection for it yet, so it has certainly not left."""
+    """A request was cancelled while there was no connection for it yet, so it was certainly not sent."""
 
 
 class _Handler(ResponseHandler):
-    """Parses answers, and closes the connection when they come without end.
+    """Parses answers, and closes the connection when they do not end.
 
     aiohttp stops reading while a body waits to be read, but not while answers do: an endless stream of 1xx, which
     uvloop reads 8 MB at a time, took 146 MB for one connection.
@@ -55,18 +55,13 @@ class Connector(aiohttp.TCPConnector):
             basic = aiohttp.encode_basic_auth(network.proxy.user.reveal(), network.proxy.password.reveal())
             self._proxy_headers[hdrs.PROXY_AUTHORIZATION] = basic
 
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> aiohttp.connector.Connection:
+    async def connect(self, req: aiohttp.ClientRequest, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         """Return a new connection, or a kept one on which nothing waits to be read."""
         if self._proxy:
             req.update_proxy(self._proxy, None, {hdrs.HOST: req.headers[hdrs.HOST], **self._proxy_headers})
         while True:
             try:
-                connection = await super().connect(req, traces, timeout)
+                connection = await super().connect(req, *args, **kwargs)
             except asyncio.CancelledError:
                 raise UnconnectedError from None
             protocol = connection.protocol
@@ -77,14 +72,9 @@ class Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
 
-    async def _create_connection(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> Any:
+    async def _create_connection(self, req: aiohttp.ClientRequest, *args: Any, **kwargs: Any) -> Any:
         try:
-            return await super()._create_connection(req, traces, timeout)
+            return await super()._create_connection(req, *args, **kwargs)
         except TimeoutError:
             raise NoConnectionError(LATE) from None
         except (aiohttp.ClientError, OSError) as error:

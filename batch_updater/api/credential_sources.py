@@ -13,7 +13,7 @@ from batch_updater.common.secret import Secret
 def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentials:
     """Return credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
 
-    The keyring keeps them by `base_url`, so that no service gets what belongs to another.
+    The keyring stores them by `base_url`, so that no service gets the credentials of another.
     Raises SettingsError when there are none or when one could not be sent.
     """
     places: tuple[Callable[[str], Secret | None], ...] = (
@@ -33,7 +33,7 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
         "No access token.",
         Remedy(
             "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
-            " {grant}, _SECRET, EVREKA360_API_USER, _PASS; or keep them with `{command}`",
+            " {grant}, _SECRET, EVREKA360_API_USER, _PASS; or store them with `{command}`",
             {"grant": GRANT_NAMES[0]},
             ("login",),
         ),
@@ -54,7 +54,7 @@ def _from_file(name: str, path: str | None) -> str | None:
     try:
         text = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
-        place = path if Path(path).is_absolute() else "the file"  # else it may be the secret itself, set by mistake
+        place = path if Path(path).is_absolute() else "the file"  # it may be the secret itself, set by mistake
         raise SettingsError(f"{name}_FILE: {place} can't be read ({type(error).__name__}).", "check the path") from None
     if not text:
         raise SettingsError(f"{name}_FILE: {path} is empty.", "write the secret into it, or unset the variable")

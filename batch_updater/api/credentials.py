@@ -1,4 +1,4 @@
-"""What we authenticate with: a token, or the four values that get one."""
+"""Credentials: a token, or the four values that get one."""
 
 import hashlib
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Credentials:
 
     @property
     def account(self) -> str | None:
-        """A hash that tells one user from another without naming them; None for a static token."""
+        """A hash that identifies the user without a name; None for a static token."""
         if self.grant is None:
             return None
         return hashlib.sha256(self.grant.user.reveal().encode()).hexdigest()[:12]
@@ -49,7 +49,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the token endpoint granted; `expires_in` is seconds, None when it did not say."""
+    """What the token endpoint granted; `expires_in` is seconds, None when it is not known."""
 
     access: Secret
     refresh: Secret | None

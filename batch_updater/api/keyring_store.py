@@ -1,4 +1,4 @@
-"""Credentials in the system's keyring, kept for one service each."""
+"""Credentials in the system's keyring, separate for each service."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ KEYRING_SERVICE = "batch-updater"
 
 
 def read_keyring(name: str, base_url: str) -> Secret | None:
-    """Return the secret that is kept under this name for a service; None when there is none, or no keyring."""
+    """Return the secret of this name for a service; None when there is none, or no keyring."""
     try:
         with _opened_keyring() as keyring:
             text = keyring.get_password(_keyring_service(base_url), name)
@@ -22,22 +22,7 @@ def read_keyring(name: str, base_url: str) -> Secret | None:
 
 
 def keep_in_keyring(secrets: Mapping[str, Secret], base_url: str) -> None:
-    """Keep these secrets for a service, in place of what was kept before. Raises SettingsError without a keyring."""
-    _change_keyring(base_url, secrets)
-
-
-def forget_in_keyring(base_url: str) -> None:
-    """Remove all secrets that are kept for a service. Raises SettingsError without a keyring."""
-    _change_keyring(base_url, {})
-
-
-def check_keyring(base_url: str) -> None:
-    """Raise SettingsError where nothing could be kept, before anybody is asked for a secret."""
-    with _opened_keyring() as keyring:
-        keyring.get_password(_keyring_service(base_url), TOKEN_NAMES[0])
-
-
-def _change_keyring(base_url: str, secrets: Mapping[str, Secret]) -> None:
+    """Store these secrets for a service in place of all earlier ones. Raises SettingsError without a keyring."""
     service = _keyring_service(base_url)
     with _opened_keyring() as keyring:
         for name in (*TOKEN_NAMES, *GRANT_NAMES):
@@ -45,6 +30,17 @@ def _change_keyring(base_url: str, secrets: Mapping[str, Secret]) -> None:
                 keyring.delete_password(service, name)
         for name, secret in secrets.items():
             keyring.set_password(service, name, secret.reveal())
+
+
+def forget_in_keyring(base_url: str) -> None:
+    """Remove all secrets of a service. Raises SettingsError without a keyring."""
+    keep_in_keyring({}, base_url)
+
+
+def check_keyring(base_url: str) -> None:
+    """Raise SettingsError when there is no usable keyring, before you are asked for a secret."""
+    with _opened_keyring() as keyring:
+        keyring.get_password(_keyring_service(base_url), TOKEN_NAMES[0])
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The network to the service: whose certificates are trusted, and the proxy in between."""
+"""The network to the service: whose certificates are trusted, and the proxy."""
 
 import re
 import ssl
@@ -18,7 +18,7 @@ _FORM = "use http://host:port or https://host:port"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that connects to the service for us (CONNECT, RFC 9110, 9.3.6), and the credentials for it."""
+    """A proxy that opens the connection to the service (CONNECT, RFC 9110, 9.3.6), and its credentials."""
 
     address: str
     user: Secret | None = None
@@ -27,7 +27,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What every connection is made with. `trust` holds the authorities of `ca_file`; None means the system's."""
+    """How every connection is made. `trust` holds the authorities of `ca_file`; None means the system's."""
 
     ca_file: Path | None = None
     trust: ssl.SSLContext | None = None

@@ -23,7 +23,7 @@ from batch_updater.common.secret import Secret
 from batch_updater.common.text import UUID_SHAPE, shortened
 
 CONFIRMATION = "order status updated successfully"
-MAX_WAIT = 300.0  # seconds; a service that asks for more gets this
+MAX_WAIT = 300.0  # seconds; the longest wait that is granted to a service
 PAGE_LENGTH = 50  # the longest that the API allows
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 RETRIED_STATUSES = {408: "timeout", 425: "server_error"}
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def check_base_url(url: str) -> str:
-    """Return the service's base URL as requests have it, without a final slash; a path prefix stays.
+    """Return the service's base URL as requests use it, without a final slash but with its path prefix.
 
     Raises SettingsError when it is no absolute URL, holds a query, a fragment or credentials,
     or is plain http to anything but this machine.
@@ -76,7 +76,7 @@ def update_body(status_id: str) -> bytes:
 
 
 def detail_text(body: bytes) -> str:
-    """Return the API's own reason as one visible line of at most 300 characters; empty when it gave none.
+    """Return the API's own reason as one line of at most 300 characters; empty when there is none.
 
     `detail` may be a string or FastAPI's list of `{"loc", "msg", "type"}`.
     """
@@ -127,66 +127,67 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer[Nev
     """Return what an answer to a status update means for its row. Never raises."""
     if status == 200:
         return _classify_success(body)
-    said, wait = detail_text(body), retry_after(headers)
+    detail, wait = detail_text(body), retry_after(headers)
     if status == 401:
-        return Answer(Verdict.UNAUTHORIZED, "unauthorized", said or "the service did not accept the token", status)
+        return Answer(Verdict.UNAUTHORIZED, "unauthorized", detail or "the service did not accept the token", status)
     if 300 <= status < 400:
         return Answer(Verdict.STOP, "redirect", "the service redirects; check the base URL", status)
     if status in {429, 503}:
         code = "rate_limited" if status == 429 else "server_error"
-        return Answer(Verdict.THROTTLED, code, said or f"the service answered {status}", status, wait)
+        return Answer(Verdict.THROTTLED, code, detail or f"the service answered {status}", status, wait)
     if status in RETRIED_STATUSES or status >= 500:
         verdict = Verdict.THROTTLED if wait is not None else Verdict.RETRY
-        return Answer(verdict, RETRIED_STATUSES.get(status, "server_error"), said or f"answered {status}", status, wait)
+        code = RETRIED_STATUSES.get(status, "server_error")
+        return Answer(verdict, code, detail or f"answered {status}", status, wait)
     if 400 <= status < 500:
-        return _classify_refusal(status, said)
-    return Answer(Verdict.UNKNOWN, "unexpected_response", said or f"the service answered {status}", status)
+        return _classify_refusal(status, detail)
+    return Answer(Verdict.UNKNOWN, "unexpected_response", detail or f"the service answered {status}", status)
 
 
 @lru_cache(16)
 def _classify_success(body: bytes) -> Answer[Never]:
-    """Nearly every answer of a run is the same few bytes, so each text is read once."""
-    said = detail_text(body)
-    if said.casefold() == CONFIRMATION:
-        return Answer(Verdict.DONE, "ok", said, 200)
-    return _unexpected(said or "answered 200 without the API's confirmation")
+    """Return what a 200 means; cached, for nearly all answers of a run are the same few bytes."""
+    detail = detail_text(body)
+    if detail.casefold() == CONFIRMATION:
+        return Answer(Verdict.DONE, "ok", detail, 200)
+    return _unexpected(detail or "answered 200 without the API's confirmation")
 
 
-def _classify_refusal(status: int, said: str) -> Answer[Never]:
-    if status == 400 and said.endswith("not found"):
-        return Answer(Verdict.REFUSED, "order_not_found", said, status)
+def _classify_refusal(status: int, detail: str) -> Answer[Never]:
+    if status == 400 and detail.endswith("not found"):
+        return Answer(Verdict.REFUSED, "order_not_found", detail, status)
     code = _REFUSED.get(status, "validation_error" if status in {400, 422} else "unexpected_response")
-    return Answer(Verdict.REFUSED, code, said or f"the service answered {status}", status)
+    return Answer(Verdict.REFUSED, code, detail or f"the service answered {status}", status)
 
 
-def read_order(order_id: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer[str]:
+def parse_order(order_id: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer[str]:
     """Return what an answer to `GET /engagement/orders/{order_id}` means; its payload is the order's status id.
 
-    An answer that names another order, as a confused proxy gives it, says nothing about this one. Never raises.
+    An answer that names another order, as from a confused proxy, says nothing about this one. Never raises.
     """
     if status != 200:
-        return classify(status, headers, body)  # which says DONE to nothing but a 200
+        return classify(status, headers, body)  # DONE is only for a 200
     try:
         order: Any = json.loads(body)
-        found, about = order["status"]["id"], str(order.get("id")).lower()
+        found, named = order["status"]["id"], str(order.get("id")).lower()
     except _UNREADABLE:
-        found = about = None
+        found = named = None
     if not isinstance(found, str) or not UUID_SHAPE.fullmatch(found.lower()):
         return _unexpected("the answer holds no status")
-    if about != order_id and UUID_SHAPE.fullmatch(about or ""):
+    if named != order_id and UUID_SHAPE.fullmatch(named or ""):
         return _unexpected("the answer is about another order")
-    return _carrying(found.lower())
+    return _done(found.lower())
 
 
 def _unexpected(detail: str) -> Answer[Never]:
     return Answer(Verdict.UNKNOWN, "unexpected_response", detail, 200)
 
 
-def _carrying(payload: T) -> Answer[T]:
+def _done(payload: T) -> Answer[T]:
     return Answer(Verdict.DONE, "ok", "", 200, payload=payload)
 
 
-def read_statuses(status: int, headers: Mapping[str, str], body: bytes) -> Answer[list[OrderStatus]]:
+def parse_statuses(status: int, headers: Mapping[str, str], body: bytes) -> Answer[list[OrderStatus]]:
     """Return what an answer to `GET /engagement/orders/status` means; its payload is the list of statuses.
 
     Those with a bad id or without a name are left out. Never raises.
@@ -197,7 +198,7 @@ def read_statuses(status: int, headers: Mapping[str, str], body: bytes) -> Answe
         found = [_order_status(item) for item in json.loads(body)["items"]]
     except _UNREADABLE:
         return _unexpected("the answer is no list of statuses")
-    return _carrying([item for item in found if item is not None])
+    return _done([item for item in found if item is not None])
 
 
 def _order_status(item: Any) -> OrderStatus | None:
@@ -208,12 +209,12 @@ def _order_status(item: Any) -> OrderStatus | None:
 
 
 def orders_url(base_url: str, page: int, *, name: str | None = None) -> str:
-    """Return the address of one page (from 1) of the order list, 50 orders long; of those called exactly `name`."""
+    """Return the address of a page (from 1) of the order list, of 50 orders; of those whose name is exactly `name`."""
     wanted = "" if name is None else f"&name__exact={quote(name, safe='')}"
     return f"{base_url}/engagement/orders?page={page}&limit={PAGE_LENGTH}{wanted}"
 
 
-def read_orders(status: int, headers: Mapping[str, str], body: bytes) -> Answer[list[ListedOrder]]:
+def parse_orders(status: int, headers: Mapping[str, str], body: bytes) -> Answer[list[ListedOrder]]:
     """Return what an answer to `GET /engagement/orders` means; its payload is the page of orders.
 
     Orders without a usable id are left out. Never raises.
@@ -227,10 +228,10 @@ def read_orders(status: int, headers: Mapping[str, str], body: bytes) -> Answer[
         ]
     except _UNREADABLE:
         return _unexpected("the answer is no list of orders")
-    return _carrying([order for order in found if UUID_SHAPE.fullmatch(order.id)])
+    return _done([order for order in found if UUID_SHAPE.fullmatch(order.id)])
 
 
-def read_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[Granted]:
+def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[Granted]:
     """Return what an answer of the token endpoint means (RFC 6749, 5.1 and 5.2). Never raises."""
     if status != 200:
         return replace(classify(status, headers, body), detail=f"the token endpoint answered {status}")
@@ -240,7 +241,7 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[G
     except _UNREADABLE:
         access = refresh = life = None
     if not isinstance(access, str) or not access.isascii() or not access.isprintable():
-        return _unexpected("the token endpoint gave no token")
+        return _unexpected("the token endpoint returned no token")
     expires = float(life) if isinstance(life, int | float) and 0 < life < 1e9 else None
-    kept = Secret(refresh) if isinstance(refresh, str) and refresh else None
-    return _carrying(Granted(Secret(access), kept, expires))
+    renewal = Secret(refresh) if isinstance(refresh, str) and refresh else None
+    return _done(Granted(Secret(access), renewal, expires))

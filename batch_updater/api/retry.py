@@ -1,4 +1,4 @@
-"""Repeat requests that fail: how often, how long apart, and when to give up. The only place that knows tenacity."""
+"""Repeat requests that fail: how often, how long apart, and when to give up. The only user of tenacity."""
 
 import asyncio
 import math
@@ -23,15 +23,15 @@ Renew = Callable[[int], Awaitable[bool]]
 
 
 class Observer:
-    """Follows the attempts of one request; this one has no interest in them."""
+    """Follows the attempts of one request; this base class ignores them."""
 
     __slots__ = ()
 
     def answered(self, answer: Answer[Any]) -> None:
-        """Take note of the answer to an attempt."""
+        """Receive the answer to an attempt."""
 
     async def before_next(self, answer: Answer[Any], number: int) -> bool:
-        """Prepare for attempt `number`, which follows this answer; False when there must be no other."""
+        """Prepare for attempt `number`, which follows this answer; False when it must not be made."""
         return True
 
 
@@ -44,8 +44,8 @@ class Attempts:
 
     It is sent at most `most` times, and never after `until` (by `time.monotonic`); with `waits_out_outages`, attempts
     that fail while the service is down are not counted. `pace` decides when each may leave; without one, the pause
-    between two is at least the one that the service asks for. When `stopping` says so, nothing is sent any more;
-    `sleep` may then return early. `counters` are kept up to date.
+    between two is at least the one that the service asks for. Once `stopping` is true nothing is sent any more, and
+    `sleep` may return early. `counters` are updated.
     """
 
     most: int
@@ -64,7 +64,7 @@ class Attempts:
         """
         answer = await self._attempt(request, observer)
         if answer.verdict is Verdict.DONE or answer.verdict is Verdict.REFUSED:
-            return answer  # nearly every request ends here, and pays nothing for what follows
+            return answer  # nearly every request ends here, and skips the cost of what follows
         failed = renewals = 0
         backoff = tenacity.wait_chain(
             tenacity.wait_random(0, FIRST_WAIT), tenacity.wait_random_exponential(FIRST_WAIT / 2, LONGEST_WAIT)
@@ -75,7 +75,7 @@ class Attempts:
             stop=lambda state: (
                 failed >= self.most or self.stopping() or time.monotonic() + state.upcoming_sleep >= self.until
             ),
-            retry_error_callback=lambda _state: None,  # rather than raise: the last answer says it all
+            retry_error_callback=lambda _state: None,  # the last answer is returned, nothing is raised
             sleep=self.sleep,
         )
         async for attempt in repetition:

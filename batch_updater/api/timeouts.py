@@ -1,8 +1,7 @@
-"""End requests that last too long."""
+"""Time limits of requests."""
 
 import asyncio
 import time
-from types import TracebackType
 from typing import Any
 
 
@@ -33,9 +32,7 @@ class Deadlines:
         if task is not None:
             self._until[task] = time.monotonic() + self._timeout
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         task = asyncio.current_task()
         if task is None:
             return

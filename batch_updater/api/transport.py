@@ -2,7 +2,7 @@
 
 Two transports do the same. `SessionTransport` is aiohttp's session. `PreparedTransport` writes prepared bytes on
 connections that aiohttp opens, secures and keeps, and reads answers with its parser: about a third of the work, but
-it leans on parts of aiohttp that its documentation does not promise.
+it depends on parts of aiohttp that its documentation does not promise.
 """
 
 import ssl
@@ -49,7 +49,7 @@ FAILURES = (NoConnectionError, LostError, TimeoutError, aiohttp.ClientError, Htt
 
 
 class Transport(Protocol):
-    """One way to send. Each request leaves at most once and follows no redirect."""
+    """A way to send. Each request is sent at most once; no redirect is followed."""
 
     async def request(self, request: Request) -> Reply:
         """Send the request and return the answer. Raises one of FAILURES."""
@@ -66,7 +66,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 
 
 class SessionTransport:
-    """Sends by aiohttp's own session."""
+    """Sends through aiohttp's own session."""
 
     def __init__(self, connector: Connector) -> None:
         self._session = aiohttp.ClientSession(
@@ -78,21 +78,16 @@ class SessionTransport:
         )
 
     async def request(self, request: Request) -> Reply:
-        """Send the request and return the answer. Raises one of FAILURES."""
         response = await self._session.request(
-            request.method,
-            URL(request.url, encoded=True),
-            data=request.data,
-            headers=request.headers,
+            request.method, URL(request.url, encoded=True), data=request.data, headers=request.headers,
             allow_redirects=False,
-        )
+        )  # fmt: skip
         try:
             return Reply(response.status, response.headers, await _read_capped(response.content, request.limit))
         finally:
             response.release() if response.content.at_eof() else response.close()
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._session.close()
 
 
@@ -110,7 +105,6 @@ class PreparedTransport:
         self._head = b""
 
     async def request(self, request: Request) -> Reply:
-        """Send the request and return the answer. Raises one of FAILURES."""
         data = self._bytes(request)
         connection = await self._connector.connect(self._opening, [], self._timeout)
         good = False
@@ -131,7 +125,7 @@ class PreparedTransport:
             connection.release() if good else connection.close()
 
     def _bytes(self, request: Request) -> bytes:
-        """Return the request as HTTP/1.1 has it (RFC 9112)."""
+        """Return the request as HTTP/1.1 (RFC 9112)."""
         if request.headers is not self._headers:
             self._headers, self._head = request.headers, _head(self._host, request.headers)
         path = self._path + request.url[len(self._base) :]
@@ -142,7 +136,6 @@ class PreparedTransport:
         )  # fmt: skip
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._connector.close()
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from batch_updater.app.execute import send
 from batch_updater.app.planning import plan
 from batch_updater.app.service import find_service
-from batch_updater.common.models import RunSummary
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings, load_settings
+from batch_updater.common.summary import RunSummary
 from batch_updater.inputs.pandas_io import dataframe_to_csv
 from batch_updater.journal.run_folder import FRAME
 

@@ -13,8 +13,9 @@ from batch_updater.app.run import Run
 from batch_updater.app.signals import drive, handled_signals, interruption
 from batch_updater.common.errors import ExitCode, JournalError, SettingsError
 from batch_updater.common.log import LOG, event, log_to_file
-from batch_updater.common.models import Counters, RunSummary
+from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
+from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
 from batch_updater.reports.metrics import Meter, metered
 from batch_updater.reports.provenance import add_rates, start_facts

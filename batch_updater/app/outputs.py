@@ -10,9 +10,10 @@ from pathlib import Path
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
-from batch_updater.common.models import Counters, RunSummary
+from batch_updater.common.models import Counters
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
+from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls
 from batch_updater.inputs.pandas_io import read_results
 from batch_updater.journal.facts import Ended, Phase, Requests

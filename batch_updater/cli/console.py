@@ -30,10 +30,11 @@ from batch_updater.cli.progress import CheckedRows, ProgressBar
 from batch_updater.cli.summary import describe_summary, in_short
 from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
-from batch_updater.common.models import OrderStatus, RunSummary
+from batch_updater.common.models import OrderStatus
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls, escape_lines, shown
 from batch_updater.reports.commands import next_step
 

@@ -8,8 +8,8 @@ import warnings
 from typing import Any
 
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
-from batch_updater.common.models import RunSummary
 from batch_updater.common.secret import Secret
+from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import duration, shortened
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from batch_updater.cli.terminal import Line, TerminalStyle, render
-from batch_updater.common.models import Result, RunSummary
+from batch_updater.common.models import Result
 from batch_updater.common.remedies import command_line
+from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import duration, shortened
 from batch_updater.reports.commands import next_step
 
@@ -74,7 +75,7 @@ def _reasons(summary: RunSummary, terminal: TerminalStyle) -> Iterator[Line]:
         yield []
         style = STYLES[reason.result]
         yield [(f"  {reason.rows:,} {reason.result.value}", style), (f"  {reason.code}", "dim")]
-        yield from ([(f"    {line}", "")] for line in wrap(reason.says, room))
+        yield from ([(f"    {line}", "")] for line in wrap(reason.explanation, room))
         row, detail = reason.examples[0]
         for place, line in enumerate(wrap(f"row {row}: {shortened(detail, 300)}", room)):
             yield [(f"    {line}" if place == 0 else f"      {line}", "dim")]

@@ -25,11 +25,10 @@ class ExitCode(IntEnum):
 
 
 class BatchUpdaterError(Exception):
-    """Base of everything raised on purpose: a sentence for a person and the next thing to do, or several lines of each.
+    """Base of every error that is raised on purpose: what is wrong and what to do next, one or several lines of each.
 
-    A line stays one whatever the names of files and columns in it hold. `remedies` are the next things to do, typed,
-    one for each line of `hint`, which has them in the words of the command line.
-    `exit_code` is what the program ends with when nobody catches the error.
+    Control characters in a line are escaped. `remedies` are the typed next steps; `hint` has one line for each, in
+    the words of the command line. `exit_code` is the exit status of the program when nothing catches the error.
     """
 
     exit_code = ExitCode.BUG
@@ -38,7 +37,7 @@ class BatchUpdaterError(Exception):
         super().__init__(message)
         self.message = _lines([message] if isinstance(message, str) else message, "\n  ")
         hints = [hint] if isinstance(hint, Hint) else hint
-        self.remedies = tuple(Remedy("{said}", {"said": one}) if isinstance(one, str) else one for one in hints if one)
+        self.remedies = tuple(Remedy("{text}", {"text": one}) if isinstance(one, str) else one for one in hints if one)
         self.hint = _lines([str(remedy) for remedy in self.remedies], "\n        ")
 
     def __str__(self) -> str:
@@ -74,7 +73,7 @@ class StoppedError(BatchUpdaterError):
 
 
 class BlockedError(StoppedError):
-    """No connection can be made until a person changes something: certificates, a proxy; the run can be resumed."""
+    """No connection can be made until you change something: certificates, a proxy; the run can be resumed."""
 
 
 class LockedError(BatchUpdaterError):
@@ -84,7 +83,7 @@ class LockedError(BatchUpdaterError):
 
 
 class ResumeError(SettingsError):
-    """An unfinished run can't be picked up as asked; nothing was sent."""
+    """An unfinished run can't be resumed with these settings; nothing was sent."""
 
 
 class JournalError(StoppedError):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Write files completely or not at all."""
 
 import filecmp
 import os
@@ -18,12 +18,12 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def replaced(path: Path, *, unless_same: bool = False) -> Iterator[Path]:
-    """Yield a place in the same folder to write to; at the end what is there is flushed and takes the place of `path`.
+    """Yield a path in the same folder to write to; at the end that file is flushed and replaces `path`.
 
-    On an error nothing is left behind, and `path` stays as it was; with `unless_same` also when it has these bytes
+    On an error nothing is left behind and `path` is unchanged; with `unless_same` also when it has the same bytes
     already. Raises OSError.
     """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")  # one name: what a kill has left is written over
+    part = path.with_name(f".{path.stem}.part{path.suffix}")  # one name: what a killed run left is overwritten
     try:
         yield part
         if unless_same and path.exists() and filecmp.cmp(part, path, shallow=False):

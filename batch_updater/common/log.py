@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from threading import Lock
-from typing import Any, TextIO
+from typing import Any
 
 from batch_updater.common.text import escape_controls
 
@@ -27,17 +27,17 @@ _LEVELS = (logging.CRITICAL + 1, logging.INFO, logging.DEBUG)
 
 
 def event(name: str, level: int = logging.INFO, **fields: object) -> None:
-    """Log that something happened; fields that are None or empty are left out."""
+    """Log an event; fields that are None or empty are left out."""
     if LOGGER.isEnabledFor(level):
         LOGGER.log(level, "%s", name, extra={"fields": fields})
 
 
 @contextmanager
 def log_to_file(path: Path, form: str = "text") -> Iterator[None]:
-    """Append events of level INFO and above to this file while the block runs: those of the block itself.
+    """Append the block's own events of level INFO and above to this file while it runs.
 
-    What tasks and threads (`asyncio.to_thread`) that it has started do is its own, what other runs in the process do
-    is not. The log is a help, not the truth: when it can't be written the run goes on without it.
+    Tasks and threads (`asyncio.to_thread`) that it starts belong to it, other runs in the process do not. When the
+    log can't be written the run goes on without it.
     """
     try:
         handler = _File(path, maxBytes=LARGEST, backupCount=1, encoding="utf-8", errors="backslashreplace")
@@ -69,37 +69,37 @@ def _attached(handler: logging.Handler, level: int, form: str) -> Iterator[None]
     handler.setLevel(level)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     LOGGER.addHandler(handler)
-    _level.want(level)
+    _level.add(level)
     try:
         yield
     finally:
-        _level.leave(level)
+        _level.remove(level)
         LOGGER.removeHandler(handler)
         with suppress(OSError):  # what could not be written before can't be flushed now
             handler.close()
 
 
 class _Level:
-    """The logger's level: its own, lowered to what attached handlers want. Blocks of several runs may overlap."""
+    """The logger's level: its own, lowered to what attached handlers need. Blocks of several runs may overlap."""
 
     def __init__(self) -> None:
         self._own = logging.NOTSET
-        self._wanted: list[int] = []
+        self._levels: list[int] = []
         self._lock = Lock()
 
-    def want(self, level: int) -> None:
-        """A handler needs events of this level."""
+    def add(self, level: int) -> None:
+        """Register a handler that needs events of this level."""
         with self._lock:
-            if not self._wanted:
+            if not self._levels:
                 self._own = LOGGER.level
-            self._wanted.append(level)
-            LOGGER.setLevel(min([*self._wanted, self._own or level]))
+            self._levels.append(level)
+            LOGGER.setLevel(min([*self._levels, self._own or level]))
 
-    def leave(self, level: int) -> None:
-        """A handler needs them no more."""
+    def remove(self, level: int) -> None:
+        """Unregister such a handler."""
         with self._lock:
-            self._wanted.remove(level)
-            LOGGER.setLevel(min([*self._wanted, self._own or self._wanted[0]]) if self._wanted else self._own)
+            self._levels.remove(level)
+            LOGGER.setLevel(min([*self._levels, self._own or self._levels[0]]) if self._levels else self._own)
 
 
 _level = _Level()
@@ -107,26 +107,22 @@ _level = _Level()
 
 class _File(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say nothing: on a full disk each event would bring a traceback, and the journal reports it anyway."""
+        """Ignore it: on a full disk each event would print a traceback, and the journal reports that anyway."""
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
+class _Stderr(logging.Handler):
     """Finds stderr anew for each event: a live progress bar replaces it, to keep lines out of the bar."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, _stream: TextIO) -> None:
-        raise AttributeError("this handler always writes to stderr")
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """All that is said of one event, in a fixed order."""
+    """Return the fields of one event, in a fixed order."""
     moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     found: dict[str, Any] = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
     given: dict[str, Any] = getattr(record, "fields", {})
@@ -144,7 +140,7 @@ class TextLines(logging.Formatter):
     """`2026-11-23T10:15:00.123Z info retry row=17 reason=timeout`; values with blanks are quoted as in JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; nothing in it can break it or colour it."""
+        """Return one line; control characters in it are escaped."""
         fields = _fields(record)
         head = f"{fields.pop('time')} {fields.pop('level'):<7} {escape_controls(fields.pop('event'))}"
         return " ".join([head, *(f"{name}={_quoted(value)}" for name, value in fields.items())])
@@ -154,7 +150,7 @@ class JsonLines(logging.Formatter):
     """One JSON object per line, in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return one line."""
         return json.dumps(_fields(record))
 
 

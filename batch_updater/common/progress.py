@@ -1,4 +1,4 @@
-"""What passes between a use case at work and those who watch it: the wish to stop, and how far it has come."""
+"""How a caller stops a running use case, and how it learns how far that has come."""
 
 import contextlib
 from collections import deque
@@ -11,9 +11,9 @@ NOT_RIGHT = (Result.FAILED.value, Result.UNKNOWN.value, "*", "-", "!")
 
 
 class Stop:
-    """The wish that a run or a verification ends early; from any thread, before it, during it or after it.
+    """A handle that ends a run or a verification early; from any thread, before it, during it or after it.
 
-    It holds no lock, so that it can be requested from a signal handler too.
+    It holds no lock, so that a signal handler can use it too.
     """
 
     def __init__(self) -> None:
@@ -21,26 +21,26 @@ class Stop:
         self.requested = False
 
     def request(self) -> None:
-        """Ask to stop: nothing more is sent, what is in flight is allowed to finish. Again does nothing more."""
+        """Ask to stop: nothing more is sent, requests in flight are allowed to finish. Idempotent."""
         self.requested = True
-        self._tell()
+        self._notify()
 
     @contextlib.contextmanager
-    def told_to(self, listener: Callable[[], None]) -> Iterator[None]:
+    def calling(self, listener: Callable[[], None]) -> Iterator[None]:
         """Call `listener` once when the stop is requested during the block, or at once when it was before.
 
-        It is called in the thread that requests.
+        It is called in the thread that makes the request.
         """
-        self._listeners.append(listener)  # before it is asked whether: a request in between finds it
+        self._listeners.append(listener)  # before the check: a request in between finds it
         if self.requested:
-            self._tell()
+            self._notify()
         try:
             yield
         finally:
-            with contextlib.suppress(ValueError):  # it has been told
+            with contextlib.suppress(ValueError):  # it has been called
                 self._listeners.remove(listener)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         while True:
             try:
                 listener = self._listeners.popleft()
@@ -53,11 +53,11 @@ class Stop:
 class Progress:
     """How far a run or a verification has come. Times are seconds since the epoch.
 
-    `stage` says what is going on: settling, comparing, canary, sending, reading back, rechecking or verifying.
+    `stage` is one of settling, comparing, canary, sending, reading back, rechecking and verifying.
     `results` counts the rows that have ended in this start by result word, of a verification by symbol; `rows` is how
     many there are to end. `limit` is requests per second, None for none. `pause_reason` is the result code of the
-    answer that made it pause, `last_seen` what the last failed request saw. `requests` counts, as the summary does,
-    `put`, `get`, `token`, `retried` (attempts after the first) and `throttled` (answers that asked for less).
+    answer that caused the pause, `last_seen` the detail of the last failure. `requests` counts, as the summary does,
+    `put`, `get`, `token`, `retried` (attempts after the first) and `throttled` (answers that asked for fewer).
     """
 
     stage: str
@@ -79,7 +79,7 @@ class Progress:
 
     @property
     def failed(self) -> int:
-        """Rows that have ended, or orders that were found, otherwise than was wanted."""
+        """Rows that have failed or ended unknown, or orders that do not have the wanted status."""
         return sum(self.results.get(word, 0) for word in NOT_RIGHT)
 
 

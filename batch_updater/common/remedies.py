@@ -1,4 +1,4 @@
-"""What a person can do about an error, for every face to say in its own words: options, arguments, fields, buttons."""
+"""What you can do about an error; each interface names it in its own terms: options, arguments, fields, buttons."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ class Remedy:
     """One sentence of advice, in which settings and commands are placeholders.
 
     `{runs_dir}` stands for a setting, `{command}` for the command line of `command`, and any other placeholder for
-    the text, or the smaller remedy, that `facts` has for it. `str` gives the sentence as for a command line.
+    the text, or the smaller remedy, that `facts` has for it. `str` returns the sentence for a command line.
     """
 
     sentence: str
@@ -37,7 +37,7 @@ class Remedy:
         return tuple(dict.fromkeys(found))
 
     def render(self, write: Callable[[str], str]) -> str:
-        """Return the sentence with each setting as `write` makes it of the setting's name."""
+        """Return the sentence with each setting's name as `write` spells it."""
         words = {name: fact.render(write) if isinstance(fact, Remedy) else fact for name, fact in self.facts.items()}
         words["command"] = command_line(self.command)
         for _text, name, _spec, _conversion in Formatter().parse(self.sentence):

@@ -1,16 +1,16 @@
-"""Texts that must not be shown, and what can be done about text that may hold one."""
+"""Texts that must not be shown, and how they are masked in other text."""
 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NoReturn
 
-_SHORTEST, _MOST = 6, 1000  # shorter ones stand in other words too; older ones than so many are no longer in use
+_SHORTEST, _MOST = 6, 1000  # characters: shorter ones occur in ordinary words; secrets that are remembered
 _made: dict[str, None] = {}
 
 
 class Secret:
-    """A text that repr, str, format and pickle never show; `reveal` is the only way to it."""
+    """A text that repr, str, format and pickle never show; only `reveal` returns it."""
 
     __slots__ = ("__text",)
 
@@ -22,7 +22,7 @@ class Secret:
                 _made.pop(next(iter(_made)), None)
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text."""
         return self.__text
 
     def __repr__(self) -> str:
@@ -38,12 +38,12 @@ class Secret:
 
 
 def masked(text: str) -> str:
-    """The text with `***` for every secret that this process has made: for errors that nobody foresaw."""
+    """Return the text with `***` for every secret that this process has made: for unforeseen errors."""
     return without(text.encode("utf-8", "surrogatepass"), list(_made)).decode("utf-8", "surrogatepass")
 
 
 def without(body: bytes, secrets: Iterable[str]) -> bytes:
-    """The bytes with `***` for each secret, as it is or with characters escaped as in URLs or JSON."""
+    """Return the bytes with `***` for each secret, plain or escaped as in URLs or JSON."""
     for secret in secrets:
         body = body.replace(secret.encode(), b"***")
         if b"%" in body or b"\\" in body:
@@ -53,7 +53,7 @@ def without(body: bytes, secrets: Iterable[str]) -> bytes:
 
 @lru_cache(16)
 def _escaped(secret: str) -> re.Pattern[bytes]:
-    """A secret of which any character may be escaped."""
+    """Return a pattern for a secret of which any character may be escaped."""
     return re.compile("".join(map(_one, secret)).encode())
 
 

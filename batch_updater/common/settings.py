@@ -149,7 +149,7 @@ class Settings(BaseModel):
 
     @property
     def compares(self) -> bool:
-        """Whether orders are read before they are sent; an expected status can't be checked otherwise."""
+        """Whether orders are read before they are updated; an expected status can't be checked otherwise."""
         return self.compare or self.compare_list or self.expect_column is not None
 
     @property

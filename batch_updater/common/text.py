@@ -1,4 +1,4 @@
-"""Text from strangers (sheets, services): made safe to show, and the one form of an id in it. Pure."""
+"""Make text from sheets and services safe to show; the one form of an id. Pure."""
 
 import re
 from typing import Final
@@ -15,19 +15,19 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(text: str) -> str:
-    """Return what `escape_formula` was given."""
+    """Undo `escape_formula`."""
     return text[1:] if text[:1] == "'" and text.lstrip("'")[:1] in _FORMULA else text
 
 
 def encodable(text: str) -> str:
-    """The text as UTF-8 can hold it."""
-    return text.encode("utf-8", HALVES).decode()
+    """Return the text with what UTF-8 can't hold as escapes."""
+    return text if text.isascii() else text.encode("utf-8", HALVES).decode()
 
 
 def escape_controls(text: str) -> str:
-    """The text with control, formatting and other invisible characters written as escapes.
+    """Return the text with control, formatting and other invisible characters as escapes.
 
-    Nothing in it can move a cursor, colour a terminal, break a log line or turn the reading direction.
+    Nothing in it can move a cursor, colour a terminal, break a log line or reverse the reading direction.
     """
     if text.isprintable():
         return text
@@ -35,23 +35,23 @@ def escape_controls(text: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """The visible text of several lines."""
+    """Return text of several lines with control characters as escapes."""
     return "\n".join(map(escape_controls, text.split("\n")))
 
 
 def shortened(text: str, width: int) -> str:
-    """The visible text in at most `width` characters, with an ellipsis where it was cut."""
+    """Return the escaped text in at most `width` characters, with an ellipsis where it is cut."""
     safe = escape_controls(text)
     return safe if len(safe) <= width else safe[: width - 1] + "…"
 
 
 def shown(text: str) -> str:
-    """The text as a message may show it: visible, at most 60 characters."""
+    """Return the text as a message shows it: escaped, at most 60 characters."""
     return shortened(text, 60)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `4.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return seconds in words: `4.2 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

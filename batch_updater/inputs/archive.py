@@ -1,4 +1,4 @@
-"""Zip containers: what they hold, and whether that is safe to unpack. Nothing is kept of what is unpacked.
+"""Zip containers: what they hold, and whether that is safe to unpack.
 
 Memory must not grow before these limits are checked: a file of 285 KB can unpack to 96 MB.
 """
@@ -59,8 +59,8 @@ def _check_sizes(members: list[zipfile.ZipInfo], name: Path, most: int, ratio: i
 def _false_size(path: Path, members: list[zipfile.ZipInfo]) -> str:
     """Return the first member that unpacks to more than the container says; empty when there is none.
 
-    It is unpacked piece by piece and thrown away, for libraries read to the end of the packed data, whatever size is
-    written beside it.
+    It is unpacked piece by piece and discarded, for libraries read to the end of the packed data, whatever its header
+    says.
     """
     with path.open("rb") as stream:
         for info in members:

@@ -1,4 +1,4 @@
-"""Which column is which. Pure."""
+"""Find the header and the columns of a sheet. Pure."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ from batch_updater.common.text import UUID_SHAPE, shown
 _ORDER = ("orderid", "orderuuid", "evrekaorderid", "order", "id")
 _STATUS = ("statusid", "newstatusid", "targetstatusid", "statusuuid", "newstatus", "targetstatus", "status")
 _EXPECT = ("expectedstatus", "expectedstatusid", "currentstatus", "currentstatusid", "from", "fromstatus")
-_MADE_BY_US = {"result", "result_row", "result_run_id"}
+_OF_RESULTS = {"result", "result_row", "result_run_id"}
 _NUMBER = re.compile(r"[0-9]{9,}")
 MOST_LISTED = 30  # headers in a message
 HEADER_WITHIN = 30  # rows; a title block is not longer
@@ -20,7 +20,7 @@ HEADER_WITHIN = 30  # rows; a title block is not longer
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Positions (0-based) and headers of the columns that matter; `expect` holds the status an order must have now."""
+    """Positions (0-based) and headers of the used columns; `expect` has the status that an order must have now."""
 
     order: int
     status: int
@@ -32,7 +32,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class _Sought:
-    """A column to find: what it holds, the option that names it, and the headers (normalised) that are taken for it."""
+    """A column to find: what it holds, the option that names it, and the normalised headers that it may have."""
 
     what: str
     option: Remedy
@@ -47,7 +47,7 @@ def normalise_header(name: str) -> str:
 def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_column: str | None) -> int | None:
     """Return the index of the first row that names an order and a status column, or None.
 
-    Rows above it must look like titles: fewer filled cells than the header, and no id among them.
+    Rows above it must look like titles: fewer filled cells than the header, and no ids.
     """
     wanted_order = {normalise_header(order_column)} if order_column else set(_ORDER)
     wanted_status = {normalise_header(status_column)} if status_column else set(_STATUS)
@@ -70,7 +70,7 @@ def looks_like_data(cells: Sequence[str]) -> bool:
 
 def is_result_file(header: Sequence[str]) -> bool:
     """Whether the sheet is an earlier run's result file."""
-    return set(header) >= _MADE_BY_US
+    return set(header) >= _OF_RESULTS
 
 
 def non_result_columns(header: Sequence[str]) -> list[int]:
@@ -88,19 +88,13 @@ def result_column(header: Sequence[str]) -> int:
 
 
 def find_columns(
-    header: Sequence[str],
-    order_column: str | None,
-    status_column: str | None,
-    expect_column: str | None = None,
-    *,
-    compares: bool = False,
-    hidden: Collection[int] = (),
-    name: object = "the sheet",
-) -> Columns:
+    header: Sequence[str], order_column: str | None, status_column: str | None, expect_column: str | None = None, *,
+    compares: bool = False, hidden: Collection[int] = (), name: object = "the sheet",
+) -> Columns:  # fmt: skip
     """Find the columns by the given names, else by alias. Raises InputError, naming sheet, headers and option.
 
-    The column of expected statuses is optional, and only sought when orders are compared. A column whose position is
-    in `hidden` can't be used: nobody has seen what would be sent.
+    The column of expected statuses is optional, and only sought when orders are compared. Columns whose positions are
+    in `hidden` are refused.
     """
     order = _find(name, header, order_column, _Sought("order", Remedy("{order_column}"), _ORDER))
     status = _find(name, header, status_column, _Sought("status", Remedy("{status_column}"), _STATUS))

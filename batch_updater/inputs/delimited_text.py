@@ -1,7 +1,6 @@
 """Delimited text, such as CSV, streamed in constant memory.
 
-The rows come from pandas, in frames. Where it stops, the standard library's reader finds the row and how many cells it
-really has.
+pandas reads the rows, in frames. Where it fails, the standard library's reader finds the row and its number of cells.
 """
 
 import csv
@@ -47,11 +46,11 @@ class TextTable(Table):
         self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
 
     def require_width(self, header_row: int, width: int) -> None:
-        """From now on, refuse rows below the header that have more cells than this, and fill up those with fewer."""
+        """Refuse rows below the header that have more cells than this, and fill up those with fewer."""
         self._header_row, self._width = header_row, width
 
     def records(self) -> Generator[Record]:
-        """Yield number, cells and flaws of each row. Raises InputError where one row can't be told from the next."""
+        """Yield number, cells and flaws of each row. Raises InputError where the end of a row is unclear."""
         if not self._width:
             yield from ((number, cells, None) for number, cells in self._lines())
             return
@@ -86,7 +85,7 @@ class TextTable(Table):
                 raise self._explain(number + 1, str(error)) from None
 
     def _find_fault(self) -> None:
-        """Raise InputError for the first row that stops a reader."""
+        """Raise InputError for the first row that can't be read."""
         for number, cells in self._lines():
             if (found := len(cells)) > self._width and number > self._header_row:
                 raise InputError(
@@ -109,32 +108,32 @@ class TextTable(Table):
         cells = [cell or "" for cell in found]
         if not any(cell.strip() for cell in cells):
             return cells, None
-        there = len(found) - found.count(None)
-        detail = f"the row has {there} of {self._width} cells; add the missing ones or their {self._delimiter!r}"
+        filled = len(found) - found.count(None)
+        detail = f"the row has {filled} of {self._width} cells; add the missing ones or their {self._delimiter!r}"
         return cells, {WHOLE_ROW: Flaw("short_row", detail)}
 
     def _check_swallowed(self, number: int, cells: Sequence[str]) -> None:
-        """Refuse a cell with lines that are rows of their own: a stray quotation mark has joined them."""
+        """Refuse a cell whose lines are rows of their own: a stray quotation mark has joined them."""
         for cell in cells:
             for line in cell.replace("\r", "\n").split("\n")[1:]:
                 if self._delimiter in line and UUID_SHAPE.search(line.lower()):
                     raise self._explain(number, "swallowed")
 
-    def _explain(self, number: int, said: str) -> InputError:
+    def _explain(self, number: int, error: str) -> InputError:
         row = f"{self._name}: a quotation mark in row {number}"
-        if said == "swallowed":
+        if error == "swallowed":
             return InputError(f"{row} makes one row of several.", "close or remove the quotation mark")
-        if "unexpected end" in said:
+        if "unexpected end" in error:
             return InputError(f"{row} is never closed.", "close it, or double it when it belongs to the text")
-        if "field larger" in said:
+        if "field larger" in error:
             return InputError(
                 f"{self._name}: row {number} has a cell of over {csv.field_size_limit():,} characters;"
                 " a quotation mark is probably never closed.",
                 "close it, or double it when it belongs to the text",
             )
-        if "expected after" in said:
+        if "expected after" in error:
             return InputError(f"{row} ends its cell too early.", "double the quotation marks that belong to the text")
-        return InputError(f"{self._name}: row {number} can't be read as CSV: {said}.", "save it again as CSV UTF-8")
+        return InputError(f"{self._name}: row {number} can't be read as CSV: {error}.", "save it again as CSV UTF-8")
 
 
 def _declared(sample: str, name: Path) -> tuple[bool, str | None]:
@@ -149,7 +148,7 @@ def _declared(sample: str, name: Path) -> tuple[bool, str | None]:
 
 
 def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
-    """Return the delimiter that yields a header, else the one that splits most rows alike. Raises InputError."""
+    """Return the delimiter that yields a header, else the one that splits rows most evenly. Raises InputError."""
     split = {mark: _split(sample, mark) for mark in DELIMITERS}
     named = [m for m in DELIMITERS if find_header(split[m], options.order_column, options.status_column) is not None]
     if len(named) == 1:
@@ -161,7 +160,7 @@ def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
     winners = [mark for mark in DELIMITERS if scores[mark] == best]
     if len(winners) > 1:
         both = " or ".join(repr(mark) for mark in winners)
-        raise InputError(f"{name}: the delimiter could be {both}.", Remedy("say which with {delimiter}"))
+        raise InputError(f"{name}: the delimiter could be {both}.", Remedy("choose it with {delimiter}"))
     return winners[0]
 
 

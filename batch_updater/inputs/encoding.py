@@ -1,7 +1,8 @@
-"""Which encoding a text file has: it is known for certain, or the file is refused."""
+"""Find the encoding of a text file; a file whose encoding is not certain is refused."""
 
 import codecs
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +27,7 @@ _MOST_LINES = 200
 def find_encoding(open_file: Opener, name: Path, chosen: str | None) -> str:
     """Return the encoding of the whole file: the BOM's, UTF-8, or the chosen one. Every byte of the file is decoded.
 
-    Raises InputError when it can't be known, and shows how the likely encodings read a line.
+    Raises InputError when it is not certain, and shows how the likely encodings read a line.
     """
     with open_file() as stream:
         start = stream.read(4096)
@@ -92,8 +93,7 @@ def _decode_all(open_file: Opener, name: Path, encoding: str) -> None:
 def _unknown(open_file: Opener, name: Path, encoding: str) -> InputError:
     if encoding != "utf-8":
         return InputError(f"{name} is damaged: it begins as {encoding} and is not.", "save it again as CSV UTF-8")
-    number, first, second = _clearest(open_file)
-    (one, one_text), (other, other_text) = first, second
+    number, (one, one_text), (other, other_text) = _clearest(open_file)
     return InputError(
         f"{name}, line {number} is not UTF-8. As {one} it reads '{one_text}', as {other} '{other_text}'.",
         Remedy(
@@ -103,36 +103,28 @@ def _unknown(open_file: Opener, name: Path, encoding: str) -> InputError:
     )
 
 
-Decoding = tuple[str, str]  # an encoding, and what a line says in it
+Decoding = tuple[str, str]  # an encoding, and a line in it
 
 
 def _clearest(open_file: Opener) -> tuple[int, Decoding, Decoding]:
     """Return a line's number and two different decodings of it, if possible by the two likeliest encodings."""
     best: tuple[int, Decoding, Decoding] | None = None
-    for number, line in _not_utf8(open_file):
-        decodings = _decodings(line)
-        first = decodings[0]
-        second = next((decoding for decoding in decodings[1:] if decoding[1] != first[1]), first)
-        if best is None or (first[0], second[0]) == _LIKELY[:2]:
-            best = (number, first, second)
+    for number, line in islice(_not_utf8(open_file), _MOST_LINES):
+        first, *others = _decodings(line)
+        second = next((other for other in others if other[1] != first[1]), first)
         if (first[0], second[0]) == _LIKELY[:2]:
-            break
+            return number, first, second
+        best = best or (number, first, second)
     return best or (1, (_LIKELY[0], ""), (_LIKELY[1], ""))
 
 
 def _not_utf8(open_file: Opener) -> Iterator[tuple[int, bytes]]:
-    found = 0
     with open_file() as stream:
-        number = 0
-        while line := stream.readline(PIECE):
-            number += 1
+        for number, line in enumerate(iter(lambda: stream.readline(PIECE), b""), 1):
             try:
                 line.decode()
             except UnicodeDecodeError as error:
                 yield number, line[max(0, error.start - 25) : error.start + 25]
-                found += 1
-                if found == _MOST_LINES:
-                    return
 
 
 def _decodings(line: bytes) -> list[Decoding]:

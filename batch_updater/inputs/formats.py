@@ -1,4 +1,4 @@
-"""The registry of formats: how each kind of file is opened, and what a sheet can be packed in."""
+"""The registry of formats and packings: how each kind of file is opened."""
 
 import gzip
 import zipfile
@@ -28,7 +28,7 @@ OpenTable = Callable[[Path, Path, ReadOptions], Table]
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """What a sheet can be packed in.
+    """A container or compression that a sheet can be in.
 
     `suffix` is the ending that asks for unpacking, empty when the name is that of the sheet inside; `magic` is how the
     file begins; `damage` is what opening it raises when it is cut off or changed.
@@ -42,14 +42,12 @@ class Packing:
 
 
 def open_table(kind: Kind, path: Path, name: Path, options: ReadOptions) -> Table:
-    """Open a file of this kind. Raises InputError, naming it as `name`, when it can't be read for certain."""
+    """Open a file of this kind. Raises InputError, naming it as `name`, when it can't be read with certainty."""
     packing = next((packing for packing in PACKINGS if packing.kind is kind), None)
     if packing is None:
         return FORMATS[kind](path, name, options)
     if packing.suffix and name.suffix.lower() != packing.suffix:
-        raise InputError(
-            f"{name} is packed ({kind}), but not named so.", f"unpack it, or rename it to *{packing.suffix}"
-        )
+        raise InputError(f"{name} is packed ({kind}), but not named so.", f"unpack it, or name it *{packing.suffix}")
     try:
         return packing.open(path, name, options)
     except packing.damage:

@@ -1,4 +1,4 @@
-"""JSON lines: one object per line; its keys are the headers, and its values stay the text that is written there."""
+"""JSON lines: one object per line; its keys are the headers, its values are taken as they are written."""
 
 import json
 from collections.abc import Generator

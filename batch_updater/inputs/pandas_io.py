@@ -1,4 +1,4 @@
-"""pandas: rows of delimited text and workbooks, DataFrames in and out. Loaded when needed: it takes half a second."""
+"""Everything that uses pandas, which is loaded when needed: it takes half a second."""
 
 import contextlib
 import csv
@@ -18,7 +18,7 @@ SUMMARY_SHEET = "batch-updater summary"  # the sheet of a result file that holds
 
 
 class NotSplitError(Exception):
-    """A row that has too many cells, or a quotation mark in the wrong place; the text does not say which row it is."""
+    """A row has too many cells, or a quotation mark in the wrong place; pandas does not say which row."""
 
 
 def text_rows(stream: TextIO, delimiter: str, width: int) -> Generator[tuple[str | None, ...]]:

@@ -41,7 +41,7 @@ class ParquetTable(Table):
 
 @contextlib.contextmanager
 def _refuse_damage(name: Path) -> Iterator[None]:
-    """Turn what pyarrow raises for a damaged file into one sentence."""
+    """Turn what pyarrow raises for a damaged file into an InputError."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""How a sheet is read, and which of its rows are wanted. Pure."""
+"""Choose how a sheet is read, and which of its rows. Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ MAX_CELLS = 25_000_000
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read, in the words of the command line; None means that it is detected.
+    """How to read a sheet, named like the settings; None means that it is detected.
 
     `only` holds results of an earlier run, `where` conditions like `Column=value`, `rows` ranges like `2-500,700`.
     """
@@ -50,7 +50,7 @@ RowTest = Callable[[int, Sequence[str]], bool]
 
 
 class RowFilter:
-    """The rows that are wanted. Conditions on one column are alternatives, on several columns all must hold."""
+    """Selects rows. Conditions on one column are alternatives; those on several columns must all be true."""
 
     def __init__(self, options: ReadOptions, header: Sequence[str], name: Path) -> None:
         self._tests: list[RowTest] = []
@@ -71,9 +71,9 @@ class RowFilter:
         for condition in conditions:
             column, _sign, value = condition.partition("=")
             if names.count(normalise_header(column)) != 1:
-                how = "no column" if normalise_header(column) not in names else "several columns"
+                which = "no column" if normalise_header(column) not in names else "several columns"
                 raise InputError(
-                    f"{name} has {how} {column.strip()!r} for --where; the headers are {list_headers(header)}.",
+                    f"{name} has {which} {column.strip()!r} for --where; the headers are {list_headers(header)}.",
                     Remedy("correct {where}"),
                 )
             wanted.setdefault(names.index(normalise_header(column)), set()).add(value.strip())
@@ -90,5 +90,5 @@ class RowFilter:
         return bool(self._tests)
 
     def accepts(self, number: int, cells: Sequence[str]) -> bool:
-        """Whether a row is wanted."""
+        """Whether a row is selected."""
         return all(test(number, cells) for test in self._tests)

@@ -1,4 +1,4 @@
-"""What a file is by its content, not by its name. Nothing is unpacked here."""
+"""Recognise what a file is by its content, without unpacking it."""
 
 import re
 from pathlib import Path
@@ -11,18 +11,19 @@ from batch_updater.inputs.json_lines import is_json_object
 from batch_updater.inputs.table import EXCEL, OTHER, TEXT, Kind
 
 _ENDINGS = EXCEL | TEXT | OTHER | {packing.suffix for packing in PACKINGS if packing.suffix}
-_BINARY = {".xlsb"}  # refused by its content, with a sentence that says how to go on
+_BINARY = {".xlsb"}  # refused by its content, with advice
 _FOREIGN = ((b"%PDF", "a PDF document"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
             (b"GIF8", "a picture"), (b"SQLite format 3", "a database"), (b"7z\xbc\xaf", "a 7-Zip archive"),
             (b"Rar!", "a RAR archive"), (b"{\\rtf", "an RTF document"))  # fmt: skip
 _OLE_STREAMS = (("EncryptedPackage", Kind.ENCRYPTED), ("Workbook", Kind.XLS), ("Book", Kind.XLS))
+_SAVE = "open it in Excel and save it as .xlsx"
 _PAGE = re.compile(rb"\s*<(!doctype html|html|head|table|meta|style)", re.IGNORECASE)
 _ARRAY = re.compile(rb"\[\s*[{\[\]]")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def check_file(path: Path) -> None:
-    """Raise InputError when this can't be a sheet, before anything is done with it."""
+    """Raise InputError when this can't be a sheet, before anything else is done."""
     if _ADDRESS.match(str(path)):
         raise InputError(f"{path} is an address, not a file.", "download it first, then name the file")
     if path.is_dir():
@@ -30,7 +31,7 @@ def check_file(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path} does not exist.", "check the name")
     if not path.is_file():
-        return  # a named pipe: its content tells
+        return  # a named pipe is recognised by its content
     if path.suffix.lower() not in _ENDINGS | _BINARY:
         raise InputError(f"{path} has no ending that says what it is.", f"use {', '.join(sorted(_ENDINGS))}")
     if path.stat().st_size == 0:
@@ -55,20 +56,17 @@ def kind_of(path: Path, name: Path) -> Kind:
         return Kind.PARQUET
     for packing in PACKINGS:
         if start.startswith(packing.magic):
-            look_inside = _CONTAINERS.get(packing.kind)
-            return look_inside(path, name) if look_inside else packing.kind
+            kind_inside = _CONTAINERS.get(packing.kind)
+            return kind_inside(path, name) if kind_inside else packing.kind
     return _kind_of_text(start, name)
 
 
 def _kind_of_text(start: bytes, name: Path) -> Kind:
     bare = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if _PAGE.match(bare):
-        raise InputError(
-            f"{name} is a web page (HTML) with the name of a sheet.",
-            "open it in Excel and save it as .xlsx or CSV UTF-8",
-        )
+        raise InputError(f"{name} is a web page (HTML) with the name of a sheet.", f"{_SAVE} or CSV UTF-8")
     if bare.startswith(b"<?xml"):
-        raise InputError(f"{name} is an XML document.", "open it in Excel and save it as .xlsx or CSV UTF-8")
+        raise InputError(f"{name} is an XML document.", f"{_SAVE} or CSV UTF-8")
     if name.suffix.lower() in (EXCEL | _BINARY) - {".xls"}:
         raise InputError(f"{name} is text, not Excel.", "give it the ending .csv if that is what it is")
     if _ARRAY.match(bare):
@@ -82,11 +80,9 @@ def _kind_of_ole(path: Path, name: Path) -> Kind:
             container = OleContainer(stream)
             found = [kind for stream_name, kind in _OLE_STREAMS if stream_name in container]
     except OleError as error:
-        raise InputError(
-            f"{name} is not a readable Excel file: it {error}.", "open it in Excel, save as .xlsx"
-        ) from None
+        raise InputError(f"{name} is not a readable Excel file: it {error}.", _SAVE) from None
     if not found:
-        raise InputError(f"{name} is not a readable Excel file.", "open it in Excel and save it as .xlsx")
+        raise InputError(f"{name} is not a readable Excel file.", _SAVE)
     return found[0]
 
 
@@ -101,4 +97,4 @@ def _kind_of_zip(path: Path, name: Path) -> Kind:
     return Kind.ZIP
 
 
-_CONTAINERS = {Kind.ZIP: _kind_of_zip, Kind.ENCRYPTED: _kind_of_ole}  # workbooks are packed alike
+_CONTAINERS = {Kind.ZIP: _kind_of_zip, Kind.ENCRYPTED: _kind_of_ole}  # which workbooks are too

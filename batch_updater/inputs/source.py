@@ -1,6 +1,7 @@
-"""Open a sheet of any format and stream its rows as text: exactly the rows that a person sees in it."""
+"""Open a sheet of any format and stream its rows as text: exactly the visible rows."""
 
 import contextlib
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -18,13 +19,14 @@ from batch_updater.inputs.sniff import check_file, kind_of
 from batch_updater.inputs.superseded import Superseded
 from batch_updater.inputs.table import Flaws, Table
 
+_ROW = re.compile(r"[0-9]{1,11}")
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 
 class Source:
-    """A sheet that can be streamed again and again. `header` leaves an earlier run's result columns out.
+    """A sheet that can be streamed repeatedly. `header` leaves out the result columns of an earlier run.
 
-    `name` is what messages call it: the person's file, not its copy.
+    `name` is its name in messages: that of your file, not of the copy.
     """
 
     def __init__(self, path: Path, name: Path, table: Table, options: ReadOptions) -> None:
@@ -33,38 +35,40 @@ class Source:
         self._header_row, full = _header_of(table, name, options)
         table.require_width(self._header_row, len(full))
         self._width = len(full)
-        self._kept = non_result_columns(full)
+        self._places = non_result_columns(full)
         self._limit = options.limit
         self._root_row = full.index("result_row") if is_result_file(full) else None
         self._is_escaped = table.escapes_formulas and is_result_file(full)
         self._filter = RowFilter(options, full, name)
-        self.header = tuple((unescape_cells(full) if self._is_escaped else full)[place] for place in self._kept)
+        self.header = tuple((unescape_cells(full) if self._is_escaped else full)[place] for place in self._places)
         self.hidden_columns = frozenset(
-            new for new, place in enumerate(self._kept) if place in table.hidden_columns and not options.include_hidden
+            new
+            for new, place in enumerate(self._places)
+            if place in table.hidden_columns and not options.include_hidden
         )
         widths = table.widths + (None,) * len(full)
-        self.widths = tuple(widths[place] for place in self._kept)
+        self.widths = tuple(widths[place] for place in self._places)
         above = f", header in row {self._header_row}" if self._header_row > 1 else ""
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
         self.left_out = 0  # rows that are not chosen; known when all have been streamed
         self._superseded = Superseded(full) if options.only else None
-        if not options.only or len(self._filter.descriptions) > 1:  # a result file without a result needs nothing done
+        if not options.only or len(self._filter.descriptions) > 1:  # no matching result: nothing to do
             self._check_some(name)
 
     @property
     def selection(self) -> str:
-        """Which rows are chosen, in the words of the options; empty for all."""
+        """The chosen rows, as the options name them; empty for all."""
         return "; ".join(self._filter.descriptions)
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know about the rows before they are sent."""
+        """Sentences about hidden, left out and chosen rows."""
         found = []
         if hidden := self._table.hidden_rows:
             which = "1 hidden or filtered row is" if hidden == 1 else f"{hidden:,} hidden or filtered rows are"
-            fate = "sent as well" if self._hidden_are_sent else "left out; --include-hidden sends them"
-            found.append(f"{which} {fate}")
+            treatment = "sent as well" if self._hidden_are_sent else "left out; --include-hidden sends them"
+            found.append(f"{which} {treatment}")
         if self._table.hidden_columns:
             names = ", ".join(repr(shown(self.header[place])) for place in sorted(self.hidden_columns))
             found.append(f"hidden columns: {names or len(self._table.hidden_columns)}")
@@ -74,7 +78,7 @@ class Source:
         return found
 
     def rows(self) -> Generator[SourceRow]:
-        """Yield every chosen row that is not blank, with its number as a spreadsheet shows it."""
+        """Yield every chosen row that is not blank."""
         pick, header_row, row_filter, root = self._picker(), self._header_row, self._filter, self._root_row
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
@@ -89,23 +93,23 @@ class Source:
                     self.left_out += 1
                     continue
                 chosen += 1
-                root_row = None if root is None else _row_number(cells[root])
+                root_row = None if root is None or not _ROW.fullmatch(cells[root]) else int(cells[root])
                 yield SourceRow(number, pick(cells), None if flaws is None else self._renumbered(flaws), root_row)
 
     @property
     def superseded(self) -> Mapping[str, int]:
-        """Orders to be sent again of which a later row, given here, is done already; known after the last row."""
+        """Orders to be sent again, each with its later row that is done already; complete after the last row."""
         return self._superseded.orders if self._superseded else {}
 
     def _picker(self) -> Picker:
-        if len(self._kept) == self._width:
+        if len(self._places) == self._width:
             return tuple
-        if len(self._kept) > 1:
-            return cast("Picker", itemgetter(*self._kept))
-        return lambda cells: tuple(cells[place] for place in self._kept)
+        if len(self._places) > 1:
+            return cast("Picker", itemgetter(*self._places))
+        return lambda cells: tuple(cells[place] for place in self._places)
 
     def _renumbered(self, flaws: Flaws) -> Flaws:
-        moved = {new: flaws[old] for new, old in enumerate(self._kept) if old in flaws}
+        moved = {new: flaws[old] for new, old in enumerate(self._places) if old in flaws}
         return {**moved, WHOLE_ROW: flaws[WHOLE_ROW]} if WHOLE_ROW in flaws else moved
 
     def _check_some(self, name: Path) -> None:
@@ -121,17 +125,13 @@ class Source:
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
 
 
-def _row_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
-
-
 def unescape_cells(cells: Sequence[str]) -> list[str]:
-    """Return cells of an earlier run's CSV without the apostrophes that keep spreadsheets from calculating them."""
+    """Return cells of an earlier run's CSV without the apostrophes before formulas."""
     return [unescape_formula(cell) if cell[:1] == "'" else cell for cell in cells]
 
 
 def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Sequence[str]]:
-    """Return number and cells of the header. Raises InputError when there is none, or data stands in its place."""
+    """Return number and cells of the header. Raises InputError when there is none, or data in its place."""
     if table.header is not None:
         return 0, table.header
     with contextlib.closing(table.records()) as records:
@@ -156,7 +156,7 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
 
 
 def open_source(path: Path, options: ReadOptions, shown_as: Path | None = None) -> Source:
-    """Open a sheet. Raises InputError for anything that can't be read for certain."""
+    """Open a sheet. Raises InputError for anything that can't be read with certainty."""
     name = shown_as or path
     check_file(path)
     try:

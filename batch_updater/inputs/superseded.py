@@ -8,11 +8,10 @@ SENT, DONE = frozenset({"failed", "unknown"}), frozenset({"updated", "unchanged"
 
 
 class Superseded:
-    """Finds, while a result file is streamed, rows to be sent again of whose order a later row is done already.
+    """Finds in a streamed result file the orders to be sent again of which a later row is done already.
 
-    After `--on-conflict sequence` an order may have got its last status although an earlier one has failed. `orders`
-    holds such orders, each with the last row that is done among those that are not chosen. Memory grows with the
-    chosen rows only.
+    After `--on-conflict sequence` an order may have its last status although an earlier one failed. `orders` maps
+    such orders to the last row that is done and not chosen. Memory grows with the chosen rows only.
     """
 
     def __init__(self, header: Sequence[str]) -> None:
@@ -23,7 +22,7 @@ class Superseded:
         self._again: set[str] = set()
 
     def observe(self, number: int, cells: Sequence[str], *, chosen: bool) -> None:
-        """Take one row into account; rows come in the order of the file."""
+        """Consider one row; rows come in the order of the file."""
         if self._order is None:
             return
         order, result = cells[self._order].strip(), cells[self._result].strip()

@@ -1,7 +1,7 @@
-"""The seam that every input format implements, and the kinds of file there are.
+"""The interface of every input format, and the kinds of file.
 
 A new format is a `Table` in a module of its own, a `Kind` and its ending here, and its line in `formats.py`;
-`tests/unit/inputs/test_formats.py` then asks for a sample of it.
+`tests/unit/inputs/test_formats.py` then requires a sample of it.
 """
 
 from abc import ABC, abstractmethod
@@ -32,19 +32,19 @@ class Kind(StrEnum):
 
 
 class Table(ABC):
-    """One sheet, whose rows can be streamed again and again, from the first one on: titles and header included."""
+    """One sheet, whose rows can be streamed repeatedly, titles and header included."""
 
     is_excel = False
-    escapes_formulas = False  # whether result files of this format have an apostrophe before what would be calculated
+    escapes_formulas = False  # whether an earlier run's result file has apostrophes before formulas
     description = ""
-    header: list[str] | None = None  # for a format that has names instead of a header row
+    header: list[str] | None = None  # for a format with names instead of a header row
     hidden_rows = 0
     hidden_columns: frozenset[int] = frozenset()
-    widths: tuple[float | None, ...] = ()  # of the columns, in characters; None where nobody set one, 0 when hidden
+    widths: tuple[float | None, ...] = ()  # of the columns, in characters; None for no set width, 0 when hidden
 
     @abstractmethod
     def records(self) -> Generator[Record]:
-        """Yield number, cells and flaws of each row. Raises InputError when the damage can't be put down to one row."""
+        """Yield number, cells and flaws of each row. Raises InputError for damage that is not limited to one row."""
 
     def require_width(self, header_row: int, width: int) -> None:  # noqa: B027 - only text can have rows of another width
-        """From now on, refuse rows below the header that have more cells than this, and fill up those with fewer."""
+        """Refuse rows below the header that have more cells than this, and fill up those with fewer."""

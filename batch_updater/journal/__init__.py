@@ -1,1 +1,1 @@
-"""The truth about a run: its journal, its folder, its lock. The only place that knows SQL."""
+"""The record of a run: its journal, its folder, its lock. The only user of SQL."""

@@ -18,11 +18,11 @@ PLANNING = "planning.sqlite"  # what a journal is called until it is whole
 
 
 class Draft(JournalWriter):
-    """A new journal to plan into: `add` the rows, then `settle` what several rows of one order mean."""
+    """A new journal to plan into: `add` the rows, then `settle` their duplicates and conflicts."""
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Begin a journal; it is at `path` only once it is sealed. Raises JournalError."""
+        """Create a journal; it is at `path` only once it is sealed. Raises JournalError."""
         if path.exists():
             raise JournalError(f"The journal {path} exists already.")
         try:
@@ -42,9 +42,9 @@ class Draft(JournalWriter):
         )
 
     def settle(self, on_conflict: str, superseded: Mapping[str, int] = MappingProxyType({})) -> "SettledDraft":
-        """Decide what several rows of one order mean, by `hold`, `first`, `last` or `sequence`.
+        """Settle orders that several rows name, by `hold`, `first`, `last` or `sequence`.
 
-        `superseded` has orders of which this later row is done: rows before it are held back.
+        `superseded` maps orders to a later row that is done already: the rows before it are held back.
         """
         try:
             self._db.executescript(schema.INDEXES)
@@ -57,10 +57,10 @@ class Draft(JournalWriter):
 
 
 class SettledDraft(JournalWriter):
-    """A whole plan, to be looked at, then sealed."""
+    """A complete plan, to be read, then sealed."""
 
     def seal(self, facts: RunFacts) -> Journal:
-        """End planning: keep the facts of the run, make everything durable, and move it to its place."""
+        """End planning: write the facts of the run, make everything durable, and move it into place."""
         claims, planning = self.path.with_suffix(".claims"), self.path.with_name(PLANNING)
         try:
             claims.write_bytes(b"%020d" % 0)

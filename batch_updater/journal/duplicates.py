@@ -1,4 +1,4 @@
-"""What several rows of one order mean, as SQL over a journal's planned rows.
+"""Settle orders that several rows name, as SQL over a journal's planned rows.
 
 The same status again is led by the first such row (`waiting`). Different statuses are decided by `--on-conflict`:
 `hold` sends none, `first` and `last` choose one, `sequence` queues each row behind the one before (`queued`).

@@ -1,7 +1,7 @@
-"""What a journal knows of its run as a whole: what was asked, how each start went. Typed; JSON only in the file."""
+"""The facts of a run as a whole: what was asked for, how each start ended. Typed; JSON only in the file."""
 
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -10,7 +10,7 @@ from batch_updater.common.errors import ExitCode
 
 
 class Phase(StrEnum):
-    """Where a run stands as a whole; which rows are left is a matter of the rows."""
+    """How far a run as a whole has come; which rows are left, the rows say."""
 
     PLANNED = "planned"  # nothing has been claimed
     SENDING = "sending"  # a start is under way, or was killed
@@ -52,7 +52,7 @@ class Requests(_Frozen):
 
 
 class Ended(_Frozen):
-    """How the last start ended. Times are seconds since the epoch, `seconds` wall time."""
+    """How the last start ended. Times are seconds since the epoch, `seconds` is wall time."""
 
     started: float
     ended: float
@@ -94,7 +94,7 @@ class RunFacts(_Frozen):
     end: Ended | None = None
 
     def with_changes(self, **changes: Any) -> "RunFacts":
-        """Return these facts with other values of some. Raises TypeError for a fact that there is not."""
+        """Return these facts with other values for some. Raises TypeError for an unknown fact."""
         if unknown := set(changes) - set(type(self).model_fields):
             raise TypeError(f"no facts of a run: {unknown}")
         return self.model_copy(update=changes)
@@ -105,11 +105,11 @@ class RunFacts(_Frozen):
 
     @property
     def ended_early(self) -> bool:
-        """Whether the last start did not come to its own end."""
+        """Whether the last start was interrupted or stopped."""
         return self.end is None or self.end.exit_code not in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}
 
     def differences(self, wanted: "RunFacts") -> list[str]:
-        """Return what a new start would do otherwise than this run was planned for, one sentence each."""
+        """Return how a new start differs from what this run was planned for, one sentence each."""
         found = [] if self.sha256 == wanted.sha256 else ["the file's bytes differ"]
         was, now = ({**facts.reading, **facts.model_dump(include=_SAME)} for facts in (self, wanted))
         for key, value in now.items():
@@ -124,7 +124,4 @@ _SAME = {"base_url", "account", "on_conflict", "compare", "status_map"}
 
 def program_version() -> str:
     """Return the version of the installed package."""
-    try:
-        return version("batch-updater")
-    except PackageNotFoundError:
-        return "unknown"
+    return version("batch-updater")

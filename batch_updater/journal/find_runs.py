@@ -1,11 +1,7 @@
-"""Find the runs of a sheet, and the newest one that it may resume."""
+"""Find the runs of a sheet, and the newest of them."""
 
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import RunFacts
@@ -15,7 +11,7 @@ from batch_updater.journal.run_folder import CLAIMS, FRAME, JOURNAL, RUN_ID, STD
 
 
 def find_run(place: Path) -> RunFolder:
-    """The run that a person names by its folder or any file in it. Raises SettingsError."""
+    """Return the run that is named by its folder or any file in it. Raises SettingsError."""
     folder = place if place.is_dir() else place.parent
     if not (folder / JOURNAL).is_file():
         raise SettingsError(f"{place} is no run folder.", "name a folder like orders.runs/20261123T101500Z-3f9a")
@@ -23,7 +19,7 @@ def find_run(place: Path) -> RunFolder:
 
 
 def run_folders(place: Path) -> list[RunFolder]:
-    """Run folders of a sheet, of a `.runs` folder, or of every sheet in a folder. Raises SettingsError."""
+    """Return the run folders of a sheet, of a `.runs` folder, or of every sheet in a folder. Raises SettingsError."""
     if place.is_dir():
         parents = [place, *place.glob("*.runs")]
     else:
@@ -35,9 +31,9 @@ def run_folders(place: Path) -> list[RunFolder]:
 
 
 def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFolder, RunFacts] | None:
-    """The newest run of this input (of these very bytes, if given) and its journal's facts; None when there is none.
+    """Return the newest run of this input (with this `sha256`, if given) and its facts; None when there is none.
 
-    Raises ResumeError when a newer journal can't be read or is gone, for it may be this input's.
+    Raises ResumeError when a newer journal can't be read or is gone: it may be this input's.
     """
     places = {path.parent for name in (JOURNAL, CLAIMS) for path in place.glob(f"*/{name}")}
     for folder in map(RunFolder, sorted(places, key=lambda path: path.name, reverse=True)):
@@ -57,5 +53,5 @@ def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFo
 
 
 def is_nameless(name: str) -> bool:
-    """Whether an input's name does not promise the same data."""
+    """Whether an input has no name of its own, so that the same name does not mean the same data."""
     return name in {STDIN.name, FRAME.name}

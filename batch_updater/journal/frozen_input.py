@@ -8,10 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import InputError, StoppedError
 from batch_updater.common.files import sync
 from batch_updater.common.remedies import Remedy
@@ -21,7 +17,7 @@ PIECE = 1 << 20
 
 
 def freeze(file: Path, folder: RunFolder) -> str:
-    """Copy the sheet's bytes into the run folder and give their SHA-256.
+    """Copy the sheet's bytes into the run folder and return their SHA-256.
 
     Raises InputError when the file can't be read or changes meanwhile, StoppedError when the copy can't be written.
     """

@@ -9,7 +9,7 @@ _FRAME = 24
 
 
 def find_damage(db: sqlite3.Connection, path: Path) -> str:
-    """What is wrong with the file, empty when nothing is. Raises sqlite3.Error for what SQLite notices itself."""
+    """Return what is wrong with the file, empty for nothing. Raises sqlite3.Error for what SQLite notices itself."""
     size = db.execute("PRAGMA page_size").fetchone()[0]
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     whole = path.stat().st_size // size
@@ -20,9 +20,9 @@ def find_damage(db: sqlite3.Connection, path: Path) -> str:
 
 
 def find_loss(db: sqlite3.Connection, announced: int) -> str:
-    """What a file that is whole by itself has lost, empty when nothing: of `announced` claims, or of its own changes.
+    """Return what a file that is intact by itself has lost of `announced` claims or of its changes; empty for nothing.
 
-    Each row and the one of `counts` count up with every change; pages of different times can't agree about it.
+    Each row, and the one of `counts`, counts every change; in pages of different times these numbers differ.
     """
     query = (
         "SELECT c.claims, c.changes = r.changes AND c.rows = r.rows FROM counts c,"
@@ -35,7 +35,7 @@ def find_loss(db: sqlite3.Connection, announced: int) -> str:
 
 
 def _committed(wal: Path) -> set[int]:
-    """The pages that a -wal file has, as far as it is committed."""
+    """Return the pages that the committed part of a -wal file holds."""
     found: set[int] = set()
     pending: set[int] = set()
     try:
@@ -56,7 +56,7 @@ def _committed(wal: Path) -> set[int]:
 
 
 def read_number(path: Path) -> int | None:
-    """The number that a claims file holds; None when the file is missing or is not whole."""
+    """Return the number that a claims file holds; None when the file is missing or incomplete."""
     try:
         text = path.read_bytes()
     except OSError:

@@ -1,9 +1,9 @@
-"""The journal: one SQLite file per run, and the truth about it.
+"""The journal: one SQLite file per run, the source of truth for everything that is reported.
 
-The plan is in it before anything is sent, a claim before its request leaves, an outcome soon after the answer.
+It holds the plan before anything is sent, a claim before its request leaves, an outcome soon after the answer.
 `synchronous=FULL`: what is committed survives a power cut. Beside it `journal.claims` holds the number of the last
-claim, so that a journal that lost its newest commits (a cut or missing `-wal` file) is recognised. The journal counts
-the changes of its rows, so that pages from different times (half a checkpoint without its `-wal`) are recognised too.
+claim, so that a journal without its newest commits (a cut or missing `-wal` file) is recognised. The journal counts
+the changes of its rows, so that pages of different times (half a checkpoint without its `-wal`) are recognised too.
 """
 
 import json
@@ -29,7 +29,6 @@ class JournalWriter(JournalReader):
     """
 
     def close(self) -> None:
-        """Close the file."""
         self._db.close()
 
     def __enter__(self) -> Self:
@@ -50,7 +49,7 @@ class JournalWriter(JournalReader):
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.ProgrammingError:
-            raise  # a bug, no trouble with the file
+            raise  # a bug, not a damaged file
         except sqlite3.Error as error:
             raise JournalError(
                 f"The journal {self.path} can't be written: {error}.", "free some disk space, then run again"
@@ -96,7 +95,7 @@ class Journal(JournalWriter):
         return journal
 
     def _upgrade(self) -> None:
-        """Make an older journal like a new one, in one commit."""
+        """Upgrade an older journal to the present schema, in one commit."""
         if (version := self.version) == schema.SCHEMA_VERSION:
             return
         steps = [step for old in range(version, schema.SCHEMA_VERSION) for step in schema.UPGRADES[old]]
@@ -104,11 +103,11 @@ class Journal(JournalWriter):
         self._write(*((step, [()]) for step in steps), keep)
 
     def _change(self, *changes: Change, claims: int = 0) -> None:
-        """Change rows in one commit, and count that."""
+        """Change rows in one commit, and count the changes."""
         self._write(*changes, (schema.COUNT, [(claims, self._db.total_changes)]))
 
     def update_facts(self, **changes: Any) -> RunFacts:
-        """Keep new values of these facts, and return all of them."""
+        """Write new values of these facts, and return all facts."""
         facts = self.facts().with_changes(**changes)
         self._write_meta({name: value for name, value in facts.to_json().items() if name in changes})
         return facts
@@ -131,11 +130,11 @@ class Journal(JournalWriter):
         if found:
             number = self.claims + 1
             self._change((schema.CLAIM, [(number, update.row) for update in found]), claims=1)
-            self._note_claim(number)
+            self._write_claim_number(number)
         return found
 
-    def _note_claim(self, number: int) -> None:
-        """Overwrite the number in place, in one piece: it needs no space, and a kill leaves the old or the new one."""
+    def _write_claim_number(self, number: int) -> None:
+        """Overwrite the number in one write: it needs no disk space, and a kill leaves the old or the new number."""
         try:
             handle = os.open(self._claims, os.O_WRONLY)
             try:
@@ -146,7 +145,7 @@ class Journal(JournalWriter):
             raise JournalError(f"{self._claims} can't be written: {error.strerror}.") from None
 
     def unclaim(self, rows: Iterable[int]) -> None:
-        """Take back the claim of rows that certainly never left."""
+        """Take back the claim of rows that were certainly not sent."""
         self._change((schema.UNCLAIM, [(row,) for row in rows]))
         self._cursor = 0
 
@@ -156,11 +155,11 @@ class Journal(JournalWriter):
         self._change((unclaim.format(""), [(self.facts().compare,)]))
 
     def checkpoint(self, checkpoints: Iterable[Checkpoint]) -> None:
-        """Keep what must be durable before the next request of a row leaves."""
+        """Write checkpoints; they are durable when this returns."""
         self._change((schema.CHECKPOINT, checkpoints))
 
     def record(self, outcomes: Iterable[RowOutcome]) -> None:
-        """Write outcomes in one commit, and let rows that waited for them be sent next."""
+        """Write outcomes in one commit, and release the rows that waited for them."""
         items = list(outcomes)
         ended = [(o.row,) for o in items if o.state is State.ENDED] if self.sequenced else []
         unchanged = [(o.row,) for o in items if o.result is Result.UNCHANGED]
@@ -170,20 +169,20 @@ class Journal(JournalWriter):
             self._cursor = 0
 
     def has_open(self) -> bool:
-        """Whether rows wait for an earlier row of their order, or may be sent as that has ended meanwhile."""
+        """Whether rows of a sequence are still to be sent, now or after an earlier row of their order."""
         query = f"SELECT EXISTS (SELECT 1 FROM rows WHERE {lifecycle.STILL_TO_COME})"  # noqa: S608 - a constant
         return self.sequenced and bool(self._value(query))
 
     def record_readings(self, readings: Iterable[ReadBack]) -> None:
-        """Keep what `verify` has read."""
+        """Write what `verify` has read."""
         values = [(reading.row, reading.symbol, reading.status_id, reading.detail) for reading in readings]
         self._write(("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", values))
 
     def clear_readings(self) -> None:
-        """Forget what an earlier `verify` has read."""
+        """Delete what an earlier `verify` has read."""
         self._write(("DELETE FROM readings", [()]))
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection for one thread after the other; nothing is begun or committed unasked."""
+    """Return a connection for one thread at a time, without implicit transactions."""
     return sqlite3.connect(path, check_same_thread=False, isolation_level=None)

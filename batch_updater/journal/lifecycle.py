@@ -1,7 +1,7 @@
-"""A row's life: the named conditions as SQL, and what is left to do in a run.
+"""The life cycle of a row: named conditions as SQL, and what is left to do in a run.
 
-planned -> claimed -> ended is the ordinary way. A row that repeats an earlier one `waits` for it for ever; one that
-gives its order another status is `queued` until that has ended. A claimed row without an outcome is in doubt: its
+Most rows go from planned to claimed to ended. A row that repeats an earlier one stays `waiting`; one that gives its
+order another status is `queued` until the earlier one has ended. A claimed row without an outcome is in doubt: its
 update may have been applied.
 """
 
@@ -17,7 +17,7 @@ UNKNOWN = "state = 'ended' AND result = 'unknown'"
 STILL_TO_COME = "state IN ('queued', 'planned')"
 TO_SEND = "state IN ('planned', 'queued', 'claimed')"
 MAY_HAVE_CHANGED = "state = 'ended' AND result IN ('updated', 'unknown')"
-# Orders that are read first are read before anything is sent, and the reading is durable by then.
+# An order that is read first has a durable reading before its update is sent.
 CERTAINLY_NOT_SENT = "{0}state = 'claimed' AND {0}previous_status_id IS NULL AND (? OR {0}expected_id <> '')"
 USABLE = (
     "{0}order_id <> '' AND ({0}result IS NULL OR {0}result NOT IN ('invalid', 'conflict')) AND {0}state <> 'waiting'"
@@ -37,7 +37,7 @@ POSSIBLY_OVERWRITTEN = (
 
 @dataclass(frozen=True, slots=True)
 class WhatIsLeft:
-    """What a later start would do: rows to read back first, rows to send, and whether to look again at sequences."""
+    """What the next start would do: rows to read back first, rows to send, and whether to recheck sequences."""
 
     in_doubt: int
     to_send: int
@@ -53,7 +53,7 @@ class _Rows(Protocol):
 
 
 def what_is_left(journal: _Rows, facts: RunFacts) -> WhatIsLeft:
-    """Return what is left to do in a run of these facts; it is false when the run has come to its end."""
+    """Return what is left to do in a run of these facts; false when nothing is."""
     states = journal.states()
     to_send = states.get(State.PLANNED, 0) + states.get(State.QUEUED, 0)
     recheck = facts.ended_early and bool(journal.possibly_overwritten(0, 1))

@@ -20,20 +20,20 @@ from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder
 
-PATIENCE = 0.5  # seconds: who only looks whether a run is under way has its lock for a moment
+PATIENCE = 0.5  # seconds: `worker` holds a lock for a moment to see whether a run is under way
 
 
 @contextlib.contextmanager
 def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
     """Hold the lock on one input, wherever its runs are. Raises LockedError, naming who has it.
 
-    A dead process holds nothing. The function that is given tells others which run the lock is held for.
+    A dead process holds no lock. Yield a function that records which run the lock is held for.
     """
     name = file.name
     owner = place / f".{name}.owner"
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock = _lock(place, name)
+        lock = FileLock(place / f".{name}.lock", thread_local=False)
         lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
@@ -51,7 +51,7 @@ def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]
 
 @contextlib.contextmanager
 def lock_with_undone_runs(folder: RunFolder, facts: RunFacts) -> Iterator[None]:
-    """Hold the lock of a run, and when it is an undo that of the run which it undoes, and so on: the orders are one.
+    """Hold the lock of a run, and for an undo that of the run which it undoes, and so on: they have the same orders.
 
     `facts` are those of its journal. Raises LockedError, or JournalError when a run above can't be read.
     """
@@ -65,18 +65,14 @@ def lock_with_undone_runs(folder: RunFolder, facts: RunFacts) -> Iterator[None]:
 
 
 def _undone(folder: RunFolder, file: Path) -> RunFolder | None:
-    """The run that this one undoes, also when its folder was moved or the undo was given a --runs-dir."""
+    """Return the run that this one undoes, also when its folder was moved or the undo has a --runs-dir."""
     places = (folder.path.parent.parent, file.parent) if file.name == UNDO_SHEET else ()
     return next((RunFolder(place) for place in places if (place / JOURNAL).is_file()), None)
 
 
-def _lock(place: Path, name: str) -> FileLock:
-    return FileLock(place / f".{name}.lock", timeout=0, thread_local=False)
-
-
 @contextlib.contextmanager
 def _flock_sheet(file: Path) -> Iterator[None]:
-    """A lock on the sheet itself, for a second run with another `--runs-dir`. Raises LockedError."""
+    """Lock the sheet itself against a second run with another `--runs-dir`. Raises LockedError."""
     if fcntl is None or not file.is_file() or not os.access(file, os.R_OK):
         yield
         return
@@ -102,14 +98,14 @@ def _flock_sheet(file: Path) -> Iterator[None]:
 
 
 def _write_owner(path: Path, run_id: str = "") -> None:
-    """Say who holds a lock. Where it can't be written, as on a full disk, others are told less."""
+    """Record who holds a lock, where that can be written; on a full disk it can't."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with contextlib.suppress(OSError):
         path.write_text(json.dumps({"pid": os.getpid(), "started": started, "run": run_id}), encoding="utf-8")
 
 
 def worker(folder: RunFolder) -> str:
-    """Who works on this run now; empty when nobody does."""
+    """Return which process works on this run now; empty for none."""
     for path in folder.path.parent.glob(".*.lock"):
         lock = FileLock(path, timeout=0, thread_local=False)
         try:

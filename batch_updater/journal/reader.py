@@ -1,4 +1,4 @@
-"""What a journal says, while nobody or somebody else writes it. Every query has a name."""
+"""Read a journal, also while another process writes it. Every query has a name."""
 
 import contextlib
 import json
@@ -18,9 +18,9 @@ from batch_updater.journal.schema import SCHEMA_VERSION, UPDATE, UPGRADES, updat
 
 
 class Entry(NamedTuple):
-    """One row as the journal has it, with the result and state of the row that speaks for a duplicate.
+    """One row as the journal has it, and for a duplicate the result and state of its leader.
 
-    `may_have_left` is said of claimed rows: whether an update may have been sent.
+    `may_have_left`: whether an update of a claimed row may have been sent.
     """
 
     row: int
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class JournalReader:
-    """A run's journal, to be read. One thread at a time may use it. Everything raises JournalError."""
+    """A run's journal, to be read. One thread at a time may use it. Every method raises JournalError."""
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
@@ -83,7 +83,7 @@ class JournalReader:
         try:
             yield from self._db.execute(query, values)
         except sqlite3.ProgrammingError:
-            raise  # a bug, no trouble with the file
+            raise  # a bug, not a damaged file
         except sqlite3.Error as error:
             raise JournalError(f"The journal {self.path} can't be read: {error}") from None
 
@@ -100,7 +100,7 @@ class JournalReader:
         return int(self._meta().get("schema", 0))
 
     def facts(self) -> RunFacts:
-        """Return the facts about the run."""
+        """Return the facts of the run."""
         try:
             return RunFacts.model_validate(self._meta())
         except ValidationError as error:
@@ -109,7 +109,7 @@ class JournalReader:
 
     @property
     def claims(self) -> int:
-        """How many claims were made, over all starts of the run."""
+        """The number of claims over all starts of the run."""
         return int(self._value("SELECT sum(claims) FROM counts") or 0)
 
     # Counts
@@ -130,21 +130,20 @@ class JournalReader:
         return self._counts("result", "state = 'ended'")
 
     def results_of_duplicates(self) -> dict[str, int]:
-        """Return how many duplicates each result speaks for, of rows that have ended."""
-        return self._counts(
-            "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')", "state = 'waiting'"
-        )
+        """Return how many duplicates have each result, that of the row which they repeat, if it has ended."""
+        of_leader = "(SELECT l.result FROM rows l WHERE l.row = rows.leader AND l.state = 'ended')"
+        return self._counts(of_leader, "state = 'waiting'")
 
     def codes(self) -> dict[str, int]:
         """Return how many rows have each code."""
         return self._counts("code", "code <> ''")
 
     def tidied(self) -> int:
-        """Return how many rows hold an id that was not written in its usual form."""
+        """Return how many rows hold an id that was not in its canonical form."""
         return self._counts("normalised").get("1", 0)
 
     def updates_per_status(self) -> dict[str, int]:
-        """Return how many rows that may still be sent there are of each status id, the most frequent first."""
+        """Return how many rows may still be sent for each status id, the most frequent first."""
         return self._counts("status_id", lifecycle.TO_SEND)
 
     def attempts(self) -> int:
@@ -158,30 +157,30 @@ class JournalReader:
         return [update_of(found) for found in list(self._select(query, (after, count)))]
 
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
-        """Return claimed rows without an outcome, in order, from beyond row `after`."""
+        """Return claimed rows without an outcome, in order, after row `after`."""
         return self._page(lifecycle.IN_DOUBT, after, count)
 
     def unknown(self, after: int, count: int) -> list[StatusUpdate]:
-        """Return rows that ended unknown, in order, from beyond row `after`."""
+        """Return rows that ended unknown, in order, after row `after`."""
         return self._page(lifecycle.UNKNOWN, after, count)
 
     def possibly_overwritten(self, after: int, count: int) -> list[StatusUpdate]:
-        """Return last rows of sequences that a late answer may have undone, in order, from beyond row `after`."""
+        """Return last rows of sequences that a late answer may have undone, in order, after row `after`."""
         if self.facts().on_conflict != "sequence":
             return []
         return self._page(lifecycle.POSSIBLY_OVERWRITTEN, after, count)
 
     def to_verify(self, after: int, count: int) -> list[StatusUpdate]:
-        """Return rows that say what an order should have, in order, from beyond row `after`."""
+        """Return the rows that set the final status of their order, in order, after row `after`."""
         return self._page(lifecycle.LAST_WORD_ON_ITS_ORDER, after, count)
 
     def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
-        """Return planned rows that ask for the very status which their order has."""
+        """Return planned rows whose order has the wanted status already."""
         query = f"SELECT {UPDATE} FROM rows WHERE order_id = ? AND status_id = ? AND state = 'planned'"  # noqa: S608 - constants
         return [update_of(row) for order in orders for row in self._select(query, (order.id, order.status_id))]
 
     def to_undo(self) -> Iterator[tuple[str, str, str]]:
-        """Yield orders that the run has changed, or may have: id, the status before ('' if not known), the last set."""
+        """Yield orders that the run has or may have changed: id, previous status ('' if not known), last status set."""
         query = (
             "WITH changed AS (SELECT order_id, min(row) AS first, max(row) AS last FROM rows"  # noqa: S608 - constants
             f" WHERE {lifecycle.MAY_HAVE_CHANGED} GROUP BY order_id)"
@@ -196,8 +195,8 @@ class JournalReader:
             "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
             " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
         )
-        for row, symbol, found, detail, order_id, status_id in self._select(query):
-            yield ReadBack(row, symbol, found, detail), order_id, status_id
+        for *reading, order_id, status_id in self._select(query):
+            yield ReadBack(*reading), order_id, status_id
 
     def reading_symbols(self) -> dict[str, int]:
         """Return how many orders were read with each symbol."""
@@ -219,7 +218,7 @@ class JournalReader:
     def ends(self) -> Iterator[tuple[int, bool, int, int]]:
         """Yield when rows ended, in order: tenth of a second since the epoch, whether updated, milliseconds, rows.
 
-        Milliseconds run from the first send to the last answer and are cut to two digits, so that groups are few.
+        Milliseconds run from the first send to the last answer and are cut to two digits to keep the groups few.
         """
         cut = "CASE WHEN ms < 100 THEN ms WHEN ms < 1000 THEN ms / 10 * 10 WHEN ms < 10000 THEN ms / 100 * 100"
         query = (
@@ -231,7 +230,7 @@ class JournalReader:
             yield tenth, bool(done), milliseconds, number
 
     def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, str, str]]:
-        """Return the first rows that are not sent: row, result, detail; `planned`: only those the sheet tells of."""
+        """Return the first invalid and conflicting rows: row, result, detail; `planned`: only those never claimed."""
         query = (
             "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') AND (claim = 0 OR NOT ?)"
             " ORDER BY row LIMIT ?"
@@ -239,7 +238,7 @@ class JournalReader:
         return list(self._select(query, (planned, limit)))
 
     def first(self, code: str) -> tuple[int, str] | None:
-        """Return the first row with this code, and its detail."""
+        """Return the number and detail of the first row with this code."""
         found = list(self._select("SELECT row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1", (code,)))
         return found[0] if found else None
 
@@ -255,7 +254,7 @@ class JournalReader:
 
 @contextlib.contextmanager
 def read_journal(path: Path) -> Iterator[JournalReader]:
-    """Open a journal that somebody else may be writing; nothing is checked. Raises JournalError."""
+    """Open a journal, which another process may be writing, without a check. Raises JournalError."""
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             yield JournalReader(path, db)

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from types import TracebackType
 from typing import Self, TypeVar
 
 from batch_updater.common.errors import JournalError
@@ -17,18 +15,10 @@ FLUSH_SECONDS = 0.1
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Asked:
-    """A checkpoint that somebody waits for; `kept` says whether the journal has it."""
-
-    checkpoint: Checkpoint
-    kept: asyncio.Future[bool]
-
-
 class Recorder:
-    """The way of the running pool to its journal; an async context manager.
+    """Writes to the journal for the running pool; an async context manager.
 
-    `on_failure` is told of a journal that can't be written: nothing may be sent after that. `on_tick` is called
+    `on_failure` is called when the journal can't be written: nothing may be sent after that. `on_tick` is called
     after every group commit.
     """
 
@@ -37,7 +27,7 @@ class Recorder:
     ) -> None:
         self._journal, self._on_failure, self._on_tick = journal, on_failure, on_tick
         self._records: list[RowOutcome | ReadBack] = []
-        self._asked: list[_Asked] = []
+        self._checkpoints: list[tuple[Checkpoint, asyncio.Future[bool]]] = []  # and whoever waits for each
         self._wake = asyncio.Event()
         self._committing = asyncio.Lock()
         self._ended = False
@@ -48,36 +38,34 @@ class Recorder:
         self._task = asyncio.create_task(self._flush_regularly())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         self._ended = True
         self._wake.set()
         await self._task
         self._thread.shutdown()
 
     def add(self, record: RowOutcome | ReadBack) -> None:
-        """Have it written with the next group."""
+        """Write it with the next group."""
         self._records.append(record)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits to be written, and nothing is being written."""
-        return not self._records and not self._asked and not self._committing.locked()
+        """Whether nothing is waiting to be written or being written."""
+        return not self._records and not self._checkpoints and not self._committing.locked()
 
     async def checkpoint(self, checkpoint: Checkpoint) -> bool:
-        """Make a checkpoint durable before going on; False when the journal can't."""
-        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._asked.append(_Asked(checkpoint, kept))
+        """Make a checkpoint durable; False when the journal can't be written."""
+        durable: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._checkpoints.append((checkpoint, durable))
         self._wake.set()
-        return await kept
+        return await durable
 
     async def call(self, work: Callable[[], T]) -> T:
         """Use the journal from its thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def flush(self) -> None:
-        """Write everything that has happened. Goes on to its end when the caller is cancelled. Raises JournalError."""
+        """Write all records so far, to the end even when the caller is cancelled. Raises JournalError."""
         await asyncio.shield(asyncio.ensure_future(self._commit()))
 
     async def _flush_regularly(self) -> None:
@@ -99,23 +87,25 @@ class Recorder:
     async def _commit(self) -> None:
         async with self._committing:
             records, self._records = self._records, []
-            asked, self._asked = self._asked, []
-            if not records and not asked:
+            checkpoints, self._checkpoints = self._checkpoints, []
+            if not records and not checkpoints:
                 return
-            kept = False
+            durable = False
             try:
-                await self.call(lambda: _write(self._journal, records, [one.checkpoint for one in asked]))
-                kept = True
+                await self.call(lambda: _write(self._journal, records, [checkpoint for checkpoint, _ in checkpoints]))
+                durable = True
             except JournalError:
                 raise
-            except Exception as error:  # a bug; whoever waits must be told all the same
+            except Exception as error:  # a bug; whoever waits must get an answer all the same
                 raise JournalError(
                     f"The journal {self._journal.path} can't be written: {masked(repr(error))}"
                 ) from error
             finally:
-                if not kept:
+                if not durable:
                     self._records = [*records, *self._records]
-                _answer(asked, kept=kept)
+                for _checkpoint, waiting in checkpoints:
+                    if not waiting.done():
+                        waiting.set_result(durable)
 
 
 def _write(journal: Journal, records: list[RowOutcome | ReadBack], checkpoints: list[Checkpoint]) -> None:
@@ -125,9 +115,3 @@ def _write(journal: Journal, records: list[RowOutcome | ReadBack], checkpoints: 
         journal.record(outcomes)
     if readings := [record for record in records if isinstance(record, ReadBack)]:
         journal.record_readings(readings)
-
-
-def _answer(asked: list[_Asked], *, kept: bool) -> None:
-    for one in asked:
-        if not one.kept.done():
-            one.kept.set_result(kept)

@@ -1,4 +1,4 @@
-"""Run folders: the frozen input, the lock on it, and which run is unfinished."""
+"""Run folders: their names, their files, and where they are made."""
 
 import json
 import re
@@ -9,10 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import JournalError, SettingsError
 from batch_updater.common.files import replaced, sync
 from batch_updater.common.remedies import Remedy
@@ -28,7 +24,7 @@ RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run's place on disk: `<stem>.runs/<run id>/`."""
+    """The folder of a run: `<stem>.runs/<run id>/`."""
 
     path: Path
 
@@ -44,7 +40,6 @@ class RunFolder:
 
     @property
     def journal_path(self) -> Path:
-        """Where the journal is."""
         return self.path / JOURNAL
 
     @property
@@ -55,13 +50,13 @@ class RunFolder:
         raise JournalError(f"The copy of the sheet is missing in {self.path}.", "restore the folder")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Write `summary.json`, whole or not at all."""
+        """Write `summary.json`, completely or not at all."""
         with replaced(self.path / "summary.json") as part:
             part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def runs_place(file: Path, runs_dir: Path | None) -> Path:
-    """The folder that holds the run folders of this input."""
+    """Return the folder that holds the run folders of this input."""
     if runs_dir is not None:
         return runs_dir
     return Path("stdin.runs") if file == STDIN else file.parent / f"{file.stem}.runs"
@@ -82,7 +77,7 @@ def new_run(place: Path) -> RunFolder:
 
 
 def _new_id(place: Path) -> str:
-    """UTC start and four hex digits, later in the order of names than every id here, should the clock be put back."""
+    """Return UTC start and four hex digits; sorts after every id here, even when the clock was put back."""
     newest = max((path.name for path in place.glob("*Z-*") if RUN_ID.fullmatch(path.name)), default="")
     now = f"{datetime.now(UTC):{ID_TIME}}"
     second, lowest = max(now, newest[:16]), 0

@@ -1,4 +1,4 @@
-"""The tables of a journal, how a row in them changes, and how older journals become like new ones."""
+"""The tables of a journal, the statements that change a row, and the upgrades of older journals."""
 
 import zlib
 from operator import itemgetter
@@ -10,14 +10,14 @@ from batch_updater.common.models import SENT, Checkpoint, RejectedRow, RowOutcom
 SCHEMA_VERSION = 5
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- One row. Every commit that changes rows changes it too, so that it tells whether all of them have been kept.
+-- One row. Every commit that changes rows changes it too, so that a lost commit shows.
 CREATE TABLE counts (claims INTEGER NOT NULL, changes INTEGER NOT NULL, rows INTEGER NOT NULL);
 CREATE TABLE rows (
   row INTEGER PRIMARY KEY,
   order_id TEXT NOT NULL DEFAULT '',
   status_id TEXT NOT NULL DEFAULT '',
   state TEXT NOT NULL,
-  leader INTEGER,  -- the row that speaks for a waiting one, or has to end before a queued one
+  leader INTEGER,  -- the row whose result a waiting one has, or that must end before a queued one
   result TEXT, code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
   http_status INTEGER, attempts INTEGER NOT NULL DEFAULT 0, sent_at REAL, duration_ms INTEGER,
   normalised INTEGER NOT NULL DEFAULT 0, expected_id TEXT NOT NULL DEFAULT '', previous_status_id TEXT,
@@ -34,7 +34,7 @@ INDEXES = """
 CREATE INDEX rows_order ON rows (order_id, row);
 CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
 """
-# What makes a journal of each older version one of the next.
+# The statements that upgrade a journal of each older version to the next one.
 UPGRADES: dict[int, tuple[str, ...]] = {
     4: (
         "ALTER TABLE rows ADD COLUMN root_row INTEGER",
@@ -55,7 +55,7 @@ HOLD_BACK = (
     " 'row ' || ?1 || ' of this order comes later and is done; sent now, this one would undo that'"
     " WHERE order_id = ?2 AND row < ?1 AND state = 'planned'"
 )
-# How a value joins what the journal has already; others take its place.
+# How a new value joins the old one; others replace it.
 _MERGE = {
     "attempts": "attempts + {0}",
     "sent_at": "coalesce(sent_at, {0})",
@@ -67,13 +67,13 @@ _MERGE = {
 
 
 def _merge(fields: tuple[str, ...]) -> str:
-    """Return the statement that takes a tuple of these fields, of which the first is the row, into its row."""
+    """Return the statement that merges a tuple of these fields, of which the first is the row, into its row."""
     changes = (f"{name} = {_MERGE.get(name, '{0}').format(f'?{n}')}" for n, name in enumerate(fields[1:], 2))
     return f"UPDATE rows SET changes = changes + 1, {', '.join(changes)} WHERE row = ?1"  # noqa: S608 - constants
 
 
 OUTCOME, CHECKPOINT = _merge(RowOutcome._fields), _merge(Checkpoint._fields)
-# An order that had another status before it was sent an update has this one by that, though nobody said so.
+# An order that had another status before its update was sent has this one by that, though no answer confirmed it.
 CONFIRM = (
     "UPDATE rows SET changes = changes + 1, result = 'updated', code = 'confirmed_by_reading',"
     " detail = 'an earlier start sent it and no answer confirmed it; read back, the order has the status'"
@@ -91,7 +91,7 @@ def checksum(update: StatusUpdate) -> int:
 
 
 def update_of(values: tuple[Any, ...]) -> StatusUpdate:
-    """Return the update in a row, from its columns `UPDATE`. Raises JournalError when it is not what was planned."""
+    """Return the update in a row's columns `UPDATE`. Raises JournalError when it is not what was planned."""
     update = StatusUpdate(*values[:-1])
     if checksum(update) != values[-1]:
         raise JournalError(f"The journal is damaged: row {update.row} is not what was planned.")

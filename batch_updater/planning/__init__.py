@@ -1,1 +1,1 @@
-"""From rows to a plan: judge each row, ask the service what it knows, write the plan."""
+"""From rows to a plan: validate each row, ask the service for statuses and names, write the plan."""

@@ -1,4 +1,4 @@
-"""Order and status ids: the one form they have, and why a text is none. Pure."""
+"""Order and status ids: their canonical form, and why a text is not an id. Pure."""
 
 import re
 import unicodedata
@@ -10,10 +10,9 @@ _MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
 
 
 def normalise_id(text: str) -> str | None:
-    """The canonical form of a UUID, or None.
+    """Return the canonical form of a UUID, or None.
 
-    Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are taken off;
-    nothing within the id is ever changed.
+    Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are removed; nothing else is changed.
     """
     if UUID_SHAPE.fullmatch(text):
         return text
@@ -26,7 +25,7 @@ def normalise_id(text: str) -> str | None:
     return bare if UUID_SHAPE.fullmatch(bare) else None
 
 
-# What a text is that is no id, and what the person should know about it; the first that matches speaks.
+# What a text that is not an id is instead, and what to do about it; the first match counts.
 _EXAMPLE = "ids look like 1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 _REASONS = tuple(
     (re.compile(pattern), sentence)
@@ -51,7 +50,7 @@ _REASONS = tuple(
 
 
 def why_not_an_id(text: str) -> str:
-    """One sentence for a person on why this text is not a UUID."""
+    """Return one sentence on why this text is not a UUID."""
     bare = text.strip(BLANKS)
     if bare.casefold() in _MISSING:
         return f"'{shown(bare)}' stands for an empty cell; put the id there"
@@ -69,12 +68,12 @@ def why_not_an_id(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The text with every character escaped that can be taken for another one."""
+    """Return the text with every character escaped that can be mistaken for another one."""
     return shown(text.encode("ascii", "backslashreplace").decode("ascii"))
 
 
 def is_name(text: str) -> bool:
-    """Whether a text looks like a status name a person wrote, rather than a damaged id or a number."""
+    """Whether a text looks like a status name rather than a damaged id or a number."""
     bare = text.strip(BLANKS)
     if bare.casefold() in _MISSING or bare.startswith("#") or re.fullmatch(r"[0-9a-fA-F{}-]{16,}", bare):
         return False

@@ -16,13 +16,13 @@ from batch_updater.planning.preflight import Tenant, explain_failure
 from batch_updater.planning.statuses import folded
 from batch_updater.planning.validate import RejectedOrder
 
-KEPT = 100_000
+MOST_KNOWN = 100_000
 LONGEST_NAME = 2000  # bytes, which percent-encoding makes 6,000: servers refuse addresses of 8,190 and more
 _NO_NAME = RejectedOrder("missing_value", "the order name is empty")
 
 
 class OrderNames:
-    """The ids of orders by their exact names; `known` is what `RowValidator.orders` needs."""
+    """The ids of orders by their exact names; `known` is for `RowValidator.orders`."""
 
     def __init__(self, tenant: Tenant, options: SendOptions) -> None:
         if tenant.tokens is None:
@@ -31,15 +31,16 @@ class OrderNames:
         self.known: dict[str, str | RejectedOrder] = {"": _NO_NAME}
 
     def learn(self, names: Iterable[str]) -> None:
-        """Look up those that are not known yet; must not be called from a running event loop.
+        """Look up names that are not known yet; must not be called from a running event loop.
 
         Raises InputError when the service does not serve the list, CredentialsError or StoppedError.
         """
-        if len(self.known) > KEPT:
+        if len(self.known) > MOST_KNOWN:
             self.known.clear()
             self.known[""] = _NO_NAME
         missing = dict.fromkeys(name for name in names if name not in self.known)
-        self.known |= {name: RejectedOrder("order_not_found", why) for name in missing if (why := _unaskable(name))}
+        refused = ((name, _why_not_askable(name)) for name in missing)
+        self.known |= {name: RejectedOrder("order_not_found", why) for name, why in refused if why}
         if wanted := [name for name in missing if name not in self.known]:
             asyncio.run(self._look_up(wanted))
 
@@ -73,8 +74,8 @@ class OrderNames:
         )
 
 
-def _unaskable(name: str) -> str:
-    """Return why no address can hold this name; empty when one can."""
+def _why_not_askable(name: str) -> str:
+    """Return why this name can't be looked up; empty when it can."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -83,24 +84,17 @@ def _unaskable(name: str) -> str:
 
 
 def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
-    """Return the id of the one order that is called exactly so, or why there is none."""
+    """Return the id of the one order with exactly this name, or why there is none."""
     ids = sorted({order.id for order in found if order.name == name})
     if len(ids) == 1 and len(found) < PAGE_LENGTH:
         return ids[0]
-    if len(ids) == 1:
-        return RejectedOrder(
-            "ambiguous_order",
-            f"more orders are called like '{shown(name)}' than a page lists; write the id instead: {ids[0]} or another",
-        )
     if ids:
-        return RejectedOrder(
-            "ambiguous_order",
-            f"{_several(len(ids))} orders are called '{shown(name)}'; write the id instead: {' or '.join(ids[:3])}"
-            f"{' or another' if len(ids) > 3 else ''}",
-        )
+        many = f"{len(ids)} or more" if len(ids) == PAGE_LENGTH else str(len(ids))
+        what = f"{many} orders are called '{shown(name)}'"
+        others = " or another" if len(ids) > 3 else ""
+        if len(ids) == 1:
+            what, others = f"more orders are called like '{shown(name)}' than a page lists", " or another"
+        detail = f"{what}; write the id instead: {' or '.join(ids[:3])}{others}"
+        return RejectedOrder("ambiguous_order", detail)
     near = "".join(f"; there is '{shown(order.name)}'" for order in found[:1])
     return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'{near}")
-
-
-def _several(count: int) -> str:
-    return f"{count} or more" if count == PAGE_LENGTH else str(count)

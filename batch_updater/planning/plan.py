@@ -1,4 +1,4 @@
-"""From a sheet to a plan in the journal, and the plan as a person reads it."""
+"""Make the plan of a sheet in the journal, and count what it holds."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -40,30 +40,24 @@ def ignore_block(_block: list[SourceRow]) -> None:
 
 
 def make_plan(
-    rows: Iterable[SourceRow],
-    validate: ValidateRow,
-    draft: Draft,
-    on_conflict: str,
-    prepare: PrepareBlock = ignore_block,
-    *,
-    name: object = "the sheet",
-    on_rows: Callable[[int], None] = lambda _number: None,
-    superseded: Mapping[str, int] = MappingProxyType({}),
-) -> SettledDraft:
-    """ValidateRow every row and write the plan into the draft. Memory does not grow with the rows.
+    rows: Iterable[SourceRow], validate: ValidateRow, draft: Draft, on_conflict: str,
+    prepare: PrepareBlock = ignore_block, *, name: object = "the sheet",
+    on_rows: Callable[[int], None] = lambda _number: None, superseded: Mapping[str, int] = MappingProxyType({}),
+) -> SettledDraft:  # fmt: skip
+    """Validate every row and write the plan into the draft. Memory does not grow with the rows.
 
-    `superseded`, which may be filled while the rows are read, has orders of which a later row is done already.
-    `prepare` sees each block of rows before it is validated, `on_rows` is told how many rows are done.
-    Raises InputError, naming the sheet as `name`, when the columns of orders and statuses have plainly been swapped.
+    `superseded`, which may be filled while the rows are read, maps orders to a later row that is done already.
+    `prepare` gets each block of rows before it is validated, `on_rows` the number of rows so far.
+    Raises InputError, naming the sheet as `name`, when the columns of orders and statuses are clearly swapped.
     """
     stream = iter(rows)
     first, done = True, 0
     while block := list(islice(stream, BLOCK)):
         prepare(block)
         validated = list(map(validate, block))
-        if first and (how := swapped(validated)):
+        if first and (evidence := swapped(validated)):
             raise InputError(
-                f"{name}: the columns look swapped: {how}.", Remedy("correct {order_column} and {status_column}")
+                f"{name}: the columns look swapped: {evidence}.", Remedy("correct {order_column} and {status_column}")
             )
         first = False
         draft.add(validated)
@@ -72,17 +66,11 @@ def make_plan(
 
 
 def read_plan(journal: JournalReader) -> Plan:
-    """Return what the plan in a journal says now: for a resumed run, what is left of it."""
+    """Return the counts of the plan in a journal: for a resumed run, of what is left."""
     states, results = journal.states(), journal.results()
     return Plan(
-        rows=sum(states.values()),
-        to_send=states.get("planned", 0) + states.get("queued", 0),
-        in_doubt=states.get("claimed", 0),
-        done=results.get("updated", 0) + results.get("unchanged", 0),
-        duplicates=states.get("waiting", 0),
-        invalid=results.get("invalid", 0),
-        conflicts=results.get("conflict", 0),
-        normalised=journal.tidied(),
-        statuses=journal.updates_per_status(),
-        problems=journal.problems(5),
-    )
+        rows=sum(states.values()), to_send=states.get("planned", 0) + states.get("queued", 0),
+        in_doubt=states.get("claimed", 0), done=results.get("updated", 0) + results.get("unchanged", 0),
+        duplicates=states.get("waiting", 0), invalid=results.get("invalid", 0), conflicts=results.get("conflict", 0),
+        normalised=journal.tidied(), statuses=journal.updates_per_status(), problems=journal.problems(5),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is known of the service before anything is sent: whether it accepts the credentials, and its statuses."""
+"""Check the service before anything is sent: whether it accepts the credentials, and its statuses."""
 
 import time
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from batch_updater.common.models import Answer, Verdict
 from batch_updater.planning.statuses import StatusBook
 
 ATTEMPTS = 4
-LONGEST = 10.0  # seconds; a service that is silent about its statuses must not hold the run up
+LONGEST = 10.0  # seconds; a slow list of statuses must not delay the run
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A service, the network to it, how to sign in, and its statuses as far as they are known.
+    """A service, the network to it, the credentials, and its statuses when they are known.
 
     `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one answer;
-    `account` tells one user from another without naming them. `failure` is what sending would probably end with.
+    `account` identifies the user without a name. `failure` is what sending would probably fail with.
     """
 
     base_url: str
@@ -38,12 +38,12 @@ class Tenant:
 
     @property
     def refused(self) -> BatchUpdaterError | None:
-        """The failure after which there is no point in sending: refused credentials, or no way to connect."""
+        """A failure that makes sending pointless: refused credentials, or no possible connection."""
         return self.failure if isinstance(self.failure, CredentialsError | BlockedError) else None
 
 
 def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
-    """Return the tenant with these credentials, without asking anybody."""
+    """Return the tenant with these credentials, without a request."""
     return replace(tenant, tokens=Tokens(credentials), account=credentials.account)
 
 
@@ -71,7 +71,7 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
 
 
 def explain_failure(answer: Answer[Any], base_url: str, what: str) -> BatchUpdaterError | None:
-    """Return why the service did not list `what`; None when it simply refuses to."""
+    """Return why the service did not list `what`; None when it just does not offer the list."""
     if answer.verdict is Verdict.UNAUTHORIZED:
         return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
     if answer.needs_human:

@@ -1,4 +1,4 @@
-"""The tenant's order statuses: from a name as people write it to the one status it means. Pure."""
+"""The tenant's order statuses: find the one that a name means. Pure."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -10,14 +10,14 @@ from batch_updater.common.text import escape_controls
 
 
 class UnknownStatusError(ValueError):
-    """A text that names no status, or more than one; its message is a sentence for a person."""
+    """A text that names no status, or more than one; the message is one sentence."""
 
 
 def folded(name: str) -> str:
-    """A name without regard to case, blanks, invisible characters and Unicode form.
+    """Return a name without case, blanks, invisible characters and differences of Unicode form.
 
-    The Turkish letters i with and without a dot are one: upper case texts come from machines with and without
-    Turkish rules.
+    The Turkish i with and without a dot are the same: upper case texts come from machines with and without Turkish
+    rules.
     """
     text = unicodedata.normalize("NFKC", name).casefold().replace("\u0307", "").replace("\u0131", "i")
     text = "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cf")
@@ -25,10 +25,10 @@ def folded(name: str) -> str:
 
 
 class StatusBook:
-    """Looks statuses up by id and by name. `aliases` maps the sheet's own words to status names or ids.
+    """Finds statuses by id and by name. `aliases` maps the sheet's own words to status names or ids.
 
     Raises SettingsError for two words that differ in spelling only and mean different things.
-    `names` are for people: nothing in them is invisible.
+    `names` are by id, with control characters escaped.
     """
 
     def __init__(self, statuses: Iterable[OrderStatus], aliases: Mapping[str, str] | None = None) -> None:
@@ -45,7 +45,7 @@ class StatusBook:
             raise UnknownStatusError(f"the service has no status with the id {status_id}")
 
     def find(self, text: str) -> str:
-        """The id of the status that this text names. Raises UnknownStatusError."""
+        """Return the id of the status that this text names. Raises UnknownStatusError."""
         if meaning := self._aliases.get(folded(text)):
             try:
                 return self._find(meaning)
@@ -61,16 +61,14 @@ class StatusBook:
             return found[0].id
         if found:
             ids = " or ".join(status.id for status in found)
-            raise UnknownStatusError(
-                f"{len(found)} statuses are called '{escape_controls(wanted)}'; write the id instead: {ids}"
-            )
+            many = f"{len(found)} statuses are called '{escape_controls(wanted)}'"
+            raise UnknownStatusError(f"{many}; write the id instead: {ids}")
         near = get_close_matches(folded(wanted), self._by_name, 3)
         names = " or ".join(f"'{escape_controls(self._by_name[name][0].name)}'" for name in near)
-        raise UnknownStatusError(f"the service has no such status; did you mean {names}?" if near else self._no_match())
-
-    def _no_match(self) -> str:
-        known = ", ".join(escape_controls(status.name) for status in self.statuses[:10])
-        return f"the service has no such status; it has {known}{' …' if len(self.statuses) > 10 else ''}"
+        known = ", ".join(list(self.names.values())[:10])
+        more = " …" if len(self.names) > 10 else ""
+        advice = f"did you mean {names}?" if near else f"it has {known}{more}"
+        raise UnknownStatusError(f"the service has no such status; {advice}")
 
 
 def _folded_once(aliases: Mapping[str, str]) -> dict[str, str]:

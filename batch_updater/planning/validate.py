@@ -14,7 +14,7 @@ MOST_SEEN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RejectedOrder:
-    """Why the order of a row can't be told: a machine word and a sentence."""
+    """Why a row names no usable order: a machine word and a sentence."""
 
     code: str
     detail: str
@@ -22,7 +22,7 @@ class RejectedOrder:
 
 @dataclass(frozen=True, slots=True)
 class RowValidator:
-    """What rows are checked by: positions of the columns (0-based), and the tenant's statuses when they are known."""
+    """Validates rows by the positions of their columns (0-based) and the tenant's statuses, when they are known."""
 
     order: int
     status: int
@@ -37,9 +37,8 @@ class RowValidator:
         if row.flaws and (flaw := self._flaw(row.flaws)):
             return self._rejected(row, *flaw)
         if not order_text.strip(BLANKS) or not status_text.strip(BLANKS):
-            return self._rejected(
-                row, "missing_value", f"the {'status' if order_text.strip(BLANKS) else 'order id'} is empty"
-            )
+            empty = "status" if order_text.strip(BLANKS) else "order id"
+            return self._rejected(row, "missing_value", f"the {empty} is empty")
         order_id = self._order(order_text)
         if isinstance(order_id, RejectedOrder):
             return self._rejected(row, order_id.code, order_id.detail)
@@ -62,7 +61,7 @@ class RowValidator:
         return RejectedRow(row.number, code, detail, order, status, row.root_row)
 
     def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
-        """Return what the reader found wrong with the row or a cell that matters; other cells may hold anything."""
+        """Return what is wrong with the row or a cell in a used column; other cells may hold anything."""
         if WHOLE_ROW in flaws:
             return flaws[WHOLE_ROW]
         for name, place in (("order id", self.order), ("status", self.status), ("expected status", self.expect)):
@@ -72,10 +71,10 @@ class RowValidator:
         return None
 
     def order_name(self, row: SourceRow) -> str:
-        """Return the order's name in this row, without blanks around it."""
+        """Return the order's name in this row, without surrounding blanks."""
         return row.cells[self.order].strip(BLANKS)
 
-    def _order(self, text: str) -> "str | RejectedOrder":
+    def _order(self, text: str) -> str | RejectedOrder:
         if self.orders is not None:
             return self.orders[text.strip(BLANKS)]
         return normalise_id(text) or RejectedOrder("bad_order_id", f"order id {why_not_an_id(text)}")

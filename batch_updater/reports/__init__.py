@@ -1,1 +1,1 @@
-"""What a run leaves behind for people and programs."""
+"""The outputs of a run: result file, summary, report, metrics."""

@@ -1,4 +1,4 @@
-"""What went on over time: throughput, latencies, pauses; from groups of rows that ended, in one pass. Pure."""
+"""A run over time: throughput, latencies, pauses; from groups of rows that ended, in one pass. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ End = tuple[int, bool, int, int]  # tenth of a second since the epoch, done, mil
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Milliseconds that half, 95 % and 99 % of the rows did not exceed, and the longest."""
+    """Milliseconds per row: median, 95th and 99th percentile, and the longest."""
 
     p50: int
     p95: int
@@ -66,7 +66,7 @@ class Activity:
     latency: Percentiles | None
 
     def place(self, when: float) -> float:
-        """Where a time in seconds since the epoch is on the axis, from 0 to `seconds`; there must be points."""
+        """Return where a time in seconds since the epoch is on the axis, 0 to `seconds`; there must be points."""
         before = max((point for point in self.points if point.when <= when), key=attrgetter("when"), default=None)
         if before is None:
             return 0.0
@@ -87,7 +87,7 @@ class _Bucket:
 
 
 def percentiles(durations: Counter[int]) -> Percentiles:
-    """Percentiles of milliseconds, each with its number of rows; there must be at least one."""
+    """Return the percentiles of milliseconds, each with its number of rows; there must be at least one."""
     total, seen, found = durations.total(), 0, []
     wanted = [0.5, 0.95, 0.99]
     for milliseconds in sorted(durations):
@@ -118,7 +118,7 @@ class _Axis:
             self._first = self._last = tenth
         if not self.ticks or tenth > self._last:
             self.ticks += 1
-            self._note_gap(tenth - self._last)
+            self._add_gap(tenth - self._last)
         self._last = tenth
         place = tenth - self._first - self._left_out
         while place // self.width >= POINTS:
@@ -130,7 +130,7 @@ class _Axis:
             bucket.not_done += number
         bucket.durations[milliseconds] += number
 
-    def _note_gap(self, gap: int) -> None:
+    def _add_gap(self, gap: int) -> None:
         if gap >= SHORTEST_PAUSE:
             entry = (gap, self._last, self._last - self._first - self._left_out)
             heappush(self.gaps, entry) if len(self.gaps) < KEPT_GAPS else heappushpop(self.gaps, entry)
@@ -141,14 +141,11 @@ class _Axis:
         self.width *= 2
         joined: dict[int, _Bucket] = {}
         for place, bucket in self._buckets.items():
-            if place // 2 in joined:
-                joined[place // 2].take(bucket)
-            else:
-                joined[place // 2] = bucket
+            joined.setdefault(place // 2, _Bucket(bucket.when)).take(bucket)
         self._buckets = joined
 
     def points(self) -> tuple[Point, ...]:
-        """Rows per second and latencies of every stretch; those without an end between two others are zero."""
+        """Return rows per second and latencies of every stretch; one in which no row ended has zero rows."""
         found, when = [], 0
         before = Percentiles(0, 0, 0, 0)
         for place in range(max(self._buckets, default=-1) + 1):
@@ -162,13 +159,13 @@ class _Axis:
         return tuple(found)
 
     def latency(self) -> Percentiles | None:
-        """Of all rows together."""
+        """Return the percentiles of all rows; None without rows."""
         durations = sum((bucket.durations for bucket in self._buckets.values()), Counter())
         return percentiles(durations) if durations else None
 
 
 def gather(ends: Iterable[End]) -> Activity:
-    """The activity of a run from the ends of its rows, which must come in order. Memory does not grow with the rows."""
+    """Return the activity of a run by the ends of its rows, in order. Memory does not grow with the rows."""
     axis = _Axis()
     for end in ends:
         axis.add(*end)

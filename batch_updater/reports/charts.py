@@ -1,4 +1,4 @@
-"""Charts of a run as SVG elements for the page; the only place that knows pygal.
+"""Charts of a run as SVG elements for the report; the only user of pygal.
 
 pygal's own style, script and tooltips are taken out: the page's style sheet colours the charts, so that they follow
 its light and dark themes, and its content security policy admits nothing inline.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import ceil, floor, log10
+from operator import attrgetter
 from typing import Any
 from xml.etree import ElementTree
 
@@ -21,16 +22,12 @@ from batch_updater.reports.activity import Activity, Point
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 WIDE, NARROW = (1000, 240, 6), (400, 220, 2)  # width and height in pixels, stretches between labels
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
-_PERCENTILES: tuple[Callable[[Point], float], ...] = (
-    lambda point: point.latency.p99,
-    lambda point: point.latency.p95,
-    lambda point: point.latency.p50,
-)
+_PERCENTILES = tuple(attrgetter(f"latency.p{share}") for share in (99, 95, 50))
 _DROPPED = {"defs", "title", "desc"}
 
 
 def throughput(activity: Activity, size: tuple[int, int, int]) -> str:
-    """Rows that ended per second, done and not done, with pauses behind."""
+    """Return a chart of the rows that ended per second, done and not done, with pauses behind."""
     top = max((point.done + point.not_done for point in activity.points), default=0.0)
     chart = _chart(activity, size, lambda y: f"{y:,.0f}" if top >= 5 else f"{y:,.1f}")
     bands: list[tuple[float, float]] = []
@@ -44,7 +41,7 @@ def throughput(activity: Activity, size: tuple[int, int, int]) -> str:
 
 
 def latency(activity: Activity, size: tuple[int, int, int]) -> str:
-    """Milliseconds from a row's first send to its last answer: median, 95th and 99th percentile, logarithmic."""
+    """Return a chart of milliseconds from first send to last answer: median, 95th, 99th percentile, logarithmic."""
     chart = _chart(activity, size, lambda y: milliseconds(10**y))
     found = [[(x, log10(max(y, 1))) for x, y in _steps(activity, value)] for value in _PERCENTILES]
     levels = [y for line in found for _, y in line]
@@ -56,9 +53,9 @@ def latency(activity: Activity, size: tuple[int, int, int]) -> str:
 
 
 def limits(activity: Activity, size: tuple[int, int, int], found: Sequence[Sequence[tuple[float, float]]]) -> str:
-    """The limit in requests per second, for each start a line of its changes: seconds since the epoch, limit.
+    """Return a chart of the limit in requests per second: for each start a line of seconds since the epoch and limit.
 
-    A limit holds until the next change; the last of a line only says where it ends.
+    A limit lasts until the next change; the last entry of a line only marks its end.
     """
     top = max(rate for line in found for _, rate in line)
     chart = _chart(activity, size, lambda y: f"{y:,.0f}" if top >= 5 else f"{y:,.1f}")
@@ -72,15 +69,15 @@ def limits(activity: Activity, size: tuple[int, int, int], found: Sequence[Seque
 
 
 def milliseconds(value: float) -> str:
-    """Milliseconds, or seconds from a thousand on."""
+    """Return milliseconds in words, as seconds from a thousand on."""
     return f"{value:,.0f} ms" if value < 1000 else f"{value / 1000:,.3g} s"
 
 
-def _chart(activity: Activity, size: tuple[int, int, int], say: Callable[[float], str]) -> Any:
+def _chart(activity: Activity, size: tuple[int, int, int], label: Callable[[float], str]) -> Any:
     width, height, ticks = size
     chart = pygal.XY(
         width=width, height=height, show_legend=False, show_dots=False, js=(), margin=2, margin_right=30,
-        xrange=(0, activity.seconds), x_value_formatter=_clock(activity), value_formatter=say, y_labels_major_count=2,
+        xrange=(0, activity.seconds), x_value_formatter=_clock(activity), value_formatter=label, y_labels_major_count=2,
         show_minor_y_labels=True, max_scale=5, min_scale=3,
     )  # fmt: skip
     chart.x_labels = [activity.seconds * tick / ticks for tick in range(ticks + 1)]
@@ -88,7 +85,7 @@ def _chart(activity: Activity, size: tuple[int, int, int], say: Callable[[float]
 
 
 def _steps(activity: Activity, value: Callable[[Point], float]) -> list[tuple[float, float]]:
-    """A level line for each stretch of time: a stretch has one number, and nothing is known in between."""
+    """Return a line with a level step for each stretch of time."""
     found = []
     for point in activity.points:
         found += [(point.offset, value(point)), (min(point.offset + activity.bucket, activity.seconds), value(point))]
@@ -96,15 +93,15 @@ def _steps(activity: Activity, value: Callable[[Point], float]) -> list[tuple[fl
 
 
 def _clock(activity: Activity) -> Callable[[float], str]:
-    """From a place on the axis to the time of day in UTC, across what the axis leaves out."""
+    """Return a function from a place on the axis to the time of day in UTC."""
     last = activity.points[-1]
     form = "%H:%M:%S" if last.offset < 2 * 3600 else "%H:%M"
 
-    def say(offset: float) -> str:
+    def time_of_day(offset: float) -> str:
         point = max((p for p in activity.points if p.offset <= offset), key=lambda p: p.offset)
         return f"{datetime.fromtimestamp(point.when + offset - point.offset, UTC):{form}}"
 
-    return say
+    return time_of_day
 
 
 def _svg(chart: Any, label: str) -> str:

@@ -1,4 +1,4 @@
-"""The command lines that the program proposes: whoever types one gets what it says, wherever it is shown.
+"""The command lines that the program proposes; each works as it is typed.
 
 A command is the words after the program's name; `command_line` quotes them for a shell.
 """
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch_updater.common.models import RunSummary
 from batch_updater.common.remedies import as_option
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, runs_place
 
@@ -17,7 +17,7 @@ NO_OPTIONS = frozenset({"production", "status_map"})  # settings that only the c
 
 
 def option_words(settings: Settings) -> list[str]:
-    """Return the options that set all that differs from its default; read back they give equal settings."""
+    """Return options for all settings that differ from their defaults; parsed back they are equal settings."""
     words = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
@@ -34,9 +34,9 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 def run_command(sheet: Path, run_dir: Path, facts: RunFacts) -> list[str]:
-    """Return the command that picks this run of a sheet up again, with the choices that must be the same.
+    """Return the command that resumes this run of a sheet, with the choices that must be the same.
 
-    The run of an undo is picked up by `undo`.
+    The run of an undo is resumed by `undo`.
     """
     choices: dict[str, Any] = {"base_url": facts.base_url}
     if (place := run_dir.resolve().parent) != runs_place(sheet, None).resolve():
@@ -48,24 +48,23 @@ def run_command(sheet: Path, run_dir: Path, facts: RunFacts) -> list[str]:
 
 
 def command_about(summary: RunSummary, name: str) -> list[str]:
-    """Return the command of this name that takes a run, for the run of this summary."""
+    """Return the command `name` for the run of this summary."""
     return [name, _path(summary.run_dir)]
 
 
 def _path(path: Path | str) -> str:
-    """Return a path that is not taken for an option."""
+    """Return a path that can't be mistaken for an option."""
     name = str(path)
     return f"./{name}" if name.startswith("-") and name != "-" else name
 
 
 def next_step(summary: RunSummary, typed: Sequence[str] = ()) -> tuple[str, list[str]]:
-    """Return why and what to type next; `typed` is a command that picks the run up again, if the person typed one."""
+    """Return why and what to type next; `typed` is the command that resumes the run, if you typed one."""
     counts = summary.result_counts
     if summary.resumable:
         why = "To go on" if summary.input != "-" else "To go on, with the same data on stdin"
-        return why, [
-            word for word in typed or summary.resume_command if word != as_option("restart")
-        ]  # it would leave this run
+        restart = as_option("restart")  # it would start another run
+        return why, [word for word in typed or summary.resume_command if word != restart]
     if not summary.results_file:
         return "When there is space, to write the results", command_about(summary, "results")
     again = {"To try those again": ("failed", "unknown"), "After correcting those": ("invalid", "conflict")}

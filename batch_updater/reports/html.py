@@ -1,7 +1,7 @@
-"""`report.html`: one file for people, to be opened offline, printed and mailed. The only place that knows jinja2.
+"""`report.html`: one file to be opened offline, printed and mailed. The only user of jinja2.
 
-Everything in it that comes from the sheet or the service is escaped by the template engine, and the page forbids
-itself every request, style and script but its own two, which are named by their hashes.
+The template engine escapes everything that comes from the sheet or the service. The page forbids every request, style
+and script but its own two, which are named by their hashes.
 """
 
 import base64
@@ -17,8 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.files import replaced
-from batch_updater.common.models import Result, RunSummary
+from batch_updater.common.models import Result
 from batch_updater.common.remedies import command_line
+from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import duration, escape_controls
 from batch_updater.journal.facts import RunFacts, program_version
 from batch_updater.journal.reader import JournalReader
@@ -51,7 +52,7 @@ class _Fact:
 def write_report(
     path: Path, summary: RunSummary, rows: ResultRows, journal: JournalReader, facts: RunFacts
 ) -> RunSummary:
-    """Write the page, whole or not at all, after `rows` have been streamed; give the summary that names it.
+    """Write the page, completely or not at all, after `rows` were streamed; return the summary that names it.
 
     Raises OSError when it can't be written, JournalError when the journal can't be read.
     """
@@ -61,7 +62,7 @@ def write_report(
 
 
 def render_report(summary: RunSummary, rows: ResultRows, facts: RunFacts, activity: Activity) -> Iterator[str]:
-    """The page in pieces. `facts` are the journal's."""
+    """Yield the page in pieces. `facts` are the journal's."""
     style, script = _own("report.css"), _own("report.js")
     environment = Environment(
         loader=PackageLoader("batch_updater.reports"), autoescape=True, undefined=StrictUndefined,
@@ -85,7 +86,7 @@ def _own(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """A content security policy (CSP level 3) that admits exactly these two texts, and no request at all."""
+    """Return a content security policy (CSP level 3) that allows exactly these two texts, and no request."""
 
     def digest(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
@@ -97,19 +98,19 @@ def _policy(style: str, script: str) -> str:
 
 
 def headline(summary: RunSummary) -> str:
-    """How many rows are done, in one sentence."""
+    """Return how many rows are done, in one sentence."""
     counts = summary.result_counts
     open_rows = sum(reason.rows for reason in summary.reasons)
     if not summary.rows:
         return "Nothing to do"
     if not open_rows:
         same = counts.get(Result.UNCHANGED.value, 0)
-        return f"All {summary.rows:,} rows are done" + (f", {same:,} were so already" if same else "")
+        return f"All {summary.rows:,} rows are done" + (f", {same:,} already had this status" if same else "")
     return f"{open_rows:,} of {summary.rows:,} rows are not done"
 
 
 def _parts(summary: RunSummary) -> Iterator[dict[str, Any]]:
-    """The bar: each result with its place on a scale of 1,000; a result that has rows is always to be seen."""
+    """Yield the parts of the bar: each result with its place on a scale of 1,000, wide enough to be visible."""
     counts = [(word.value, number) for word in Result if (number := summary.result_counts.get(word.value))]
     widths = [max(1000 * number / summary.rows, 4.0) for _, number in counts]
     scale, place = 1000 / sum(widths, 0.001), 0.0
@@ -126,17 +127,15 @@ def _facts(summary: RunSummary, facts: RunFacts) -> Iterator[_Fact]:
     starts = facts.starts
     requests = summary.requests
     if starts:
-        people = list(dict.fromkeys(start.by for start in starts))
-        yield _Fact("By", ", ".join(people))
+        yield _Fact("By", ", ".join(dict.fromkeys(start.by for start in starts)))
         yield _Fact("Began", _moment(starts[0].at))
     else:
         yield _Fact("Began", _readable(summary.started_at))
     yield _Fact("Ended", _readable(summary.ended_at))
     if len(starts) > 1:
-        yield _Fact("Starts", f"{len(starts)}; interrupted and gone on with")
-    if summary.rows_per_second:  # nothing is sent when a report is only written again
-        took = duration(summary.seconds)
-        yield _Fact("Last start took", f"{took}, {summary.rows_per_second:,.0f} rows/s")
+        yield _Fact("Starts", f"{len(starts)}; resumed {_times(len(starts) - 1).lower()}")
+    if summary.rows_per_second:  # nothing was sent when only the report was written again
+        yield _Fact("Last start took", f"{duration(summary.seconds)}, {summary.rows_per_second:,.0f} rows/s")
     yield _Fact("Updates sent", f"{requests.get('put', 0):,}")
     yield _Fact("Orders read", f"{requests.get('get', 0):,}")
     yield _Fact("Retried · throttled", f"{requests.get('retried', 0):,} · {requests.get('throttled', 0):,}")
@@ -152,12 +151,12 @@ def _moment(seconds: float) -> str:
 
 
 def _readable(moment: str) -> str:
-    """ISO 8601 as people read it."""
+    """Return ISO 8601 in a readable form."""
     return _moment(datetime.fromisoformat(moment).timestamp()) if moment else "unknown"
 
 
 def _steps(summary: RunSummary, facts: RunFacts) -> Iterator[dict[str, str]]:
-    """What a person can do with this run: go on or try again, read back, put back."""
+    """Yield what you can do next with this run: resume or retry, verify, undo."""
     why, command = next_step(summary)
     yield {"why": f"{why}:", "command": command_line(command)}
     if command[0] != "verify":
@@ -171,7 +170,8 @@ def _steps(summary: RunSummary, facts: RunFacts) -> Iterator[dict[str, str]]:
             "command": command_line(command_about(summary, "undo")),
         }
     else:
-        yield {"why": "Undo: not possible; only a run with --compare notes what each order had before.", "command": ""}
+        why = "Undo: not possible; only a run with --compare records what each order had before."
+        yield {"why": why, "command": ""}
 
 
 def _charts(activity: Activity, facts: RunFacts) -> dict[str, str] | None:
@@ -195,19 +195,17 @@ def _pauses(activity: Activity) -> dict[str, Any] | None:
     if not activity.pauses:
         return None
     count, stops = activity.pause_count, sum(pause.is_stop for pause in activity.pauses)
-    said = [f"{_times(count)} no row ended for a second or more, {duration(activity.pause_seconds)} in all."]
+    lines = [f"{_times(count)} no row ended for a second or more, {duration(activity.pause_seconds)} in all."]
     if stops:
-        said.append(
-            f"{_times(stops)} nothing happened for longer: between two starts, or while the service was silent."
-        )
+        lines.append(f"{_times(stops)} nothing happened for longer: between starts, or while the service was silent.")
     if count + stops > len(activity.pauses):
-        said.append(f"The longest {len(activity.pauses)}:")
+        lines.append(f"The longest {len(activity.pauses)}:")
     return {
-        "said": " ".join(said if count else said[1:]),
+        "summary": " ".join(lines if count else lines[1:]),
         "times": [
             {
                 "at": f"{datetime.fromtimestamp(pause.start, UTC):%H:%M:%S}",
-                "said": duration(pause.seconds) + (", left out of the charts" if pause.is_stop else ""),
+                "length": duration(pause.seconds) + (", left out of the charts" if pause.is_stop else ""),
             }
             for pause in activity.pauses
         ],
@@ -223,10 +221,10 @@ def _settings(facts: RunFacts) -> Iterator[dict[str, Any]]:
     for name, value in facts.settings.items():
         if name == "base_url" or (value in (None, [], "", 0) and name not in chosen):
             continue
-        yield {"name": name.replace("_", "-"), "value": _said(value), "chosen": name in chosen}
+        yield {"name": name.replace("_", "-"), "value": _shown(value), "chosen": name in chosen}
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

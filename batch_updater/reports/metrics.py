@@ -1,6 +1,6 @@
 """Metrics of a run for Prometheus: a text file for node_exporter, or a port; the only user of prometheus-client.
 
-It is an extra (`batch-updater[metrics]`) and is loaded only when one of them is asked for.
+That is an extra (`batch-updater[metrics]`), loaded only when metrics are wanted.
 """
 
 import re
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import RowOutcome, RunSummary, State
+from batch_updater.common.models import RowOutcome, State
 from batch_updater.common.progress import Progress
+from batch_updater.common.summary import RunSummary
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -24,7 +25,7 @@ BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # seconds
 
 
 class Meter:
-    """Keeps the numbers of a run. `path` is written now and then and at the end, whole or not at all."""
+    """Keeps the numbers of a run. Writes them to `path` every 10 s and at the end, completely or not at all."""
 
     def __init__(
         self, registry: "CollectorRegistry", path: Path | None, clock: Callable[[], float] = time.time
@@ -37,13 +38,9 @@ class Meter:
         self._last_success = 0.0
         self._exit_code: int | None = None
         self._written = 0.0
-        self._seconds = Histogram(
-            "batch_updater_row_seconds",
-            "From a row's first send to its last answer",
-            registry=registry,
-            buckets=BUCKETS,
-        )
-        registry.register(_Families(self.families))
+        title, text = "batch_updater_row_seconds", "From a row's first send to its last answer"
+        self._seconds = Histogram(title, text, registry=registry, buckets=BUCKETS)
+        registry.register(self)
 
     def record(self, outcome: RowOutcome) -> None:
         """Count a row that has ended."""
@@ -56,14 +53,14 @@ class Meter:
             self._last_success = self._clock()
 
     def update(self, progress: Progress) -> None:
-        """Take the present numbers over, and write the file when it is time."""
+        """Take over the present numbers, and write the file when it is time."""
         self._progress = progress
         if self._clock() - self._written >= EVERY:
             self._written = self._clock()
             self._write()
 
     def end(self, summary: RunSummary) -> None:
-        """Take the end of the run over and write the file for the last time."""
+        """Take over the end of the run, and write the file for the last time."""
         self._exit_code, self._progress = summary.exit_code, replace(self._progress, paused_until=None)
         self._write()
 
@@ -76,8 +73,8 @@ class Meter:
             except OSError:
                 return  # a full disk stops the run by the journal, not by its metrics
 
-    def families(self) -> Iterator[Any]:
-        """The metrics as prometheus-client wants them."""
+    def collect(self) -> Iterator[Any]:
+        """Yield the metrics for the registry."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - an extra
 
         now, requests = self._progress, self._progress.requests
@@ -107,19 +104,9 @@ class Meter:
             yield GaugeMetricFamily(f"batch_updater_{name}", help_text, value=value)
 
 
-class _Families:
-    """What a registry asks for its metrics."""
-
-    def __init__(self, families: Callable[[], Iterator[Any]]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterator[Any]:
-        return self._families()
-
-
 @contextmanager
 def metered(file: Path | None, server: str | None) -> Iterator[Meter | None]:
-    """Yield a meter while the block runs, None when no metrics are asked for: in a file, or served at `[HOST:]PORT`.
+    """Yield a meter while the block runs: for a file, or served at `[HOST:]PORT`; None without either.
 
     Raises SettingsError when the extra is missing, the port can't be had or the file has no folder.
     """
@@ -147,7 +134,7 @@ def metered(file: Path | None, server: str | None) -> Iterator[Meter | None]:
 
 
 def address(text: str) -> tuple[str, int]:
-    """Host and port of `9123` (this machine only) or `0.0.0.0:9123`. Raises SettingsError."""
+    """Return host and port of `9123` (this machine only) or `0.0.0.0:9123`. Raises SettingsError."""
     found = re.fullmatch(r"(?:([\w.-]+|\[[0-9a-fA-F:]+\]):)?([0-9]{1,5})", text)
     if not found or not 0 < int(found[2]) < 65_536:
         raise SettingsError(f"--metrics-port can't be {text!r}.", "use a port, or HOST:PORT")

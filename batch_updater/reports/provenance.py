@@ -1,4 +1,4 @@
-"""Who ran what, where from and with which settings: noted in the journal at every start."""
+"""Who started a run, on which machine and with which settings, and its rates; recorded in the journal."""
 
 import getpass
 import socket
@@ -9,13 +9,13 @@ from typing import Any
 from batch_updater.common.settings import Settings
 from batch_updater.journal.facts import Rates, RunFacts, Start, program_version
 
-KEPT_RATES = 20  # starts whose rates are kept
+KEPT_RATES = 20  # the newest starts
 
 
 def start_facts(facts: RunFacts, settings: Settings) -> dict[str, Any]:
     """Return the facts that this start adds to those of the starts before.
 
-    Settings hold no secret: the config file is refused when it does, and secrets are no options.
+    Settings hold no secret: a config file that does is refused, and no option takes one.
     """
     chosen = settings.model_dump(mode="json", exclude_defaults=True)
     return {
@@ -45,7 +45,7 @@ def last_rate(facts: RunFacts, started: float) -> dict[str, Any]:
 
 
 def rate_lines(facts: RunFacts) -> list[list[tuple[float, float]]]:
-    """Return for each start that met a limit its changes, seconds since the epoch and limit, and where it ended."""
+    """Return for each start with a limit its changes, seconds since the epoch and limit, and its end."""
     return [
         [*((rate.at + seconds, limit) for seconds, limit in rate.history), (rate.ended, rate.final or 0.0)]
         for rate in facts.rates
@@ -58,7 +58,7 @@ def _three_digits(rate: float) -> float:
 
 
 def who() -> str:
-    """The user and the machine, as far as the system tells."""
+    """Return the user and the machine, as far as the system knows them."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container may run a user id without a name

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from batch_updater.common.models import Reason, Result, ResultRow
+from batch_updater.common.models import Result, ResultRow
+from batch_updater.common.summary import Reason
 
 NOT_DONE = (Result.FAILED, Result.UNKNOWN, Result.INVALID, Result.CONFLICT, Result.NOT_SENT)
 EXAMPLES = 3
@@ -14,21 +15,21 @@ KINDS = 200  # pairs of result and code; the program knows some 30, a damaged jo
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a `result_code` says about a row, and what a person can do about it; empty when nothing needs doing."""
+    """What a `result_code` means for a row, and what to do about it; empty for nothing."""
 
-    says: str
+    explanation: str
     what_to_do: str = ""
 
 
 _RETRY = "Run the result file again with --only failed,unknown; nothing is sent twice that is confirmed."
-_GO_ON = "Run the same command again: it goes on here."
+_GO_ON = "Run the same command again: it resumes this run."
 _CORRECT = "Correct these cells in the result file, then run it with --only invalid."
 MEANINGS: Mapping[str, Meaning] = {
     "ok": Meaning("The API confirmed the update."),
     "already_set": Meaning("The order had this status already; nothing was sent."),
     "confirmed_after_interruption": Meaning("A start was interrupted; read back, the order has the status."),
     "confirmed_by_reading": Meaning("No answer confirmed it; read back, the order has the status."),
-    "duplicate_row": Meaning("The same order and status as an earlier row, which speaks for both."),
+    "duplicate_row": Meaning("The same order and status as an earlier row, whose result counts for both."),
     "order_not_found": Meaning(
         "The service has no such order.",
         "Check the ids against Evreka360, and that the sheet belongs to this tenant.",
@@ -63,7 +64,7 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "status_moved": Meaning(
         "The order has another status now than was expected.",
-        "Somebody changed it meanwhile: look at these orders before you send anything.",
+        "It was changed meanwhile: check these orders before you send anything.",
     ),
     "unauthorized": Meaning(
         "The service did not accept the token.", "Get a new token, then run the same command again."
@@ -75,10 +76,10 @@ MEANINGS: Mapping[str, Meaning] = {
         "The API refused the values.", "Read the API's reason in result_detail; the status may not fit the order."
     ),
     "conflict": Meaning(
-        "The API says that the order's present state does not allow it.", "Look at these orders in Evreka360."
+        "The API says that the order's present state does not allow it.", "Check these orders in Evreka360."
     ),
     "precondition_failed": Meaning(
-        "The API's condition for the change was not met.", "Look at these orders in Evreka360."
+        "The API's condition for the change was not met.", "Check these orders in Evreka360."
     ),
     "rate_limited": Meaning("The service refused to take so many requests.", f"Set a lower --rate. {_RETRY}"),
     "server_error": Meaning("The service failed on every attempt.", f"Wait until it is well. {_RETRY}"),
@@ -97,18 +98,18 @@ MEANINGS: Mapping[str, Meaning] = {
         "Check that the base URL is the API's, and not that of a proxy or a sign-in page; then retry.",
     ),
     "redirect": Meaning(
-        "The service sent us elsewhere.",
+        "The service answered with a redirect.",
         "Check the base URL. If it was wrong, correct it and add --restart; else run the same command again.",
     ),
     "not_applied": Meaning(
-        "The update did not show when the order was read back.", "Look at these orders in Evreka360, then retry."
+        "The update did not show when the order was read back.", "Check these orders in Evreka360, then retry."
     ),
     "overtaken": Meaning(
         "A late answer to an earlier row of the order undid this one.", "Run the result file again with --only failed."
     ),
     "stopped": Meaning("The run stopped before this row.", _GO_ON),
 }
-_UNHEARD = Meaning("A reason this version does not know.", "Read result_detail.")
+_OTHER = Meaning("A reason this version does not know.", "Read result_detail.")
 _LEFT_IN_DOUBT = Meaning(
     "The run ended while these rows were under way.",
     "Run the same command again: they are read back first, and sent again only where that is needed.",
@@ -120,14 +121,15 @@ _UNSETTLED = Meaning(
 
 
 def meaning(result: Result, code: str) -> Meaning:
-    """What this pair means. A row whose end is unknown, or that was not sent, needs other steps than a refused one."""
-    known = MEANINGS.get(code, _UNHEARD)
+    """Return what this pair means; a row that is unknown or was not sent needs other steps than a refused one."""
+    known = MEANINGS.get(code, _OTHER)
     if result is Result.UNKNOWN:
         if code == "stopped":
             return _LEFT_IN_DOUBT
-        return Meaning(f"{_UNSETTLED.says} Last: {known.says[0].lower()}{known.says[1:]}", _UNSETTLED.what_to_do)
+        last = known.explanation[0].lower() + known.explanation[1:]
+        return Meaning(f"{_UNSETTLED.explanation} Last: {last}", _UNSETTLED.what_to_do)
     if result is Result.NOT_SENT and "same command" not in known.what_to_do:
-        return Meaning(f"The run stopped. {known.says}", _GO_ON)
+        return Meaning(f"The run stopped. {known.explanation}", _GO_ON)
     return known
 
 
@@ -139,7 +141,7 @@ class ReasonCounts:
         self._examples: dict[tuple[Result, str], list[tuple[int, str]]] = {}
 
     def add(self, row: ResultRow) -> None:
-        """Count one row; rows that are done, or that another row speaks for, are left out."""
+        """Count one row, unless it is done or a duplicate."""
         if row.result not in NOT_DONE:
             return
         group = (row.result, row.code)
@@ -151,10 +153,10 @@ class ReasonCounts:
             examples.append((row.row, row.detail))
 
     def top(self, limit: int | None = None) -> tuple[Reason, ...]:
-        """The groups with the most rows first; equal ones in the order of their first row."""
+        """Return the groups, the largest first; equal ones in the order of their first row."""
         largest = sorted(self._counts.items(), key=lambda item: (-item[1], self._examples[item[0]][0][0]))
         return tuple(self._reason(group, number) for group, number in islice(largest, limit))
 
     def _reason(self, group: tuple[Result, str], number: int) -> Reason:
         known = meaning(*group)
-        return Reason(*group, number, known.says, known.what_to_do, tuple(self._examples[group]))
+        return Reason(*group, number, known.explanation, known.what_to_do, tuple(self._examples[group]))

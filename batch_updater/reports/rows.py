@@ -1,4 +1,4 @@
-"""From the journal and the frozen sheet to the rows of the result file."""
+"""Join the journal and the frozen sheet to the rows of the result file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _RESULTS = {result.value: result for result in Result}
 
 
 def iso(seconds: float) -> str:
-    """Seconds since the epoch as ISO 8601 UTC with milliseconds."""
+    """Return seconds since the epoch as ISO 8601 UTC with milliseconds."""
     whole = int(seconds)
     return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
 
@@ -37,16 +37,16 @@ class ResultRows:
     def __init__(self, source: Source, journal: JournalReader, run_id: str) -> None:
         self._source, self._journal, self._run_id = source, journal, run_id
         self._facts = journal.facts()
+        self._begin()
+
+    def _begin(self) -> None:
         self.results: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.reasons = ReasonCounts()
         self.not_done: list[ResultRow] = []
 
     def __iter__(self) -> Iterator[ResultRow]:
-        self.results.clear()
-        self.codes.clear()
-        self.reasons = ReasonCounts()
-        self.not_done = []
+        self._begin()
         entries = self._journal.entries()
         for source_row in self._source.rows():
             entry = next(entries, None)
@@ -68,9 +68,8 @@ class ResultRows:
 
 
 def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: str) -> ResultRow:
-    result, code, detail = _say(entry)
-    if entry.remark:
-        detail = "; ".join(part for part in (detail, entry.remark) if part)
+    result, code, detail = _result_of(entry)
+    detail = "; ".join(part for part in (detail, entry.remark) if part)
     return ResultRow(
         cells=cells, result=result, http_status=entry.http_status, code=code, detail=detail, attempts=entry.attempts,
         order_id=entry.order_id, status_id=entry.status_id, status_name=facts.status_names.get(entry.status_id, ""),
@@ -79,7 +78,7 @@ def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: s
     )  # fmt: skip
 
 
-def _say(entry: Entry) -> tuple[Result, str, str]:
+def _result_of(entry: Entry) -> tuple[Result, str, str]:
     code, detail = entry.code, entry.detail
     if entry.state == State.ENDED:
         return _RESULTS[entry.result or ""], code, detail

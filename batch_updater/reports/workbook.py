@@ -1,4 +1,4 @@
-"""The result file as an Excel workbook that looks like its sheet, with the counts on a sheet of their own."""
+"""The result file as an Excel workbook like its sheet, with the counts on a sheet of their own."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
-from batch_updater.common.models import ResultRow
+from batch_updater.common.models import RESULT_COLUMNS, ResultRow
 from batch_updater.common.text import FORMULA, HALVES
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
 
@@ -36,49 +36,37 @@ class SheetLayout:
     notes: Sequence[str] = ()
 
 
-def write_workbook(
-    path: Path,
-    header: Sequence[str],
-    result_header: Sequence[str],
-    rows: Iterable[tuple[ResultRow, Sequence[Value]]],
-    layout: SheetLayout,
-) -> list[str]:
+def write_workbook(path: Path, header: Sequence[str], rows: Iterable[ResultRow], layout: SheetLayout) -> list[str]:
     """Write rows as sheets `results`, `results 2` … of at most 1,048,575 rows each, and a summary.
 
     Every text is a text cell: nothing is calculated, linked or turned into a number. Memory does not grow.
-    Return a note when texts are too long for a cell; it also stands in the summary. Raises OSError.
+    Return a note when texts are too long for a cell; it is also in the summary. Raises OSError.
     """
     book = xlsxwriter.Workbook(
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     try:
-        notes = _fill(book, (header, result_header), rows, layout)
+        notes = _fill(book, header, rows, layout)
         book.close()
     except FileCreateError as error:
         raise error.args[0] if isinstance(error.args[0], OSError) else OSError(str(error)) from None
     finally:
-        book.fileclosed = True  # what failed is not tried again when the object goes
+        book.fileclosed = True  # not to be written again when the object is deleted
     return notes
 
 
-def _fill(
-    book: Any,
-    headers: tuple[Sequence[str], Sequence[str]],
-    rows: Iterable[tuple[ResultRow, Sequence[Value]]],
-    layout: SheetLayout,
-) -> list[str]:
-    header, result_header = headers
+def _fill(book: Any, header: Sequence[str], rows: Iterable[ResultRow], layout: SheetLayout) -> list[str]:
     formats, cuts = _Formats(book), _Cuts()
-    names = (*header, *result_header)
+    names = (*header, *RESULT_COLUMNS)
     sheet, line, number = None, EXCEL_ROWS, 0
     results: Counter[str] = Counter()
     codes: Counter[str] = Counter()
-    for row, values in rows:
+    for row in rows:
         if sheet is None or line >= EXCEL_ROWS:
             number += 1
             sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], layout, formats), 0
         line += 1
-        for place, value in enumerate((*row.cells, *values)):
+        for place, value in enumerate((*row.cells, *row[1:])):
             fitting = cuts.fit(value, row.row) if isinstance(value, str) else value
             _write(sheet, line, place, fitting, formats, coloured=place == len(header))
         results[row.result.value] += 1
@@ -107,13 +95,13 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class _Cuts:
-    """Cuts what is too long for a cell, and remembers where."""
+    """Cuts texts that are too long for a cell, and remembers the first row."""
 
     def __init__(self) -> None:
         self._count, self._first = 0, 0
 
     def fit(self, text: str, row: int) -> str:
-        """As much of the text as a cell can hold."""
+        """Return as much of the text as a cell can hold."""
         if len(text) <= LONGEST_TEXT // 2:
             return text
         units = text.encode("utf-16-le", HALVES)
@@ -123,14 +111,14 @@ class _Cuts:
         return units[: 2 * LONGEST_TEXT].decode("utf-16-le", "ignore")
 
     def notes(self) -> list[str]:
-        """One sentence for a person, when something was cut."""
+        """Return one sentence when something was cut."""
         if not self._count:
             return []
         what = "1 text is" if self._count == 1 else f"{self._count:,} texts are"
         where = "in" if self._count == 1 else "the first in"
         return [
             f"{what} cut in the Excel result file, {where} row {self._first}: a cell holds {LONGEST_TEXT:,} characters."
-            " The sheet itself has it all, and so has a result file in CSV (-o x.csv)"
+            " The sheet itself has the whole text, and so has a result file in CSV (-o x.csv)"
         ]
 
 

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 def write_sheet(path: Path, rows: int) -> None:
-    """A CSV of `rows` updates of the sandbox's orders, names and ids of statuses mixed; eight of them are trouble."""
+    """Write a CSV of `rows` updates of the sandbox's orders, with names and ids of statuses; eight of them are bad."""
     last = _FIRST + rows - len(_BAD_ROWS)
     good = [(f"WO-{n:05}", order_id(n), STATUSES[n % len(STATUSES)]) for n in range(_FIRST, last)]
     good[1] = (*good[1][:2], status_id("Completed"))
@@ -39,7 +39,7 @@ def write_sheet(path: Path, rows: int) -> None:
 
 
 def run_demo(rows: int, folder: Path | None, say: Say) -> int:
-    """Run the real program against a sandbox process on a free port; 0 when the demo went as it should."""
+    """Run the real program against a sandbox process on a free port; return 0 when all went as expected."""
     folder = folder or Path(tempfile.mkdtemp(prefix="batch-updater-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     write_sheet(folder / "orders.csv", rows)
@@ -49,7 +49,7 @@ def run_demo(rows: int, folder: Path | None, say: Say) -> int:
     try:
         base_url = server.stderr.readline().split()[0] if server.stderr else ""
         say(f"A local order service is running at {base_url}. It answers after 20 ms, fails 3 % of the updates,")
-        say("loses 1 % of its answers and accepts 800 requests a second, which nobody has told the program.")
+        say("loses 1 % of its answers and accepts 800 requests a second, which the program has to find out.")
         return _play(folder, base_url, say)
     finally:
         server.terminate()
@@ -59,7 +59,7 @@ def run_demo(rows: int, folder: Path | None, say: Say) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The person's own without settings and credentials: the demo is about neither."""
+    """Return your environment without settings and credentials of the program."""
     ours = ("BATCH_UPDATER_", "EVREKA360_", "ACCESS_TOKEN")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -78,11 +78,11 @@ def _play(folder: Path, base_url: str, say: Say) -> int:
     say("\nThe result file says for every row what happened. These were not done, some of them wrong on purpose:\n")
     _show_not_done(run / "results.csv", say)
     verified = type_in("verify", str(run.relative_to(folder)))
-    say(f"\nLook at it all in {escape_controls(str(run))}:")
+    say(f"\nAll files are in {escape_controls(str(run))}:")
     say("  results.csv       the sheet with what happened to each row")
-    say("  report.html       the same for the eye")
-    say("  journal.sqlite    the truth: what was planned, announced, sent and answered")
-    say("\nYour turn: `batch-updater sandbox` serves such a service until Ctrl-C and says how to point a shell at it.")
+    say("  report.html       the same as a page")
+    say("  journal.sqlite    the full record: what was planned, announced, sent and answered")
+    say("\nYour turn: `batch-updater sandbox` runs such a service until Ctrl-C and prints the settings for your shell.")
     return 0 if (ran, verified) == (3, 3) else 1
 
 

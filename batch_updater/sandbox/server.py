@@ -1,4 +1,4 @@
-"""A local Evreka360-like API with switchable faults. Imports nothing of the package, to be a fair judge."""
+"""A local Evreka360-like API with switchable faults. Imports nothing of the package, to be an independent check."""
 
 import asyncio
 import random
@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import encode_basic_auth, web
@@ -39,17 +38,17 @@ class SandboxOptions:
     refuse_list: int = 0  # the HTTP status that the list of orders answers
     moving: int = 0  # by how many places the list of orders shifts from one page to the next
     ignore_exact: bool = False  # list all orders whatever `name__exact` asks for
-    loose_exact: bool = False  # let `name__exact` pass over case, as some databases do
-    deaf: float = 0.0  # share of updates confirmed and not applied
+    loose_exact: bool = False  # let `name__exact` ignore case, as some databases do
+    deaf: float = 0.0  # share of updates confirmed but not applied
 
 
 def order_id(number: int) -> str:
-    """The id of the nth seeded order, from 1."""
+    """Return the id of the nth seeded order, from 1."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"order/{number}"))
 
 
 def status_id(name: str) -> str:
-    """The id of a status."""
+    """Return the id of a status."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"status/{name}"))
 
 
@@ -82,13 +81,11 @@ class Sandbox:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen; `base_url` is set afterwards."""
+        """Start to listen; `base_url` is set afterwards."""
         app = web.Application(middlewares=[self._account])
         app.router.add_get("/engagement/orders/status", self._list_statuses)
         app.router.add_get("/engagement/orders/{order}", self._detail)
@@ -195,7 +192,8 @@ class Sandbox:
     async def _list_orders(self, request: web.Request) -> web.StreamResponse:
         if self.options.refuse_list:
             return web.json_response({"detail": "Not served"}, status=self.options.refuse_list)
-        asked = request.query
+        asked, spelled = request.query, str.casefold if self.options.loose_exact else str
+        exact = None if self.options.ignore_exact else asked.get("name__exact")
         try:
             page, limit = int(asked.get("page", "1")), int(asked.get("limit", "10"))
         except ValueError:
@@ -207,17 +205,13 @@ class Sandbox:
             for order in self.orders.values()
             if asked.get("status_id", order["status"]["id"]) == order["status"]["id"]
             and asked.get("name", "").casefold() in order["name"].casefold()
-            and (self.options.ignore_exact or self._is_called(order, asked.get("name__exact", order["name"])))
+            and (exact is None or spelled(order["name"]) == spelled(exact))
         ]
         self._shift = (self._shift + self.options.moving) % max(len(found), 1)
         found = found[self._shift :] + found[: self._shift]
         if key := asked.get("sort_key"):
             found.sort(key=lambda order: str(order.get(key)), reverse=asked.get("sort_order") == "desc")
         return web.json_response({"items": found[(page - 1) * limit : page * limit]})
-
-    def _is_called(self, order: dict[str, Any], name: str) -> bool:
-        loose = self.options.loose_exact and order["name"].casefold() == name.casefold()
-        return loose or bool(order["name"] == name)
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
@@ -249,7 +243,7 @@ class Sandbox:
 
 
 async def serve(options: SandboxOptions, announce: Callable[[str], None]) -> None:
-    """Serve until cancelled; `announce` is told the base URL."""
+    """Serve until cancelled; `announce` is called with the base URL."""
     if not re.fullmatch(r"127\.0\.0\.1|localhost|::1", options.host):
         raise ValueError("the sandbox serves this machine only")
     async with Sandbox(options) as sandbox:

@@ -1,1 +1,1 @@
-"""Send a planned run: a worker pool, one row's way to its outcome, its requests."""
+"""Send a planned run: a worker pool, the handling of one row, its requests."""

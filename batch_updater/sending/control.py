@@ -1,4 +1,4 @@
-"""Whether a run goes on, and the first reason why it does not."""
+"""Stop a run, and remember the first reason."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from batch_updater.common.secret import masked
 
 
 class Control:
-    """Whether the run goes on; the first reason to stop is the one that is told."""
+    """Whether the run is to stop; only the first reason is reported."""
 
     def __init__(self, drain_seconds: float) -> None:
         self.drain_seconds = drain_seconds
@@ -21,7 +21,7 @@ class Control:
 
     @contextlib.contextmanager
     def obeying(self, stop: Stop) -> Iterator[None]:
-        """Stop when that is requested during the block, from whatever thread, or was before; for use in a loop."""
+        """Stop when that is requested during the block, from any thread, or was before; for use in a running loop."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
@@ -30,17 +30,17 @@ class Control:
 
         if stop.requested:
             self.stop()
-        with stop.told_to(wake):
+        with stop.calling(wake):
             yield
 
     def stop(self) -> None:
-        """Send nothing that is not in flight yet; what is in flight has the drain time."""
+        """Send nothing more; what is in flight has the drain time to finish."""
         if not self.stopping.is_set():
             event("stop", logging.WARNING, seconds=self.drain_seconds)
             self.stopping.set()
 
     def fail(self, error: BaseException) -> None:
-        """Stop for this reason; one that nobody foresaw is told as a bug. What is in flight is allowed to finish."""
+        """Stop for this reason; an unexpected one is reported as a bug. What is in flight is allowed to finish."""
         if not isinstance(error, BatchUpdaterError):
             bug = f"Unexpected error: {masked(repr(error))}. The journal is intact."
             reason = BatchUpdaterError(bug, "report it, and run again to go on")
@@ -52,8 +52,6 @@ class Control:
         self.stop()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, but not beyond the stop."""
-        try:
+        """Sleep, but not beyond a stop."""
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
-        except TimeoutError:
-            return

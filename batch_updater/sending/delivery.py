@@ -1,4 +1,4 @@
-"""One row's way to its outcome: compare, send, read back."""
+"""Handle one row until it ends: compare, send, read back."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ CANNOT_READ = frozenset({403, 404, 405})
 
 
 class Delivery:
-    """Handles rows; each method is one row from its turn to its outcome. `names` are the statuses' names by ids."""
+    """Handles rows; each method returns the outcome of one row. `names` are the names of statuses by id."""
 
     def __init__(self, exchange: Exchange, *, compare: bool, sequenced: bool, names: Mapping[str, str]) -> None:
         self.exchange, self._control = exchange, exchange.control
@@ -27,18 +27,15 @@ class Delivery:
         if outcome is None:
             outcome = self._outcome(row, await row.put())
         if self._sequenced and outcome.state is State.ENDED and outcome.result is Result.UNKNOWN:
-            settled = await self.read_back(update)
-            outcome = (
-                settled._replace(attempts=outcome.attempts, sent_at=outcome.sent_at)
-                if settled
-                else outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
-            )
+            if settled := await self.read_back(update):
+                return settled._replace(attempts=outcome.attempts, sent_at=outcome.sent_at)
+            return outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
         return outcome
 
     async def send_canary(self, update: StatusUpdate) -> RowOutcome:
-        """Send a row and read it back; for anything but the wanted status `canary_failure` is set.
+        """Send a row and read it back; set `canary_failure` for anything but the wanted status.
 
-        Those under way are then still read back, so that none is called right that is not; no other is sent.
+        Rows in flight are then still read back, so that none is reported as right that is not; no other is sent.
         """
         if self.canary_failure:
             return self._outcome(RowAttempts(update, self.exchange), STOPPED)
@@ -57,15 +54,15 @@ class Delivery:
             else:
                 seen = f"confirmed, but could not be read back: {answer.detail}"
         self.canary_failure = self.canary_failure or StoppedError(
-            f"The canary failed: row {update.row} is {seen}.", "look at this order, then run again"
+            f"The canary failed: row {update.row} is {seen}.", "check this order, then run again"
         )
         return outcome
 
     async def settle(self, update: StatusUpdate) -> RowOutcome | None:
-        """Read a row in doubt back: right already, or to be sent (again); None when nobody can tell now."""
+        """Read a row in doubt back: right already, or to be sent (again); None when that can't be known now."""
         answer = await self._read(update)
         if answer.payload == update.status_id:
-            detail = "the start before was interrupted; read back, the order has the status"
+            detail = "the previous start was interrupted; read back, the order has the status"
             return RowOutcome(update.row, State.ENDED, Result.UPDATED, "confirmed_after_interruption", detail)
         if answer.payload is not None:
             remark = "in doubt after an interruption, then sent" if self._sequenced else ""  # a late answer may come
@@ -76,7 +73,7 @@ class Delivery:
         return None
 
     async def read_back(self, update: StatusUpdate) -> RowOutcome | None:
-        """Settle a row whose end is unknown; None when the order can't be read."""
+        """Settle a row that ended unknown; None when the order can't be read."""
         answer = await self._read(update)
         if answer.payload is None:
             return None
@@ -100,7 +97,7 @@ class Delivery:
         return RowOutcome(update.row, State.ENDED, Result.FAILED, "overtaken", detail)
 
     async def verify(self, update: StatusUpdate) -> ReadBack | None:
-        """Read an order and say how it stands to the plan; None when the run stops."""
+        """Read an order and compare it with the plan; None when the run stops."""
         answer = await self._read(update)
         if answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
             return None
@@ -110,16 +107,14 @@ class Delivery:
         return ReadBack(update.row, "-" if answer.code == "order_not_found" else "!", "", answer.detail)
 
     async def _compare_first(self, row: RowAttempts) -> RowOutcome | None:
-        """Read the order; None when the update is to be sent and the status before is in the journal."""
+        """Read the order; None when the update is to be sent and the previous status is in the journal."""
         wanted = row.update
         answer = await row.get()
         found = answer.payload
         if found is None:
             outcome = self._outcome(row, answer)
-            why = (
-                "nothing was sent" if answer.code == "order_not_found" else "the order can't be read, nothing was sent"
-            )
-            return outcome._replace(detail=f"{outcome.detail}; {why}")
+            unread = "" if answer.code == "order_not_found" else "the order can't be read, "
+            return outcome._replace(detail=f"{outcome.detail}; {unread}nothing was sent")
         if found == wanted.status_id:
             return already_set(wanted)
         if wanted.expected_id and found != wanted.expected_id:
@@ -135,12 +130,12 @@ class Delivery:
         return RowAttempts(update, self.exchange).get()
 
     def _named(self, status_id: str | None) -> str:
-        """A status as a person knows it: by its name, or by its id when the service gave no names."""
+        """Return a status by its name, or by its id when the service listed no names."""
         name = self._names.get(status_id or "")
         return f"'{name}'" if name else status_id or ""
 
     def _outcome(self, row: RowAttempts, answer: Answer[Any]) -> RowOutcome:
-        """The result of a row whose attempts have ended with this answer."""
+        """Return the outcome of a row whose last answer is this."""
         state, result, detail, remark = decide_outcome(
             answer, doubtful=row.doubtful, stopping=self._control.stopping.is_set()
         )

@@ -5,10 +5,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Never, Protocol, TypeVar
+from typing import Any, Never, TypeVar
 
+from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import Pacer
-from batch_updater.api.pacing.rate_log import PaceWatch
+from batch_updater.api.pacing.rate_log import PaceLog
 from batch_updater.api.retry import STOPPED, Attempts, Observer, SendOnce
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.log import event
@@ -19,43 +20,23 @@ from batch_updater.sending.outcome import CUT
 T = TypeVar("T")
 
 
-class Sender(Protocol):
-    """What an exchange needs of a client."""
-
-    async def update_status(self, update: StatusUpdate) -> Answer[Never]:
-        """Send once and classify."""
-
-    async def read_order(self, order_id: str) -> Answer[str]:
-        """Read one order; the payload is the id of its present status."""
-
-    async def list_orders(self, page: int) -> Answer[list[ListedOrder]]:
-        """Read one page (from 1) of the orders."""
-
-    async def renew(self, refused: int) -> bool:
-        """Get a newer token than generation `refused`; False when there is no way to."""
-
-    @property
-    def token_requests(self) -> int:
-        """Requests to the token endpoint so far."""
-
-
 @dataclass
 class Exchange:
-    """What the requests of all rows share. An answer after which no row can be sent stops the run.
+    """What the requests of all rows share. Stops the run after an answer that concerns all rows.
 
-    `checkpoint` makes one durable; False when the journal can't. `retries` are further attempts of a request.
+    `checkpoint` makes one durable; False when the journal can't be written. `retries` are the attempts after the first.
     """
 
-    client: Sender
+    client: OrderClient
     pacer: Pacer
     control: Control
     counters: Counters
     checkpoint: Callable[[Checkpoint], Awaitable[bool]]
     retries: int
-    silence: str = ""  # why the last request without an answer had none
+    silence: str = ""  # why the last unanswered request had no answer
 
     def __post_init__(self) -> None:
-        self.watch = PaceWatch(self.pacer)
+        self.pace_log = PaceLog(self.pacer)
         self._attempts = Attempts(
             self.retries + 1, pace=self.pacer, waits_out_outages=True,
             stopping=self.control.stopping.is_set, sleep=self.control.sleep, counters=self.counters,
@@ -65,13 +46,11 @@ class Exchange:
         """Return the last answer to all attempts of a request."""
         try:
             answer = await self._attempts.run(request, self._renew, row)
-        except BatchUpdaterError as error:  # no token is to be had
+        except BatchUpdaterError as error:  # there is no token
             self.control.fail(error)
             return STOPPED
         if answer.verdict is Verdict.UNAUTHORIZED:
-            self.control.fail(
-                CredentialsError("The service did not accept the token.", "get a new one, then run again")
-            )
+            self.control.fail(CredentialsError("The service did not accept the token.", "get a new one, run again"))
         elif answer.verdict is Verdict.STOP and answer is not STOPPED:
             hint = answer.hint or "check the base URL, then run again"
             self.control.fail(StoppedError(f"Stopped: {answer.detail}.", hint))
@@ -100,10 +79,10 @@ class RowAttempts(Observer):
 
     update: StatusUpdate
     exchange: Exchange
-    sent: int = 0  # updates that left this machine
-    checkpointed: int = 0  # updates the journal knows of already
-    previous: str | None = None  # the order's status before, when it was read
-    doubtful: bool = False  # an update may have been applied although nobody said so
+    sent: int = 0  # updates that were sent
+    checkpointed: int = 0  # updates that are in the journal
+    previous: str | None = None  # the order's previous status, when it was read
+    doubtful: bool = False  # an update may have been applied without a confirmation
     sent_at: float | None = None  # seconds since the epoch
     began: float = field(default_factory=time.monotonic)
 
@@ -123,7 +102,7 @@ class RowAttempts(Observer):
         except asyncio.CancelledError:
             if not (task := asyncio.current_task()) or not task.cancelling():
                 raise
-            answer = CUT  # its time is over; that it has left must be said
+            answer = CUT  # its time is over, but it was sent, which must be recorded
         if answer.was_sent:
             self.sent += 1
             self.doubtful = self.doubtful or answer.verdict is Verdict.UNKNOWN
@@ -139,15 +118,15 @@ class RowAttempts(Observer):
         return self.exchange.client.read_order(self.update.order_id)
 
     def answered(self, answer: Answer[Any]) -> None:
-        """Log an answer, and what it has changed."""
+        """Log an answer and the changes that it causes."""
         event("answer", logging.DEBUG, row=self.update.row, reason=answer.code, http_status=answer.http_status)
         if answer.verdict is not Verdict.DONE:
-            self.exchange.watch.log_changes(answer.code, self.update.row, answer.detail)
+            self.exchange.pace_log.log_changes(answer.code, self.update.row, answer.detail)
             if answer.http_status is None:
                 self.exchange.silence = answer.detail
 
     async def before_next(self, answer: Answer[Any], number: int) -> bool:
-        """Make the updates that were sent durable before the next one leaves; False when the journal can't."""
+        """Make the updates so far durable before the next one is sent; False when the journal can't be written."""
         if self.sent != self.checkpointed and not await self.checkpoint():
             return False
         if answer.verdict is not Verdict.UNAUTHORIZED:
@@ -158,7 +137,7 @@ class RowAttempts(Observer):
         return True
 
     async def checkpoint(self) -> bool:
-        """Make all that is known of the row durable; False when the journal can't."""
+        """Make what is known of the row durable; False when the journal can't be written."""
         attempts = self.sent - self.checkpointed
         if not await self.exchange.checkpoint(Checkpoint(self.update.row, attempts, self.sent_at, self.previous)):
             return False

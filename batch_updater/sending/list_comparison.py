@@ -1,4 +1,4 @@
-"""The paged order list, read by several workers at once where that is fewer requests than reading order by order."""
+"""Compare by the paged order list, where that is fewer requests than reading order by order."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,21 +11,21 @@ FEWEST_ROWS = 20
 
 
 class Listing:
-    """Reads the pages of the list, where that is less work; each row that a page settles need not be read any more.
+    """Reads the pages of the list; rows that a page settles need not be read any more. Several workers may use it.
 
     Rows whose order is listed with the wanted status are `unchanged`; all others are still read one by one.
-    Orders may move between pages while it reads: one that is missed is only not settled by the list.
+    Orders may move between pages meanwhile: one that is missed is merely not settled by the list.
     """
 
     def __init__(self, count_rows: CountRows, read_page: ReadPage, settle: Settle) -> None:
         self._count_rows, self._read_page, self._settle = count_rows, read_page, settle
         self._rows = self._last = self._next = 0
-        self._why_not: str | None = None  # why the list is of no use here; None until that is known
+        self._why_not: str | None = None  # why the list does not help here; None until that is known
         self._given_up = False
         self._pages = self._settled = 0
 
     async def next_page(self) -> list[int]:
-        """Return the number of the next page to read; empty after the last one, or where the list is of no use."""
+        """Return the number of the next page to read; empty after the last one, or where the list does not help."""
         if self._next == 0:
             self._rows, self._next = await self._count_rows(), 1
             self._why_not = await self._find_last()
@@ -35,7 +35,7 @@ class Listing:
         return [self._next - 1]
 
     async def _find_last(self) -> str | None:
-        """Find out how many pages there are; return why the list is of no use here, None when the run stops."""
+        """Find the last page; return why the list does not help here, None when the run stops."""
         if self._rows < FEWEST_ROWS:
             return "they are few"
         last, beyond = 0, self._rows
@@ -52,7 +52,7 @@ class Listing:
         return None if answer.verdict is Verdict.STOP else f"it can't be read: {answer.detail}"
 
     async def read(self, page: int) -> list[RowOutcome]:
-        """Read one page; return the outcomes of the rows that it settles. A list that does not pay is given up."""
+        """Read one page; return the outcomes of the rows that it settles. Give up a list that settles too few."""
         if self._given_up:
             return []
         answer = await self._read_page(page)
@@ -63,7 +63,7 @@ class Listing:
         return found
 
     def describe(self) -> str:
-        """Return what the list was good for, as a sentence for a person; empty when it was not asked for."""
+        """Return one sentence on what the list achieved; empty when it was not used."""
         if self._why_not is None:
             return ""
         if self._why_not:
@@ -75,5 +75,5 @@ class Listing:
             )
         return (
             f"Compared by the order list: {self._pages:,} pages instead of {self._rows:,} orders;"
-            f" {self._settled:,} rows were so already, the others are read one by one."
+            f" {self._settled:,} rows already had this status, the others are read one by one."
         )

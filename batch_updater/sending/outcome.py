@@ -1,4 +1,4 @@
-"""What the answers to a row's requests make of it. Pure."""
+"""Decide the outcome of a row by the answers to its requests. Pure."""
 
 from typing import Any, Never
 
@@ -9,7 +9,7 @@ CUT: Answer[Never] = Answer(Verdict.UNKNOWN, "stopped", "the run ended while thi
 
 
 def already_set(update: StatusUpdate) -> RowOutcome:
-    """The outcome of a row whose order has the status already."""
+    """Return the outcome of a row whose order has the status already."""
     detail = "the order has this status already"
     return RowOutcome(
         update.row, State.ENDED, Result.UNCHANGED, "already_set", detail, 200, previous_status_id=update.status_id
@@ -17,7 +17,7 @@ def already_set(update: StatusUpdate) -> RowOutcome:
 
 
 def decide_outcome(answer: Answer[Any], *, doubtful: bool, stopping: bool) -> tuple[State, Result, str, str]:
-    """State, result, detail and remark by the last answer. `doubtful`: an earlier attempt may have been applied.
+    """Return state, result, detail and remark by the last answer. `doubtful`: an earlier one may have been applied.
 
     Then a refusal may come from just that ("has this status already"), unless there is no such order.
     """
@@ -33,7 +33,7 @@ def decide_outcome(answer: Answer[Any], *, doubtful: bool, stopping: bool) -> tu
             return state, Result.UNKNOWN, UNANSWERED, f"the last one was refused: {answer.detail}"
         return state, Result.UNKNOWN, f"{UNANSWERED}; then: {answer.detail}", ""
     if answer.code == "redirect":
-        return State.PLANNED, Result.FAILED, answer.detail, ""  # it stops the run, which tries again when it goes on
+        return State.PLANNED, Result.FAILED, answer.detail, ""  # it stops the run, and is sent again later
     if stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}:
         return State.PLANNED, Result.NOT_SENT, answer.detail, ""
     return State.ENDED, Result.FAILED, answer.detail, ""

@@ -1,4 +1,4 @@
-"""What a run does, stage by stage, each by one run of the pool over the same pace and journal.
+"""The stages of a run, each one run of the pool over the same pace and journal.
 
 Settle what is in doubt, compare by the order list, try the canary, send what is planned, read back what ended
 unknown, recheck sequences whose answers were lost. A verification has one stage.
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import JournalError, StoppedError
 from batch_updater.common.log import event
@@ -19,7 +20,7 @@ from batch_updater.journal.journal import Journal
 from batch_updater.journal.recorder import Recorder
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
-from batch_updater.sending.exchange import Exchange, Sender
+from batch_updater.sending.exchange import Exchange
 from batch_updater.sending.list_comparison import Listing
 from batch_updater.sending.outcome import already_set
 from batch_updater.sending.tally import Tally
@@ -33,11 +34,10 @@ Page = Callable[[int, int], list[StatusUpdate]]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One run of the pool: what `Progress` calls it, where its rows come from, and what is done with each.
+    """One run of the pool: its name in `Progress`, where its rows come from, and what handles each.
 
-    `claimed`: its rows are announced as about to be sent; those that nobody took are planned again.
-    `before`: its rows have ended before with this result, and what is said of them now takes the place of that.
-    `then` is done when it has ended, or was stopped.
+    `claimed`: its rows are announced as about to be sent; those that were not handled are planned again. `before`: its
+    rows ended earlier with this result, which the new one replaces. `then` is called at its end, also after a stop.
     """
 
     name: str
@@ -49,26 +49,18 @@ class Stage:
 
 
 class Runner:
-    """Brings every open row of a journal to its end. When `stop` is requested, what is in flight has 25 s to finish.
+    """Handles all open rows of a journal. When `stop` is requested, what is in flight has 25 s to finish.
 
-    `rows` is how many rows `Progress` tells of, `names` are the statuses' names by their ids. `on_progress` is called
-    about ten times a second, `on_record` for each row that ends, both from the event loop.
+    `rows` is the number of rows in `Progress`, `names` are the names of statuses by id. `on_progress` is called about
+    ten times a second, `on_record` for each row that ends, both from the event loop.
     """
 
     def __init__(
-        self,
-        journal: Journal,
-        client: Sender,
-        pacer: Pacer,
-        options: SendOptions | None = None,
-        *,
-        rows: int = 0,
-        max_failures: int | None = None,
-        names: Mapping[str, str] | None = None,
-        stop: Stop | None = None,
-        on_progress: OnProgress | None = None,
+        self, journal: Journal, client: OrderClient, pacer: Pacer, options: SendOptions | None = None, *,
+        rows: int = 0, max_failures: int | None = None, names: Mapping[str, str] | None = None,
+        stop: Stop | None = None, on_progress: OnProgress | None = None,
         on_record: Callable[[RowOutcome], None] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
         options = options or SendOptions()
         self._canary, self._max_failures, self._outage_budget = options.canary, max_failures, options.outage_budget
@@ -82,22 +74,19 @@ class Runner:
         self._delivery = Delivery(
             self._exchange, compare=options.compares, sequenced=journal.sequenced, names=names or {}
         )
-        self._listing = (
-            Listing(self._count_planned, self._exchange.read_page, self._settle_listed)
-            if options.compare_list
-            else None
-        )
-        self._tally = Tally(rows, self.counters, pacer, self._exchange.watch)
-        self._pool = Pool(options.concurrency, self._keep, ahead=2 * CLAIM_BLOCK)
+        listing = Listing(self._count_planned, self._exchange.read_page, self._settle_listed)
+        self._listing = listing if options.compare_list else None
+        self._tally = Tally(rows, self.counters, pacer, self._exchange.pace_log)
+        self._pool = Pool(options.concurrency, self._record, ahead=2 * CLAIM_BLOCK)
         self._stage: Stage | None = None
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know of how it was done, as sentences."""
+        """Sentences on how the rows were handled."""
         return [note] if self._listing and (note := self._listing.describe()) else []
 
     async def run(self) -> None:
-        """Bring every row to its end, unless the run is stopped.
+        """Handle every row until it ends or the run is stopped.
 
         Raises StoppedError or CredentialsError after what was in flight has been recorded.
         """
@@ -116,7 +105,7 @@ class Runner:
         await self._run(stages)
 
     async def verify(self) -> None:
-        """Read every order of the run and keep what was found as readings. Raises as `run` does."""
+        """Read every order of the run and store the readings. Raises as `run` does."""
         await self._run([Stage("verifying", self._pages(self._journal.to_verify), self._delivery.verify)])
 
     async def _run(self, stages: list[Stage]) -> None:
@@ -134,20 +123,17 @@ class Runner:
     async def _run_stage(self, stage: Stage) -> None:
         if stage.claimed:
             with self._stopping_without_journal():
-                await self._recorder.flush()  # rows that the stage before has found to be sent can be claimed
+                await self._recorder.flush()  # rows that the previous stage found to be sent can be claimed
         try:
             await self._pool.run(stage.source, stage.handler, self._control)
         finally:
             if stage.claimed:
-                await self._unclaim([update.row for update in self._pool.left])
+                with self._stopping_without_journal():
+                    await self._recorder.flush()
+                    if rows := [update.row for update in self._pool.left]:
+                        await self._recorder.call(lambda: self._journal.unclaim(rows))
         if stage.then:
             await stage.then()
-
-    async def _unclaim(self, rows: list[int]) -> None:
-        with self._stopping_without_journal():
-            await self._recorder.flush()
-            if rows:
-                await self._recorder.call(lambda: self._journal.unclaim(rows))
 
     @contextlib.contextmanager
     def _stopping_without_journal(self) -> Iterator[None]:
@@ -171,7 +157,7 @@ class Runner:
         return []
 
     async def _claim_canary(self) -> list[StatusUpdate]:
-        """One block, then the end; none when an earlier start of the run has tried its canary and all were right."""
+        """Claim one block, once; none when the canary of an earlier start has passed."""
         count, self._canary = self._canary, 0
         if not count or (await self._recorder.call(self._journal.facts)).canary_passed:
             return []
@@ -195,7 +181,7 @@ class Runner:
     async def _settle_listed(self, orders: list[ListedOrder]) -> list[RowOutcome]:
         return [already_set(row) for row in await self._recorder.call(lambda: self._journal.planned_for(orders))]
 
-    # What becomes of the rows
+    # Outcomes
 
     async def _end_canary(self) -> None:
         if failure := self._delivery.canary_failure:
@@ -204,7 +190,7 @@ class Runner:
             with self._stopping_without_journal():
                 await self._recorder.call(lambda: self._journal.update_facts(canary_passed=True))
 
-    def _keep(self, found: Record | list[RowOutcome]) -> None:
+    def _record(self, found: Record | list[RowOutcome]) -> None:
         for record in found if isinstance(found, list) else (found,):
             self._count(record)
             self._recorder.add(record)
@@ -240,6 +226,6 @@ class Runner:
             why = f" ({self._exchange.silence})" if self._exchange.silence else ""
             what = f"The service has not answered for {self._outage_budget:g} s{why}."
             self._control.fail(StoppedError(what, "run again when it is back"))
-        self._exchange.watch.log_changes()
+        self._exchange.pace_log.log_changes()
         if self._on_progress and self._stage:
             self._on_progress(self._tally.progress(self._stage.name))

@@ -1,11 +1,11 @@
-"""Counts what becomes of the rows of this start, and tells it as one `Progress`."""
+"""Counts the rows that end in this start, and reports them as one `Progress`."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 
 from batch_updater.api.pacing.pacer import Pacer
-from batch_updater.api.pacing.rate_log import PaceWatch
+from batch_updater.api.pacing.rate_log import PaceLog
 from batch_updater.common.models import Counters, ReadBack, Result, RowOutcome, State
 from batch_updater.common.progress import Progress
 
@@ -13,12 +13,12 @@ WINDOW = 15.0  # seconds over which the present speed is measured: long enough t
 
 
 class Tally:
-    """What has happened in this start: `counters`, and the state of the pace, for so many `rows`."""
+    """What has happened in this start: `counters` and the state of the pace, out of `rows` rows."""
 
     def __init__(
-        self, rows: int, counters: Counters, pacer: Pacer, watch: PaceWatch, clock: Callable[[], float] = time.monotonic
+        self, rows: int, counters: Counters, pacer: Pacer, log: PaceLog, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rows, self._counters, self._pacer, self._watch, self._clock = rows, counters, pacer, watch, clock
+        self._rows, self._counters, self._pacer, self._log, self._clock = rows, counters, pacer, log, clock
         self._seen: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def add(self, record: RowOutcome | ReadBack) -> None:
@@ -29,21 +29,21 @@ class Tally:
             self._counters.results[record.result] += 1
 
     def restate(self, before: Result, now: Result) -> None:
-        """Count a second word about a row that ended before; one that ended in an earlier start is not in the count."""
+        """Change the result of a row that ended before; one that ended in an earlier start is not counted."""
         if self._counters.results[before]:
             self._counters.results[before] -= 1
             self._counters.results[now] += 1
 
     def progress(self, stage: str) -> Progress:
-        """Return how far this start has come; to be asked at least every few seconds, for the speed is measured so."""
+        """Return how far this start has come; call it at least every few seconds, to measure the speed."""
         counters, now = self._counters, time.time()
         paused, down = self._pacer.paused_for, self._pacer.outage_for
         return Progress(
             stage=stage, rows=self._rows, in_flight=counters.in_flight,
             results={str(word): number for word, number in counters.results.items() if number},
             rows_per_second=self._speed(counters.ended), limit=self._pacer.rate,
-            paused_until=now + paused if paused else None, pause_reason=self._watch.pause_reason if paused else "",
-            outage_since=now - down if down else None, last_seen=self._watch.last_seen if down else "",
+            paused_until=now + paused if paused else None, pause_reason=self._log.pause_reason if paused else "",
+            outage_since=now - down if down else None, last_seen=self._log.last_seen if down else "",
             requests={
                 "put": counters.put, "get": counters.get, "token": counters.token, "retried": counters.retried,
                 "throttled": counters.throttled,
@@ -51,7 +51,7 @@ class Tally:
         )  # fmt: skip
 
     def _speed(self, ended: int) -> float:
-        """Rows per second over the last 15 s."""
+        """Return rows per second over the last 15 s."""
         now = self._clock()
         self._seen.append((now, ended))
         while len(self._seen) > 2 and now - self._seen[1][0] >= WINDOW:

@@ -3,17 +3,17 @@
 What a run of the pool asks for:
 
 - `source()` returns the next block of items; an empty block is the end. It is asked whenever few items wait in line.
-- `handler(item)` returns what became of the item, which the pool hands to `on_outcome`; None is handed to nobody.
+- `handler(item)` returns the item's outcome, which the pool passes to `on_outcome` unless it is None.
 - `control` says when to stop. Then no more items are taken, and those in hand have `control.drain_seconds`; after that
   their tasks are cancelled, once. A handler may still return an outcome when that happens.
 
-An exception from the source, a handler or `on_outcome` is told to `control.fail`, which stops the run: the other items
-in hand are handled to their ends.
+An exception from the source, a handler or `on_outcome` goes to `control.fail`, which stops the run: the other items
+in hand are still finished.
 
 What a handler may do besides:
 
-- **Give its item back.** It returns `GivenBack(item)`: that item goes to the end of the line and is handed out again,
-  or is among those left when the run stops. It may be another one than it was given, such as one that knows more.
+- **Give its item back.** It returns `GivenBack(item)`: that item goes to the end of the line and is handled again, or
+  is among those left when the run stops. It may be another item than the one it got, such as one with more data.
 - **Park.** Within `async with pool.parked():` an item that only waits holds no place: another worker takes the next
   item. At the end of the block it waits for a place, before all items in line. Beyond `most_parked` items it keeps its
   place instead.
@@ -35,7 +35,7 @@ Handler = Callable[[T], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class GivenBack:
-    """What a handler returns instead of an outcome: this item is to be handed out again, after all others."""
+    """What a handler returns instead of an outcome: this item is to be handled again, after all others."""
 
     item: Any
 
@@ -55,13 +55,13 @@ class Pool:
 
     @property
     def left(self) -> list[Any]:
-        """The items of the last run that nobody took; `run` returns them too, unless it was cancelled."""
+        """The items of the last run that were not taken; `run` returns them too, unless it was cancelled."""
         return list(self._line)
 
     async def run(self, source: Source[T], handler: Handler[T], control: Control) -> list[T]:
-        """Handle every item of the source, or stop early; return the items that nobody took.
+        """Handle every item of the source, or stop early; return the items that were not taken.
 
-        When it is cancelled, what is in hand is cut off at once.
+        When it is cancelled, what is in hand is cancelled at once.
         """
         self._begin(handler, control)
         if control.stopping.is_set():
@@ -88,7 +88,7 @@ class Pool:
 
     @contextlib.asynccontextmanager
     async def parked(self) -> AsyncIterator[None]:
-        """Give up the place of the item in hand while the block waits; for handlers."""
+        """Release the place of the item in hand while the block waits; for handlers."""
         if self._parked >= self._most_parked:
             yield
             return
@@ -151,21 +151,21 @@ class Pool:
                 self._fail(error)
             if type(outcome) is GivenBack:
                 line.append(outcome.item)
-                await asyncio.sleep(0)  # a handler that only gives back must not keep the loop to itself
+                await asyncio.sleep(0)  # a handler that only gives back must not block the loop
             else:
                 self.unfinished -= 1
 
     def _fail(self, error: BaseException) -> None:
-        """Stop for this error: the other items in hand shall be handled to their ends."""
+        """Stop for this error; the other items in hand are still finished."""
         if self._is_cut and isinstance(error, asyncio.CancelledError):
             raise error
         self._control.fail(error)
 
     async def _wait_for_item(self) -> bool:
-        """Wait until an item is in line; False when the worker is to end, or has passed its place on."""
+        """Wait until an item is in line; False when the worker must end, or has passed its place on."""
         while not self._pass_place_on():
             if self._control.stopping.is_set() or (self._is_fed and not self._line):
-                self._working -= 1  # whoever gives an item back takes the next one from the line himself
+                self._working -= 1  # a worker that gives an item back takes the next one itself
                 return False
             if self._line:
                 return True

@@ -7,10 +7,10 @@ from yarl import URL
 
 from batch_updater.api.protocol import (
     classify,
-    read_order,
-    read_orders,
-    read_statuses,
-    read_token,
+    parse_order,
+    parse_orders,
+    parse_statuses,
+    parse_token,
     retry_after,
     update_url,
 )
@@ -69,6 +69,6 @@ def test_every_answer_has_a_verdict(times: int) -> None:
         wait = retry_after(headers)
         assert wait is None or 0 <= wait <= 300, number
         assert isinstance(classify(status, headers, body), Answer), number
-        assert isinstance(read_order(GOOD, status, headers, body), Answer), number
-        for read in (read_orders, read_statuses, read_token):
+        assert isinstance(parse_order(GOOD, status, headers, body), Answer), number
+        for read in (parse_orders, parse_statuses, parse_token):
             assert isinstance(read(status, headers, body), Answer), number

@@ -38,7 +38,7 @@ from support.watched import Watched
 from batch_updater.app.reconcile import SYMBOLS
 from batch_updater.cli.notify import of_error, of_summary
 from batch_updater.common.errors import InputError
-from batch_updater.common.models import RunSummary
+from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import FORMULA
 from batch_updater.inputs.pandas_io import dataframe_to_csv
 from batch_updater.inputs.selection import ReadOptions

@@ -107,7 +107,7 @@ def test_a_proxy_that_wants_credentials_gets_them_with_every_connection(
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "wants a user and a password"),
+        ({}, "requires a user and a password"),
         ({"BATCH_UPDATER_PROXY_USER": USER, "BATCH_UPDATER_PROXY_PASS": "wrong-w0rd"}, "does not accept"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_proxy_that_fails_makes_nobody_write_its_password(
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("untrusted", "is signed by nobody"), ("wrong host", "the proxy has a certificate that is not made out")],
+    [("untrusted", "not signed by an authority"), ("wrong host", "the proxy has a certificate that is not made out")],
 )
 def test_a_proxy_that_cannot_be_trusted_gets_nothing(
     sheet: Path, town: Town, watched: Watched, kind: str, words: str

@@ -192,7 +192,7 @@ def test_secrets_in_files_are_in_no_process(watched: Watched, identify: Callable
         "app.outputs:write_results", "cli.console:describe", "journal.journal:Journal.claim",
         "journal.journal:Journal.checkpoint", "journal.journal:Journal.record", "journal.journal:Journal.update_facts",
         "cli.progress:ProgressBar.update", "reports.html:write_report", "app.planning:make_plan",
-        "api.pacing.rate_log:PaceWatch.log_changes",
+        "api.pacing.rate_log:PaceLog.log_changes",
     ],
 )  # fmt: skip
 def test_a_bug_anywhere_shows_no_secret(watched: Watched, monkeypatch: pytest.MonkeyPatch, place: str) -> None:

@@ -56,7 +56,7 @@ def test_a_certificate_authority_of_ones_own_is_trusted_when_it_is_named(
 
 
 NO_TLS = {
-    "untrusted": ("is signed by nobody", "--ca-file"),
+    "untrusted": ("is not signed by an authority", "--ca-file"),
     "expired": ("has expired", "clock"),
     "not yet valid": ("is not valid yet", "clock"),
     "wrong host": ("is not made out for 127.0.0.1", "base URL"),
@@ -103,7 +103,7 @@ def test_without_the_option_only_the_systems_authorities_are_trusted(
         ended = watched.call("run", sheet, "--yes", env=environment(f"https://127.0.0.1:{front.port}"))
         assert sandbox.ledger == []
     assert ended.returncode == 6
-    assert "nobody whom this machine trusts" in ended.stderr
+    assert "an authority that this machine trusts" in ended.stderr
     assert "--ca-file" in ended.stderr
 
 
@@ -175,7 +175,7 @@ def test_signing_in_is_refused_to_a_service_that_cannot_be_trusted(
         ended = watched.call("run", sheet, "--yes", env=env)
         assert sandbox.ledger == []
     assert ended.returncode == 6
-    assert "Signing in failed: the certificate of 127.0.0.1 is signed by nobody" in ended.stderr
+    assert "Signing in failed: the certificate of 127.0.0.1 is not signed by an authority" in ended.stderr
 
 
 @pytest.mark.parametrize(

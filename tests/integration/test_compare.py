@@ -132,7 +132,7 @@ def test_the_list_is_read_where_it_is_shorter(watched: Watched) -> None:
         assert len(puts(sandbox)) == 20
         assert sorted(reads(sandbox)) == sorted(order for order, _ in rows[380:])
         assert sum(entry["path"] == "/engagement/orders" for entry in sandbox.ledger) <= 20 + 10
-    assert "by the order list: 20 pages instead of 400 orders; 380 rows were so already" in ended.stderr
+    assert "by the order list: 20 pages instead of 400 orders; 380 rows already had this status" in ended.stderr
     assert summary_of(sheet)["results"] == {"unchanged": 380, "updated": 20}
 
 

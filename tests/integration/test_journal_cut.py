@@ -33,8 +33,8 @@ class Watched(Journal):
         super().__init__(path, db)
         self.said: list[Rows] = []
 
-    def _note_claim(self, number: int) -> None:
-        super()._note_claim(number)
+    def _write_claim_number(self, number: int) -> None:
+        super()._write_claim_number(number)
         self.said = [list(self.entries())]
 
     def _write(self, *changes: Any) -> None:

@@ -19,9 +19,9 @@ from batch_updater.app.service import find_service, statuses
 from batch_updater.app.undo import undo
 from batch_updater.app.verify import verify
 from batch_updater.common.errors import ResumeError, SettingsError
-from batch_updater.common.models import RunSummary
 from batch_updater.common.progress import Progress, Stop
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
 from batch_updater.planning.preflight import Tenant
 from batch_updater.sandbox.server import Sandbox, order_id, status_id

@@ -35,7 +35,7 @@ CALLS = {  # numbers of the system calls: fsync and fdatasync, pwrite64
 }
 METHODS = {"add": draft.Draft, "_claim": journal.Journal, "record": journal.Journal, "update_facts": journal.Journal}
 LOADED = (execute, planning)
-CONNECT, NOTE_CLAIM = sqlite3.connect, journal.Journal._note_claim
+CONNECT, NOTE_CLAIM = sqlite3.connect, journal.Journal._write_claim_number
 seen: Counter[str] = Counter()
 fate: tuple[str, int] = ("", 0)
 fault = ""
@@ -132,7 +132,7 @@ def live(order: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
     if fate[0]:
         sqlite3.connect = lambda *a, **k: CONNECT(*a, factory=Connection, **k)  # type: ignore[assignment]
-        journal.Journal._note_claim = note_claim  # type: ignore[method-assign]
+        journal.Journal._write_claim_number = note_claim  # type: ignore[method-assign]
         pathlib.Path.rename = pathlib.Path.replace = move  # type: ignore[assignment,method-assign]
         stages.CLAIM_BLOCK = 20
         recorder.FLUSH_SECONDS = 0.01

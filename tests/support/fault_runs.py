@@ -17,9 +17,9 @@ from support.program import quick_folder, read_result, write_sheet
 from batch_updater.api.credentials import Credentials, Grant
 from batch_updater.app.execute import send
 from batch_updater.app.planning import plan
-from batch_updater.common.models import RunSummary
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
 from batch_updater.planning.preflight import Tenant, with_credentials
 

@@ -1,7 +1,7 @@
-"""The rate that the last run on a service learned, kept for the next one in the user's state directory.
+"""The rate that the last run on a service learned, stored for the next one in the user's state directory.
 
-One small JSON file for each service and account, without any secret. Nothing here raises: a file that can't be
-read, written or believed means that nothing is remembered.
+One small JSON file for each service and account, without any secret. Nothing here raises: without a readable,
+writable, plausible file nothing is remembered.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ UNBELIEVABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, Runtime
 
 @dataclass(frozen=True, slots=True)
 class LearnedRate:
-    """Requests per second, and when (UTC) a run ended with them."""
+    """Requests per second, and when (UTC) the run that learned them ended."""
 
     rate: float
     when: datetime
 
     def describe(self) -> str:
-        """What it means for a run, for a person."""
+        """Return one sentence on what it means for a run."""
         number = f"{self.rate:,.0f}" if self.rate >= 10 else f"{self.rate:.2g}"
         learned = f"{self.when.astimezone():%Y-%m-%d}"
         return f"starts at {number} requests/s, learned on {learned}; --forget-rate starts without it"
 
 
 def start_rate(options: SendOptions, base_url: str, account: str | None) -> LearnedRate | None:
-    """Return where a run with these options begins; None when it begins without a rate, or `--rate` is no higher."""
+    """Return the rate that a run with these options begins with; None for none, or when `--rate` is no higher."""
     if not options.adapt or options.forget_rate:
         return None
     found = recall(base_url, account)
@@ -46,22 +46,22 @@ def start_rate(options: SendOptions, base_url: str, account: str | None) -> Lear
 
 
 def recall(base_url: str, account: str | None, now: datetime | None = None) -> LearnedRate | None:
-    """What was remembered in the last seven days, None when nothing was."""
+    """Return what was learned in the last seven days; None for nothing."""
     with contextlib.suppress(*UNBELIEVABLE):
         return _read(_path(base_url, account), base_url, now or datetime.now(UTC))
     return None
 
 
 def remember(base_url: str, account: str | None, rate: float, now: datetime | None = None) -> None:
-    """Keep a rate in place of the one before; others that nobody would trust any more are removed."""
+    """Store a rate in place of the earlier one; outdated ones of other services are removed."""
     when = (now or datetime.now(UTC)).replace(microsecond=0)
-    kept = {"base_url": base_url, "rate": round(rate, 3), "when": when.isoformat()}
+    stored = {"base_url": base_url, "rate": round(rate, 3), "when": when.isoformat()}
     with contextlib.suppress(*UNBELIEVABLE):
         path = _path(base_url, account)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.part")
         try:
-            part.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(stored) + "\n", encoding="utf-8")
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -69,13 +69,13 @@ def remember(base_url: str, account: str | None, rate: float, now: datetime | No
 
 
 def forget(base_url: str, account: str | None) -> None:
-    """Remember nothing of this service and account any more."""
+    """Remove what was learned of this service and account."""
     with contextlib.suppress(*UNBELIEVABLE):
         _path(base_url, account).unlink(missing_ok=True)
 
 
 def _path(base_url: str, account: str | None) -> Path:
-    """The file of a service and account. Raises OSError when the system names no folder for it."""
+    """Return the file of a service and account. Raises OSError when there is no state directory."""
     folder = PlatformDirs("batch-updater", appauthor=False).user_state_path
     if not folder.is_absolute():  # there is no home
         raise FileNotFoundError("no state directory")
@@ -87,9 +87,9 @@ def _read(path: Path, base_url: str, now: datetime) -> LearnedRate | None:
     if not path.is_file():  # a pipe would be waited for
         return None
     with path.open("rb") as stream:
-        kept = json.loads(stream.read(LONGEST))
-    rate, when = kept["rate"], datetime.fromisoformat(kept["when"])
-    believable = type(rate) in {int, float} and SLOWEST <= rate <= FASTEST and kept["base_url"] == base_url
+        stored = json.loads(stream.read(LONGEST))
+    rate, when = stored["rate"], datetime.fromisoformat(stored["when"])
+    believable = type(rate) in {int, float} and SLOWEST <= rate <= FASTEST and stored["base_url"] == base_url
     return LearnedRate(float(rate), when) if believable and timedelta(0) <= now - when <= TRUSTED else None
 
 

@@ -1,4 +1,4 @@
-"""The search for a limit that nobody has told, from what was accepted and what was refused. Pure, without a clock."""
+"""Search for an undocumented rate limit by what was accepted and what was refused. Pure, without a clock."""
 
 import math
 
@@ -18,7 +18,7 @@ FALLS = (0.95, 0.8, 0.5, 0.25)  # of a rate thought good, when it is refused aga
 class LimitSearch:
     """Narrows the gap between a rate that passed and one that was refused, both in requests per second.
 
-    Neither bound is trusted for ever: a burst allowance lets too high a rate pass for a while, and limits change.
+    Neither bound is trusted forever: a burst allowance lets too high a rate pass for a while, and limits change.
     """
 
     def __init__(self, proven: float, refused: float) -> None:
@@ -32,7 +32,7 @@ class LimitSearch:
 
     @classmethod
     def from_guess(cls, guess: float) -> "LimitSearch":
-        """Go up from the rate that an earlier search has ended with."""
+        """Return a search that goes up from the rate with which an earlier one ended."""
         search = cls(guess, guess)
         search.rate = search.refused
         search.reopen(step=STEP_FROM_GUESS)
@@ -67,7 +67,7 @@ class LimitSearch:
         return min(max(0.1 / max(gap, FIRST_STEP), 0.4), 3.0)
 
     def passes(self) -> None:
-        """The present rate has passed its trial; go up, unless the search is over."""
+        """Go up after the present rate has passed its trial, unless the search is over."""
         self._failures = 0
         self.passed = self.rate
         if self.is_climbing:
@@ -79,7 +79,7 @@ class LimitSearch:
                 self.reopen(step=0.2)
 
     def fails(self, used: float, proven: float, lasted: float | None, *, barely: bool) -> None:
-        """The rate in use was refused.
+        """Go down after the rate in use was refused.
 
         `proven` is what was accepted since the refusal before, per second; `lasted` the last rate that had been in
         use for long enough to be sure of it, None when there was none; `barely`: the refusal came after long.
@@ -120,18 +120,18 @@ class LimitSearch:
 
 
 class Complaints:
-    """Tells 503s that mean "too fast" from those that some services give at any rate. Pure, without a clock.
+    """Tells 503s that mean "too fast" from those that some services answer at any rate. Pure, without a clock.
 
-    A service that has once said 429 or Retry-After is taken at its word: its bare 503s count only when they are many.
-    Else a rise of their share is a refusal, and a test at a lower rate then shows whether it has to do with the rate.
+    A service that has once said 429 or Retry-After is trusted to say so: its bare 503s count only when they are many.
+    Else a rise of their share is a refusal, and a test at a lower rate then shows whether the rate is the cause.
     """
 
     MEMORY = 0.99  # weight of the past in the recent share: about the last 100 answers count
     TROUBLED = 0.2  # the recent share of bad answers that is too much in any case
-    BLOCK = 400  # answers that are judged together
+    BLOCK = 400  # answers that are counted together
     LEAST = 0.005  # share of bad answers that is always taken as noise
     SEEN = 6  # bad answers that a test would see if they were noise
-    SHORTEST = 0.5  # seconds of sending before fewer than TROUBLED are judged
+    SHORTEST = 0.5  # seconds of sending before fewer than TROUBLED are considered
 
     def __init__(self) -> None:
         self.accepted = 0  # since the last refusal that counted
@@ -142,7 +142,7 @@ class Complaints:
         self._tells = False
 
     def add_good(self) -> None:
-        """An answer was no complaint."""
+        """Count an answer that was no complaint."""
         self.accepted += 1
         self._good += 1
         self._recent *= self.MEMORY
@@ -150,7 +150,7 @@ class Complaints:
             self._good = self._bad = 0
 
     def add_bad(self, *, told: bool) -> None:
-        """An answer was 429, 503 or had a Retry-After; `told` if more than a bare 503."""
+        """Count an answer with 429, 503 or a Retry-After; `told`: it was more than a bare 503."""
         self._bad += 1
         self._tells = self._tells or told
         self._recent = self._recent * self.MEMORY + (1 - self.MEMORY)
@@ -164,7 +164,7 @@ class Complaints:
         return self._bad > 4 + 2 * max(self.noise, self.LEAST) * (self._bad + self._good)
 
     def start_again(self) -> None:
-        """A refusal counted, or a test begins or ends; count anew."""
+        """Count anew, after a refusal that counted or at the beginning or end of a test."""
         self._share = self._bad / max(self._good + self._bad, 1)
         self.accepted = self._good = self._bad = 0
         self._recent = 0.0
@@ -174,7 +174,7 @@ class Complaints:
         """Whether the refusal that counted last may have been noise."""
         return not self._tells and self.SEEN / self.BLOCK < self._share < self.TROUBLED
 
-    def judge_test(self) -> bool | None:
+    def decide_test(self) -> bool | None:
         """Whether the lower rate had as many bad answers as before, so that they are noise; None while unclear."""
         answers = self._good + self._bad
         if self._share * answers < self.SEEN:

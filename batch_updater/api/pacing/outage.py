@@ -8,7 +8,7 @@ PROBE_LONGEST = 30.0
 class Outage:
     """The service counts as down after 20 system failures in a row, silent ones or over at least a second.
 
-    While it is down one request at a time may try, at intervals that double from 0.5 s to 30 s.
+    While it is down one request at a time may leave, at intervals that double from 0.5 s to 30 s.
     """
 
     def __init__(self) -> None:
@@ -19,11 +19,11 @@ class Outage:
         self._interval = PROBE_FIRST
 
     def succeeded(self) -> None:
-        """One request was answered in order."""
+        """Record that a request was answered normally."""
         self._failures, self._silent, self._since = 0, 0, None
 
     def failed(self, now: float, *, silent: bool) -> None:
-        """One request ended without an answer (`silent`), or with the service's own error."""
+        """Record that a request ended without an answer (`silent`), or with an error of the service."""
         self._failures += 1
         self._silent = self._silent + 1 if silent else 0
         if self._failures == 1:
@@ -38,15 +38,15 @@ class Outage:
         return self._since is not None
 
     def wait(self, now: float) -> float:
-        """Seconds until a request may leave, 0 for at once."""
+        """Return the seconds until a request may leave, 0 for at once."""
         return 0.0 if self._since is None else max(self._next - now, 0.0)
 
     def departed(self, now: float) -> None:
-        """A request leaves; while the service is down it is the probe, and the next one waits longer."""
+        """Record that a request leaves; while the service is down it is a probe, and the next one waits longer."""
         if self._since is not None:
             self._interval = min(self._interval * 2, PROBE_LONGEST)
             self._next = now + self._interval
 
     def lasted(self, now: float) -> float:
-        """Seconds since the service was found to be down; 0 when it is not."""
+        """Return the seconds since the service was found to be down; 0 when it is not."""
         return 0.0 if self._since is None else now - self._since

@@ -1,6 +1,6 @@
 """How fast requests may leave: an even pace, a pause for the whole pool, and a limit learned from refusals.
 
-`Pace` is pure state over a clock; `Pacer` is its thin async face.
+`Pace` is pure state over a clock; `Pacer` waits by it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from batch_updater.common.models import Answer, Verdict
 
 BARE_PAUSE = 0.1  # after a refusal that names no time; doubles while nothing at all is accepted
 LONGEST_BARE_PAUSE = 5.0
-DEPTH = 0.03  # seconds' worth of requests that may leave at once after a delay of our own
+DEPTH = 0.03  # seconds' worth of requests that may leave at once after a local delay
 LEARNED_DEPTH = 15.0  # requests at most, where a limit was learned: its burst allowance may be no larger
 LEAST_DEPTH = 0.005  # seconds' worth in any case: a loop can't wake up for every request of a high rate
 REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, later 120 s and 240 s
@@ -74,9 +74,9 @@ class Pace:
         self._departed += 1
 
     def take(self, now: float) -> float:
-        """Zero when a request may leave now (it is counted), else the seconds to wait before asking again."""
+        """Return 0 when a request may leave now (it is counted), else the seconds to wait before asking again."""
         if now < self.paused_until:
-            self.paused_until = min(self.paused_until, now + MAX_WAIT)  # the clock may have been put back
+            self.paused_until = min(self.paused_until, now + MAX_WAIT)  # the clock may have been set back
             return self.paused_until - now
         if self._search is not None:
             self._learn(now, self._search)
@@ -96,26 +96,26 @@ class Pace:
         return 0.0
 
     def _depth(self, rate: float) -> float:
-        """Requests that may leave at once when we are late; fewer to a service that has refused something."""
+        """Return how many requests may leave at once after a delay; fewer to a service that has refused something."""
         depth = rate * DEPTH
         if self._search is not None:
             depth = min(depth, max(LEARNED_DEPTH, rate * LEAST_DEPTH))
         return max(depth, 1.0)
 
     def failed(self) -> None:
-        """A request ended without an answer, or with an error that says nothing about the load."""
+        """Record a request that ended without an answer, or with an error that says nothing about the load."""
         self._answered += 1
 
     def succeeded(self) -> None:
-        """An answer came that was no complaint about the load."""
+        """Record an answer that was no complaint about the load."""
         self._answered += 1
         self._complaints.add_good()
 
     def throttled(self, now: float, wait: float | None, *, told: bool) -> None:
-        """The service can't keep up. `told`: it said so (429 or Retry-After); `wait`: seconds, None when not named.
+        """Record that the service can't keep up. `told`: by 429 or Retry-After; `wait`: seconds, None when not named.
 
-        Told, everything is held for that time. A bare 503 counts only when such answers are more than a few.
-        Refusals of requests that were under way together count once.
+        When told, nothing is sent for that time. A bare 503 counts only when there are more than a few of them.
+        Refusals of requests that were in flight together count once.
         """
         self._answered += 1
         if self._complaints.accepted:
@@ -131,7 +131,7 @@ class Pace:
             self._refused(now, pause)
 
     def _refused(self, now: float, pause: float) -> None:
-        """A refusal counts: it was too fast, or, when nothing was accepted since the last, the pause too short."""
+        """Slow down; when nothing was accepted since the last refusal, make the pause longer instead."""
         if self._search is not None and not self._complaints.accepted:
             self._bare_pause = min(self._bare_pause * 2, LONGEST_BARE_PAUSE)
             self._hold(now, pause)
@@ -181,7 +181,7 @@ class Pace:
         if self._answered < self._trial_from or (search.is_settled and now < self._rest_until):
             return
         if search.is_testing:
-            if (noise := self._complaints.judge_test()) is not None:
+            if (noise := self._complaints.decide_test()) is not None:
                 search.end_test(noise=noise)
                 self._complaints.start_again()
                 self._rate_changed(now, search)
@@ -194,7 +194,7 @@ class Pace:
             return
         self._trial = None
         if self._answered - answered < 0.8 * search.rate * (now - began):
-            return  # it is not this rate that holds us back
+            return  # this rate is not what limits the run
         if search.is_settled:
             search.reopen()
         elif search.step > 0.05:
@@ -205,17 +205,12 @@ class Pace:
 
 
 class Pacer:
-    """Waits until the pace lets a request leave; first come, first served. All times are seconds."""
+    """Waits until a request may leave; first come, first served. All times are seconds."""
 
     def __init__(
-        self,
-        cap: float | None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        *,
-        adapt: bool = True,
-        guess: float | None = None,
-    ) -> None:
+        self, cap: float | None, clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, *, adapt: bool = True, guess: float | None = None,
+    ) -> None:  # fmt: skip
         self._clock = clock
         self._sleep = sleep
         self._pace = Pace(cap, clock(), adapt=adapt, guess=guess)
@@ -223,7 +218,7 @@ class Pacer:
         self._turn = asyncio.Lock()
 
     async def acquire(self, stopping: Callable[[], bool]) -> bool:
-        """Wait for leave to send one request; False when the run stops meanwhile."""
+        """Wait until one request may be sent; False when the run stops meanwhile."""
         if self._pace.is_free and not self._outage.is_on:
             if stopping():
                 return False
@@ -275,5 +270,5 @@ class Pacer:
 
     @property
     def history(self) -> list[tuple[float, float]]:
-        """How the limit has changed: (seconds since the start, requests per second), at most some 256 of them."""
+        """The changes of the limit: (seconds since the start, requests per second), at most some 256 of them."""
         return list(self._pace.history)

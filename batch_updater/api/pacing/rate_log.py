@@ -1,42 +1,27 @@
-"""Watches the pace of a run and logs what changes: pauses, rate, and times in which the service is down."""
+"""Logs changes in the pace of a run: pauses, the rate, outages."""
 
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.log import event
 
 CLIMB = 1.25  # the rate climbs a little with every request; only so much of a change is worth a line
 LONGER = 0.05  # seconds by which a pause must grow to be a new one
 
 
-class Pacing(Protocol):
-    """The state of a pacer."""
+class PaceLog:
+    """Compares the pace with what was logged last; to be called after each answer and now and then.
 
-    @property
-    def paused_for(self) -> float:
-        """Seconds until the pause ends, 0 when there is none."""
-
-    @property
-    def outage_for(self) -> float:
-        """Seconds since the service was found to be down, 0 when it is not."""
-
-    @property
-    def rate(self) -> float | None:
-        """Requests per second, None when there is no limit."""
-
-
-class PaceWatch:
-    """Compares the pace with what was logged last; to be asked after each answer and now and then.
-
-    `pause_reason` is the result code of the answer that caused the last pause, `last_seen` what the last failure saw.
+    `pause_reason` is the result code of the answer that caused the last pause, `last_seen` the detail of the last
+    failure.
     """
 
-    def __init__(self, pacing: Pacing, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pacing, self._clock = pacing, clock
+    def __init__(self, pacer: Pacer, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pacer, self._clock = pacer, clock
         self._paused_until = clock()
-        self._rate = pacing.rate
+        self._rate = pacer.rate
         self._down_since: float | None = None
         self.pause_reason = self.last_seen = ""
 
@@ -48,14 +33,14 @@ class PaceWatch:
         self._log_outage(reason, row)
 
     def _log_pause(self, reason: str, row: int | None) -> None:
-        seconds = self._pacing.paused_for
+        seconds = self._pacer.paused_for
         if seconds and self._clock() + seconds > self._paused_until + LONGER:
             self._paused_until = self._clock() + seconds
             self.pause_reason = reason
             event("pause", seconds=seconds, reason=reason, row=row)
 
     def _log_rate(self, reason: str, row: int | None) -> None:
-        rate, before = self._pacing.rate, self._rate
+        rate, before = self._pacer.rate, self._rate
         if rate == before or (rate and before and before < rate < before * CLIMB):
             return
         fell = rate is not None and (before is None or rate < before)
@@ -63,7 +48,7 @@ class PaceWatch:
         event("rate", rate=rate, reason=(reason or "throttled") if fell else "recovering", row=row if fell else None)
 
     def _log_outage(self, reason: str, row: int | None) -> None:
-        seconds = self._pacing.outage_for
+        seconds = self._pacer.outage_for
         if seconds and self._down_since is None:
             self._down_since = self._clock() - seconds
             event("service_down", logging.WARNING, reason=reason, row=row)

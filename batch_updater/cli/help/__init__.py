@@ -41,5 +41,5 @@ def render_page(text: str, terminal: TerminalStyle) -> str:
 
 def _reasons() -> str:
     """Return the codes as a list; a table of these sentences would be too wide for a plain terminal."""
-    items = (f"- `{code}`: {meaning.says} {meaning.what_to_do}" for code, meaning in MEANINGS.items())
+    items = (f"- `{code}`: {meaning.explanation} {meaning.what_to_do}" for code, meaning in MEANINGS.items())
     return "\n".join(fill(item, WIDEST, subsequent_indent="  ", break_on_hyphens=False) for item in items)

@@ -1,6 +1,6 @@
-"""What the records of an Excel 97 workbook (.xls) say, before a library makes cells of it.
+"""Check the records of an Excel 97 workbook (.xls) before a library reads them.
 
-A record is a number, a length and that many bytes: [MS-XLS] 2.1.4. Nothing is kept of the cells.
+A record is a number, a length and that many bytes: [MS-XLS] 2.1.4.
 """
 
 import struct
@@ -13,7 +13,7 @@ _MOST_OF_A_KIND = 65_536  # fonts, formats, styles, sheets
 _FORMULAS = {0x06, 0x206, 0x406}
 _CELLS = {0x203, 0x27E, 0xBD, 0xBE, 0x201, 0xFD, 0x204, 0xD6, 0x205, *_FORMULAS}
 _SEVERAL = {0xBD, 0xBE}  # cells of a row side by side; the last column stands at the end
-# The library makes objects of all others, and of names and links very many: a few bytes can mean gigabytes.
+# The library makes objects of all others, very many of names and links: a few bytes can become gigabytes.
 _KEPT_GLOBALS = {BOF, EOF, BOUNDSHEET, CONTINUE, 0xFC, 0x31, 0x231, 0x41E, 0x1E, 0xE0, 0x22, 0x42, 0x8C, 0x2F, 0x56}
 _KEPT_SHEET = {BOF, EOF, CONTINUE, *_CELLS, 0x200, 0x208, 0x207, 0x221, 0x4BC, 0x236, 0x37, 0x7D, 0x55, 0x99, 0xE5}
 _VERSIONS = {0x500, 0x600}  # Excel 5 and 95, Excel 97 to 2003
@@ -26,7 +26,7 @@ class RecordError(ValueError):
 
 
 class OldSheet(NamedTuple):
-    """A worksheet of Excel 97: whether people see it, and how far its cells reach."""
+    """A worksheet of Excel 97: whether it is visible, and how far its cells reach."""
 
     visible: bool
     rows: int
@@ -36,7 +36,7 @@ class OldSheet(NamedTuple):
 def blank_unneeded(content: bytes) -> tuple[bytes, list[OldSheet]]:
     """Return the workbook's stream with all records blanked out that reading cells does not need, and its sheets.
 
-    Raises RecordError when one pass over the stream can't tell.
+    Raises RecordError when the records are damaged.
     """
     if len(content) < 8 or _HEAD.unpack_from(content)[0] != BOF or _PLACE.unpack_from(content, 4)[0] not in _VERSIONS:
         raise RecordError("is no workbook of Excel 5 to 2003")
@@ -54,7 +54,7 @@ def blank_unneeded(content: bytes) -> tuple[bytes, list[OldSheet]]:
 
 
 def _globals(content: bytes, found: bytearray) -> list[tuple[int, bool]]:
-    """Return where each worksheet starts, and whether people see it."""
+    """Return where each worksheet starts, and whether it is visible."""
     sheets: list[tuple[int, bool]] = []
     counts: dict[int, int] = {}
     for place, kind, length in _records(content, 0):

@@ -1,22 +1,15 @@
-"""How a spreadsheet displays a cell: its text, and whether a person is certain to see exactly that. Pure."""
+"""The text that a spreadsheet displays for a cell, and whether that is certain. Pure."""
 
 import datetime
 from functools import lru_cache
 
 from batch_updater.common.models import Flaw
 from batch_updater.common.text import shown
-from batch_updater.inputs.excel.number_format import (
-    MOST_EXACT,
-    Uncertain,
-    format_date,
-    format_number,
-    format_text,
-    is_date,
-    text_section,
-)
+from batch_updater.inputs.excel import number_format
+from batch_updater.inputs.excel.number_format import MOST_EXACT, Uncertain, format_date, text_section
 
-# Number formats that a style can name without spelling them out: ECMA-376, part 1, 18.8.30. Those that depend on the
-# language of the computer are replaced by one that is not certain.
+# Built-in number formats by number: ECMA-376, part 1, 18.8.30. Those that depend on the language of the computer are
+# replaced by an uncertain one.
 BUILT_IN = {
     "1": "0", "2": "0.00", "3": "#,##0", "4": "#,##0.00", "9": "0%", "10": "0.00%", "11": "0.00E+00", "12": "# ?/?",
     "13": "# ??/??", "14": "m/d/yyyy", "15": "d-mmm-yy", "16": "d-mmm", "17": "mmm-yy", "18": "h:mm AM/PM",
@@ -32,13 +25,13 @@ _MIDNIGHT = datetime.datetime(1900, 1, 1)
 
 @lru_cache(1000)
 def formats_numbers(code: str) -> bool:
-    """Whether this format displays a number differently than no format does."""
+    """Whether this format changes how a number is displayed."""
     return code.casefold() not in _PLAIN
 
 
 @lru_cache(1000)
 def formats_texts(code: str) -> bool:
-    """Whether this format displays a text differently than it is."""
+    """Whether this format changes how a text is displayed."""
     return text_section(code) is not None
 
 
@@ -62,11 +55,11 @@ def _seen(cell: Cell, code: str, plain: str) -> str:
             return plain
         case str():
             section = text_section(code)
-            return plain if section is None else format_text(cell, section)
+            return plain if section is None else number_format.format_text(cell, section)
         case float() | int():
-            if is_date(code):
+            if number_format.is_date(code):
                 raise Uncertain
-            return format_number(float(cell), code, plain)
+            return number_format.format_number(float(cell), code, plain)
         case datetime.datetime() | datetime.timedelta():
             return format_date(cell, code)
         case datetime.date():
@@ -78,10 +71,10 @@ def _seen(cell: Cell, code: str, plain: str) -> str:
 @lru_cache(1000)
 def uncertain_format(code: str) -> Flaw:
     """Return the flaw of a cell whose display can't be known."""
-    how = f"shown by the format '{shown(code)}'" if code else "shown by a format that this kind of file hides"
+    form = f"the format '{shown(code)}'" if code else "a format that this kind of file hides"
     return Flaw(
         "number_format",
-        f"the cell is a number or date {how}, so that what a person sees is not certain;"
+        f"the cell is a number or date shown by {form}, so that what is displayed is not certain;"
         " format the column as text and enter the value again",
     )
 

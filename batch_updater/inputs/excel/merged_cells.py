@@ -1,4 +1,4 @@
-"""Merged cells: only the first of them has a value; whether it is meant for the others only a person can tell. Pure."""
+"""Merged cells: only the first has a value; whether it is meant for the others is unknown. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ Range = tuple[tuple[int, int], tuple[int, int]]  # first and last row and column
 
 
 class MergedCells:
-    """The merged cells of a sheet, asked for row by row from the top. Memory grows with the number of ranges."""
+    """The merged cells of a sheet, read row by row from the top. Memory grows with the number of ranges."""
 
     def __init__(self, ranges: Iterable[Range], width: int) -> None:
         self._coming = sorted((found for found in ranges if found[0][1] < width), reverse=True)
@@ -18,9 +18,9 @@ class MergedCells:
         self._width = width
 
     def flaws(self, row: int, cells: Sequence[str]) -> Flaws:
-        """Return flaws for the cells that a merged cell hides in this row; a row that holds nothing else stays blank.
+        """Return flaws for the cells that a merged cell hides in this row; none for a row that is blank otherwise.
 
-        Raises SheetError when ranges overlap, as no program writes them: each row would be compared with all of them.
+        Raises SheetError when ranges overlap, which no program writes and which would cost time for each row.
         """
         coming = bool(self._coming and self._coming[-1][0][0] <= row)
         while self._coming and self._coming[-1][0][0] <= row:

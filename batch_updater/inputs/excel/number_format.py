@@ -1,7 +1,7 @@
-"""Number formats of spreadsheets: what they make of a number, a date or a text, and whether that is certain. Pure.
+"""Number formats of spreadsheets: how they display a number, a date or a text, and whether that is certain. Pure.
 
 ECMA-376, part 1, 18.8.31. What depends on the computer's language, on the width of the column or on rules that are
-not built here raises Uncertain: the caller then takes the plain value, and knows that a person may see another one.
+not built here raises Uncertain: the caller then takes the plain value, which may not be what is displayed.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 MOST_EXACT = 999_999_999_999_999  # spreadsheets keep 15 digits
 _MOST_GENERAL = 99_999_999_999  # with more digits, a number without a format is shown shortened
-_FIRST_DAY = datetime.datetime(1900, 3, 1)  # before it, Excel counts a 29 February that never was
+_FIRST_DAY = datetime.datetime(1900, 3, 1)  # before it, Excel counts a 29 February that never existed
 _TOKEN = re.compile(
     r"""\[(?P<bracket>[^\]]*)\] | "(?P<quoted>[^"]*)"? | \\(?P<escaped>.) | _(?P<gap>.) | \*(?P<fill>.) |
     (?P<general>General) | (?P<noon>AM/PM|A/P) | (?P<power>E[+]) | (?P<date>y+|m+|d+|h+|s+) | (?P<digit>[0#?]) |
@@ -40,7 +40,7 @@ _POINT, _COMMA, _PERCENT, _VALUE = (Token("mark", text) for text in ".,%@")
 
 
 class Uncertain(Exception):  # noqa: N818 - an answer, not an error
-    """What a person sees can't be known."""
+    """What is displayed can't be known."""
 
 
 @lru_cache(1000)
@@ -195,7 +195,7 @@ def _behind(fraction: str, tokens: Section) -> str:
 
 
 def _shown_power(number: float, section: Section) -> str:
-    """Return a number by a power of ten, in the one form that people use: `0.00E+00`."""
+    """Return a number by a power of ten, in the one common form: `0.00E+00`."""
     found = re.fullmatch(r"0(?:\.(0+))?e\+00", "".join(token.text for token in section))
     if not found:
         raise Uncertain

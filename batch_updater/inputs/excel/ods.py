@@ -20,7 +20,7 @@ _MOST_BLANKS = 1000  # that one element can stand for
 _VALUES = {"float", "currency", "percentage", "date", "time", "boolean", "string"}
 _CELLS = {"table:table-cell", "table:covered-table-cell"}
 _BLANKS = {"text:s": " ", "text:tab": "\t", "text:line-break": "\n"}
-# The value itself stands in one of these; what a person sees of it is the text beside it.
+# The value itself is in one of these; what is displayed is the text beside it.
 _STORED = ("office:string-value", "office:value", "office:date-value", "office:time-value", "office:boolean-value")
 
 
@@ -36,7 +36,7 @@ class _Row:
 
 @dataclass
 class _Facts:
-    """What the first pass over a sheet finds."""
+    """The results of the first pass over a sheet."""
 
     rows: int = 0
     columns: int = 0
@@ -45,9 +45,9 @@ class _Facts:
 
 
 class OpenDocumentTable(Table):
-    """One sheet. Cells are the text that is stored beside each value: what the person saw.
+    """One sheet. Cells are the text that is stored beside each value: what was displayed.
 
-    The XML is read once for its size, and again whenever its rows are wanted: no row is kept.
+    The XML is read once for its size, and again whenever its rows are streamed: no row stays in memory.
     """
 
     is_excel = True
@@ -115,7 +115,7 @@ class _Content:
         self._row = _Row("", 0)
         self._cell: Attributes = {}
         self._text: list[str] = []
-        self._length, self._paragraphs, self._listening = 0, 0, False
+        self._length, self._paragraphs, self._in_text = 0, 0, False
 
     def sheets(self) -> dict[str, Sheet]:
         """Return every sheet by name."""
@@ -158,7 +158,7 @@ class _Content:
         if name == "office:annotation":
             self._comments += 1
         elif name == "text:p" and not self._comments:
-            self._listening = True
+            self._in_text = True
             self._paragraphs += 1
             if self._paragraphs > 1:
                 self._add("\n")
@@ -166,7 +166,7 @@ class _Content:
             self._add(_BLANKS[name] * _number(attributes, "text:c", _MOST_BLANKS))
 
     def _add(self, data: str) -> None:
-        if self._listening:
+        if self._in_text:
             self._length += len(data)
             if self._length > LONGEST_TEXT:
                 raise SheetError(f"row {self._row.number + 1} has a cell of over {LONGEST_TEXT:,} characters")
@@ -176,7 +176,7 @@ class _Content:
         if not self._sheet:
             return
         if name == "text:p":
-            self._listening = False
+            self._in_text = False
         elif name == "office:annotation":
             self._comments -= 1
         elif name in _CELLS:

@@ -1,6 +1,6 @@
 """The container of Excel 97 workbooks and of workbooks with a password ([MS-CFB]) by olefile, in bounded memory.
 
-olefile believes what a container says of itself: counts of any size, chains of sectors that run in circles.
+olefile trusts the container: counts of any size, chains of sectors that run in circles.
 """
 
 import struct
@@ -76,7 +76,7 @@ class OleContainer(olefile.OleFileIO):  # type: ignore[misc]  # olefile has no t
 
 
 def _follow(sector: int, table: Sequence[int], taken: bytearray) -> int:
-    """Return the length of a chain of sectors, all of which are taken from now on. Raises OleError when one was."""
+    """Mark the sectors of a chain as taken, and return its length. Raises OleError when one was taken before."""
     length = 0
     while sector < len(table):
         if taken[sector]:

@@ -1,4 +1,4 @@
-"""Workbooks with a password, with the extra `password` installed. The plain copy is private and does not last."""
+"""Workbooks with a password, with the extra `password` installed. The plain copy is private and temporary."""
 
 import contextlib
 import getpass
@@ -7,7 +7,7 @@ import sys
 import tempfile
 import weakref
 from pathlib import Path
-from xml.parsers.expat import ExpatError  # msoffcrypto parses what the file says of its key
+from xml.parsers.expat import ExpatError  # msoffcrypto parses the XML about the key
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
@@ -17,12 +17,12 @@ from batch_updater.inputs.excel.result_sheets import open_excel
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Table
 
-_HOW = Remedy("save it in Excel without a password, or use {password_file} FILE")
+_ADVICE = Remedy("save it in Excel without a password, or use {password_file} FILE")
 _DAMAGE = (LookupError, ValueError, TypeError, AttributeError, struct.error, ExpatError)  # what msoffcrypto raises
 
 
 def open_encrypted(path: Path, name: Path, options: ReadOptions) -> Table:
-    """Open a workbook with a password. Its plain copy, in a folder that only this user can read, goes with the table.
+    """Open a workbook with a password. Its plain copy, in a private folder, is deleted with the table.
 
     Raises InputError when there is no password or not the right one, OleError when the file is damaged.
     """
@@ -37,9 +37,9 @@ def open_encrypted(path: Path, name: Path, options: ReadOptions) -> Table:
 
 
 def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) -> None:
-    """Write the plain workbook. Without a file the password is asked for, where there is a terminal."""
+    """Write the plain workbook. Without a password file, ask for the password on a terminal."""
     if password_file is None and not sys.stdin.isatty():
-        raise InputError(f"{name} is protected with a password.", _HOW)
+        raise InputError(f"{name} is protected with a password.", _ADVICE)
     try:
         from msoffcrypto.exceptions import DecryptionError, FileFormatError  # noqa: PLC0415 - an optional extra
         from msoffcrypto.format.ooxml import OOXMLFile  # noqa: PLC0415 - the same
@@ -65,4 +65,4 @@ def _read(password_file: Path, name: Path) -> str:
     try:
         return password_file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{password_file}, the password for {name}, can't be read: {error}.", _HOW) from None
+        raise InputError(f"{password_file}, the password for {name}, can't be read: {error}.", _ADVICE) from None

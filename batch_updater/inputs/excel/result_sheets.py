@@ -18,7 +18,7 @@ RESULTS = "results"  # the name of the first sheet of rows; the others have a nu
 
 
 def open_excel(path: Path, name: Path, options: ReadOptions) -> Table:
-    """Open the sheet that is asked for, the only one, or all row sheets of a result file. Raises InputError."""
+    """Open the chosen sheet, the only one, or all row sheets of a result file. Raises InputError."""
     if options.sheet is None:
         with refuse_damage(name), zipfile.ZipFile(path) as archive:
             sheets = list_sheets(archive, name)

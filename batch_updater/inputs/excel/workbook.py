@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx, .xlsm): values by pandas and calamine, the rest from the XML itself. Macros never run."""
+"""Excel workbooks (.xlsx, .xlsm): values by calamine, everything else from the XML. Macros never run."""
 
 import contextlib
 import struct
@@ -6,31 +6,22 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 import python_calamine
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
 from batch_updater.common.remedies import Remedy
+from batch_updater.inputs.excel import worksheet
 from batch_updater.inputs.excel.cell_text import BUILT_IN, displayed_text, formats_numbers, formats_texts, plain_text
 from batch_updater.inputs.excel.merged_cells import MergedCells
-from batch_updater.inputs.excel.worksheet import (
-    Attributes,
-    CellFormats,
-    Mark,
-    Marks,
-    SheetError,
-    SheetFacts,
-    TooManyCellsError,
-    each_element,
-    scan,
-)
+from batch_updater.inputs.excel.worksheet import Attributes, CellFormats, Mark, Marks, SheetError, each_element
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET, open_workbook
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
 
-# What the libraries raise for a container or a part that is cut off, changed, or not what its name says.
+# What the libraries raise for a damaged container or part.
 DAMAGE = (
     python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, struct.error, SheetError, LookupError, ValueError,
     EOFError, NotImplementedError,
@@ -38,7 +29,7 @@ DAMAGE = (
 
 
 class ExcelTable(Table):
-    """One worksheet. Rows and columns keep the places that they have in Excel."""
+    """One worksheet. Rows and columns have the same places as in Excel."""
 
     is_excel = True
 
@@ -50,7 +41,10 @@ class ExcelTable(Table):
             self._sheet = choose_sheet(name, sheets, options.sheet)
             formats = _cell_formats(archive)
             with archive.open(sheets[self._sheet].part) as stream:
-                self._facts = _scan(stream, formats, name, self._sheet, options.max_cells)
+                try:
+                    self._facts = worksheet.scan(stream, formats, options.max_cells)
+                except worksheet.TooManyCellsError as error:
+                    raise too_many_cells(name, self._sheet, error.cells, options.max_cells) from None
         self.rows = self._facts.last_row + 1
         self.hidden_rows = self._facts.hidden_rows
         self.hidden_columns = frozenset(self._facts.hidden_columns)
@@ -64,7 +58,10 @@ class ExcelTable(Table):
     def records(self) -> Generator[Record]:
         """Yield number, cells as displayed, and flaws of each row that is not hidden."""
         with refuse_damage(self._name):
-            sheet = self._loaded = self._loaded or self._load()
+            if self._loaded is None:
+                with open_workbook(self._path) as book:
+                    self._loaded = book.get_sheet_by_name(self._sheet)
+            sheet = self._loaded
             left = [""] * (sheet.start or (0, 0))[1]
             merges = MergedCells(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
             for row, values in enumerate(sheet.iter_rows()):
@@ -76,36 +73,32 @@ class ExcelTable(Table):
                 if marks:
                     flaws |= _mark(cells, left, values, marks)
                 yield row + 1, cells, flaws or None
-            self._loaded = None  # after the last row the memory is needed elsewhere
-
-    def _load(self) -> python_calamine.CalamineSheet:
-        with open_workbook(self._path) as book:
-            return book.get_sheet_by_name(self._sheet)
+            self._loaded = None  # to free the memory after the last row
 
 
-class Sheet:
-    """A worksheet as the workbook lists it: where its part is, and whether people see it."""
+class Sheet(NamedTuple):
+    """A worksheet in the list of a workbook: the name of its part, and whether it is visible."""
 
-    def __init__(self, part: str, visible: bool) -> None:
-        self.part, self.visible = part, visible
+    part: str
+    visible: bool
 
 
 @contextlib.contextmanager
 def refuse_damage(name: Path) -> Iterator[None]:
-    """Turn what libraries raise for a damaged workbook into one sentence."""
+    """Turn what libraries raise for a damaged workbook into an InputError."""
     try:
         yield
     except DAMAGE as error:
-        said = str(error).strip("'\"").splitlines()
-        raise _damaged(name, said[0] if said else "damaged") from None
+        lines = str(error).strip("'\"").splitlines()
+        raise _damaged(name, lines[0] if lines else "damaged") from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # Rust code raises it, under no name that could be imported
+        if type(error).__name__ != "PanicException":  # raised by Rust code; the name can't be imported
             raise
         raise _damaged(name, "damaged") from None
 
 
-def _damaged(name: Path, how: str) -> InputError:
-    return InputError(f"{name} is not a readable Excel file ({how:.200}).", "open it in Excel and save it again")
+def _damaged(name: Path, what: str) -> InputError:
+    return InputError(f"{name} is not a readable Excel file ({what:.200}).", "open it in Excel and save it again")
 
 
 def to_characters(stored: float) -> float:
@@ -155,9 +148,9 @@ def _workbook(archive: zipfile.ZipFile) -> str:
 
 
 def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> str:
-    """Return the sheet asked for, by name or number among the visible ones, else the only one. Raises InputError."""
+    """Return the chosen sheet, by name or number among the visible ones, else the only one. Raises InputError."""
     names = list(sheets)
-    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # those that a person counts
+    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # as they are counted
     if wanted is None and len(shown) == 1:
         return shown[0]
     if wanted in names:
@@ -196,15 +189,8 @@ def _cell_formats(archive: zipfile.ZipFile) -> CellFormats:
     )
 
 
-def _scan(stream: IO[bytes], formats: CellFormats, name: Path, sheet: str, max_cells: int) -> SheetFacts:
-    try:
-        return scan(stream, formats, max_cells)
-    except TooManyCellsError as error:
-        raise too_many_cells(name, sheet, error.cells, max_cells) from None
-
-
 def too_many_cells(name: Path, sheet: str, cells: int, max_cells: int) -> InputError:
-    """Return the refusal of a sheet whose last row and column are too far away."""
+    """Return the error for a sheet whose last row and column are too far away."""
     return InputError(
         f"{name}, sheet {sheet!r} reaches over {cells:,} cells; at most {max_cells:,} are read.",
         Remedy("delete the columns and rows beyond your data and save, or raise {max_cells}"),

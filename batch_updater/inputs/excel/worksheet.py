@@ -1,7 +1,7 @@
-"""What a worksheet's XML says beyond its values: what is hidden, which formulas were never calculated, formats.
+"""Read from a worksheet's XML what is hidden, which formulas were never calculated, and number formats.
 
-One streaming pass with expat, which keeps nothing of the tree. A document type is refused where it starts, so that no
-entity is ever expanded. The format is ECMA-376, part 1, chapter 18.
+One streaming pass with expat, without a tree. A document type is refused where it starts, so that no entity is ever
+expanded. The format is ECMA-376, part 1, chapter 18.
 """
 
 from array import array
@@ -49,7 +49,7 @@ class TooManyCellsError(SheetError):
 
 @dataclass
 class SheetFacts:
-    """What a scan finds; rows and columns are 0-based.
+    """The results of a scan; rows and columns are 0-based.
 
     `_marks` has each combination of marks once, `_rows` its index for each row.
     """
@@ -64,7 +64,7 @@ class SheetFacts:
     _rows: "array[int]" = field(default_factory=lambda: array("L"))
 
     def add_row(self, row: int, hidden: bool, marks: Marks) -> None:
-        """Keep what is special about a row that has values."""
+        """Store what is special about a row that has values."""
         self.hidden_rows += hidden
         if not hidden and not marks:
             return
@@ -179,7 +179,7 @@ class _Scanner:
             raise SheetError(f"has a row {self._row + 1}, beyond the last one of Excel")
 
     def end_row(self) -> None:
-        """Keep what is special about the row that ends."""
+        """Store what is special about the row that ends."""
         self._end_cell()
         if self._has_values:
             self.facts.add_row(self._row, self._hidden, tuple(self._marks))
@@ -196,7 +196,7 @@ class _Scanner:
 
     def _column_of(self, place: str) -> int:
         letters = place.rstrip("0123456789")
-        if place[len(letters) :] != self._row_digits:  # readers that go by it put the cell into another row
+        if place[len(letters) :] != self._row_digits:  # some readers put the cell into that other row
             raise SheetError(f"has a cell {place!r} in row {self._row + 1}")
         column = self._letters.get(letters)
         if column is None:

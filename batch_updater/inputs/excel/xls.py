@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from batch_updater.common.models import Flaw
 from batch_updater.inputs.archive import MEGABYTE
 from batch_updater.inputs.excel.biff import RecordError, blank_unneeded
 from batch_updater.inputs.excel.cell_text import displayed_text, plain_text
-from batch_updater.inputs.excel.merged_cells import MergedCells, Range
+from batch_updater.inputs.excel.merged_cells import MergedCells
 from batch_updater.inputs.excel.ole import OleContainer, OleError
 from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, to_characters, too_many_cells
 from batch_updater.inputs.excel.worksheet import SheetError
@@ -23,7 +24,7 @@ WIDTH_UNITS = 256  # a width of 256 is one character
 
 
 class OldExcelTable(Table):
-    """One worksheet of at most 65,536 rows. Rows and columns keep the places that they have in Excel."""
+    """One worksheet of at most 65,536 rows. Rows and columns have the same places as in Excel."""
 
     is_excel = True
 
@@ -36,15 +37,11 @@ class OldExcelTable(Table):
         self.hidden_rows = sum(1 for row in self._hidden if row < sheet.nrows and any(map(str, sheet.row_values(row))))
         columns = sheet.colinfo_map
         self.hidden_columns = frozenset(column for column, info in columns.items() if info.hidden)
-        self.widths = tuple(
-            (0.0 if columns[column].hidden else to_characters(columns[column].width / WIDTH_UNITS))
-            if column in columns
-            else None
-            for column in range(sheet.ncols)
-        )
-        self._merged: list[Range] = [
-            ((top, left), (bottom - 1, right - 1)) for top, bottom, left, right in sheet.merged_cells
-        ]
+        widths = {
+            column: 0.0 if info.hidden else to_characters(info.width / WIDTH_UNITS) for column, info in columns.items()
+        }
+        self.widths = tuple(map(widths.get, range(sheet.ncols)))
+        self._merged = [((top, left), (bottom - 1, right - 1)) for top, bottom, left, right in sheet.merged_cells]
         self.description = f"Excel sheet {sheet.name!r}"
 
     def records(self) -> Generator[Record]:
@@ -92,18 +89,18 @@ def _moment(value: float, mode: int) -> datetime.datetime | datetime.time | floa
 
 @contextlib.contextmanager
 def _refuse_damage(name: Path) -> Iterator[None]:
-    """Turn whatever xlrd raises for a damaged workbook into one sentence."""
-    how = "open it in Excel, save it as .xlsx"
+    """Turn whatever xlrd raises for a damaged workbook into an InputError."""
+    hint = "open it in Excel, save it as .xlsx"
     try:
         yield
     except (InputError, MemoryError):
         raise
     except (OleError, RecordError, SheetError) as error:
-        raise InputError(f"{name} is not a readable Excel file: it {error}.", how) from None
+        raise InputError(f"{name} is not a readable Excel file: it {error}.", hint) from None
     except Exception as error:
         if "encrypted" in str(error):
             raise InputError(f"{name} is protected with a password.", "save it in Excel without a password") from None
-        raise InputError(f"{name} is not a readable Excel file ({error!r:.100}).", how) from None
+        raise InputError(f"{name} is not a readable Excel file ({error!r:.100}).", hint) from None
 
 
 def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
@@ -115,11 +112,11 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
             f"{name} has {size // MEGABYTE:,} MB; an .xls of at most {LARGEST // MEGABYTE} MB is read.",
             "open it in Excel, save it as .xlsx",
         )
-    with _refuse_damage(name), path.open("rb") as stream:
+    with _refuse_damage(name), path.open("rb") as stream, Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         container = OleContainer(stream)
         content, found = blank_unneeded(container.read("Workbook" if "Workbook" in container else "Book"))
         book = xlrd.open_workbook(
-            file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=_Silence()
+            file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=nowhere
         )
         titles = book.sheet_names()
         sheets = {title: Sheet("", sheet.visible) for title, sheet in zip(titles, found, strict=True)}
@@ -127,13 +124,3 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
         if (cells := found[chosen].rows * found[chosen].columns) > options.max_cells:
             raise too_many_cells(name, titles[chosen], cells, options.max_cells)
         return book, book.sheet_by_index(chosen)
-
-
-class _Silence:
-    """Swallows what xlrd would print."""
-
-    def write(self, _text: str) -> None:
-        """Drop it."""
-
-    def flush(self) -> None:
-        """Nothing to do."""

@@ -27,8 +27,8 @@ PROXY = Network(proxy=Proxy(f"http://{PROXY_HOST}:3128"))
 SIGNED_IN = Network(proxy=Proxy(f"http://{PROXY_HOST}:3128", Secret("user"), Secret("pass")))
 OWN_CA = Network(ca_file=Path("own.pem"))
 NO_INFO: Any = SimpleNamespace(real_url="")
-CLOCK = "look at this machine's clock; if it is right, the certificate has to be renewed there"
-AUTHORITY = "if it has, or a proxy puts in, a certificate authority of its own: name its file with --ca-file"
+CLOCK = "check this machine's clock; if it is right, the certificate has to be renewed there"
+AUTHORITY = "if it has, or a proxy uses, a certificate authority of its own, name its file with --ca-file"
 NAMES = "BATCH_UPDATER_PROXY_USER and BATCH_UPDATER_PROXY_PASS"
 
 
@@ -116,13 +116,14 @@ async def test_what_may_pass_is_tried_again(
         (PROXY, certificate(64, PROXY_HOST, 3128), "the proxy has a certificate that is not made out for proxy.test",
          "check --proxy, then run again"),
         (DIRECT, certificate(23), "the certificate of api.test is refused: says OpenSSL",
-         "look at it, then run again"),
+         "check it, then run again"),
         (DIRECT, certificate(None), "the certificate of api.test is refused: no reason given",
-         "look at it, then run again"),
+         "check it, then run again"),
         *((DIRECT, certificate(code),
-           "the certificate of api.test is signed by nobody whom this machine trusts (says OpenSSL)", AUTHORITY)
+           "the certificate of api.test is not signed by an authority that this machine trusts (says OpenSSL)",
+           AUTHORITY)
           for code in (2, 18, 19, 20, 21, 24, 27)),
-        (OWN_CA, certificate(20), "the certificate of api.test is signed by nobody in own.pem (says OpenSSL)",
+        (OWN_CA, certificate(20), "the certificate of api.test is not signed by an authority in own.pem (says OpenSSL)",
          "check that --ca-file holds the authority of api.test"),
         *((DIRECT, no_tls(reason), "the service does not speak TLS at this port", "check the base URL")
           for reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")),
@@ -144,7 +145,7 @@ async def test_bad_tls_stops_the_run(
 @pytest.mark.parametrize(
     ("network", "error", "detail", "hint"),
     [
-        (PROXY, from_proxy(407), "the proxy http://proxy.test:3128 wants a user and a password",
+        (PROXY, from_proxy(407), "the proxy http://proxy.test:3128 requires a user and a password",
          f"set {NAMES}, or these names with _FILE, then run again"),
         (SIGNED_IN, from_proxy(407), "the proxy http://proxy.test:3128 does not accept the credentials",
          f"check {NAMES}, then run again"),

@@ -13,10 +13,10 @@ from batch_updater.api.protocol import (
     detail_text,
     order_url,
     orders_url,
-    read_order,
-    read_orders,
-    read_statuses,
-    read_token,
+    parse_order,
+    parse_orders,
+    parse_statuses,
+    parse_token,
     retry_after,
     update_body,
     update_url,
@@ -245,7 +245,7 @@ def order(status: object) -> bytes:
 def test_a_read_orders_status_is_its_id_in_lower_case(found: str) -> None:
     """An order that was read gives its status and nothing else."""
     assert order_url("https://h", ORDER) == f"https://h/engagement/orders/{ORDER}"
-    assert read_order(ORDER, 200, {}, order({"id": found})) == Answer(Verdict.DONE, "ok", "", 200, payload=STATUS)
+    assert parse_order(ORDER, 200, {}, order({"id": found})) == Answer(Verdict.DONE, "ok", "", 200, payload=STATUS)
 
 
 @pytest.mark.parametrize(
@@ -254,15 +254,15 @@ def test_a_read_orders_status_is_its_id_in_lower_case(found: str) -> None:
 )
 def test_an_order_without_a_status_is_not_read(body: bytes) -> None:
     """A 200 that holds no usable status id says nothing about the order."""
-    assert read_order(ORDER, 200, {}, body) == Answer(
+    assert parse_order(ORDER, 200, {}, body) == Answer(
         Verdict.UNKNOWN, "unexpected_response", "the answer holds no status", 200
     )
 
 
 READERS = {
-    "order": lambda *answer: read_order(ORDER, *answer),
-    "orders": read_orders,
-    "statuses": read_statuses,
+    "order": lambda *answer: parse_order(ORDER, *answer),
+    "orders": parse_orders,
+    "statuses": parse_statuses,
 }
 
 
@@ -283,7 +283,7 @@ def test_the_list_of_statuses_is_read() -> None:
         {"id": ORDER, "name": None},
     ]
     expected = [OrderStatus(STATUS, "Done", "#0f0"), OrderStatus(ORDER, "Open", "")]
-    assert read_statuses(200, {}, json.dumps({"items": items}).encode()) == replace(YES, payload=expected)
+    assert parse_statuses(200, {}, json.dumps({"items": items}).encode()) == replace(YES, payload=expected)
 
 
 def test_a_page_of_orders_is_read() -> None:
@@ -294,7 +294,7 @@ def test_a_page_of_orders_is_read() -> None:
         {"id": 7, "name": "Bad id", "status_id": STATUS},
     ]
     expected = [ListedOrder(ORDER, "A", STATUS), ListedOrder(STATUS, "", "")]
-    assert read_orders(200, {}, json.dumps({"items": items}).encode()) == replace(YES, payload=expected)
+    assert parse_orders(200, {}, json.dumps({"items": items}).encode()) == replace(YES, payload=expected)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_page_of_orders_is_read() -> None:
 )
 def test_what_is_no_list_is_not_taken_for_an_empty_one(body: bytes) -> None:
     """A 200 without the expected items is no answer, neither for orders nor for statuses."""
-    for found, what in ((read_orders(200, {}, body), "orders"), (read_statuses(200, {}, body), "statuses")):
+    for found, what in ((parse_orders(200, {}, body), "orders"), (parse_statuses(200, {}, body), "statuses")):
         assert found == Answer(Verdict.UNKNOWN, "unexpected_response", f"the answer is no list of {what}", 200)
 
 
@@ -328,7 +328,7 @@ def test_a_name_in_the_query_is_encoded() -> None:
 )
 def test_a_granted_token_is_read(more: dict[str, object], refresh: str | None, seconds: float | None) -> None:
     """The refresh token and the lifetime are kept where they are usable, and may be missing."""
-    answer = read_token(200, {}, json.dumps({"access_token": "t", **more}).encode())
+    answer = parse_token(200, {}, json.dumps({"access_token": "t", **more}).encode())
     granted = answer.payload
     assert replace(answer, payload=None) == YES
     assert granted is not None
@@ -351,8 +351,8 @@ def test_a_granted_token_is_read(more: dict[str, object], refresh: str | None, s
 )
 def test_what_can_be_no_token_is_not_taken_for_one(body: bytes) -> None:
     """A token is a printable ASCII text, for it goes into a header."""
-    assert read_token(200, {}, body) == Answer(
-        Verdict.UNKNOWN, "unexpected_response", "the token endpoint gave no token", 200
+    assert parse_token(200, {}, body) == Answer(
+        Verdict.UNKNOWN, "unexpected_response", "the token endpoint returned no token", 200
     )
 
 
@@ -360,7 +360,7 @@ def test_what_can_be_no_token_is_not_taken_for_one(body: bytes) -> None:
 def test_a_refused_sign_in_says_only_its_status(status: int) -> None:
     """What the token endpoint wrote may quote the password, so it is not passed on; the verdict and the wait are."""
     headers, body = {"Retry-After": "3"}, b'{"detail": "the password hunter2 is wrong"}'
-    answer = read_token(status, headers, body)
+    answer = parse_token(status, headers, body)
     meant = classify(status, headers, body)
     assert answer.payload is None
     assert (answer.verdict, answer.code, answer.wait) == (meant.verdict, meant.code, meant.wait)

@@ -4,7 +4,8 @@ import click
 import pytest
 
 from batch_updater.cli.console import OutputOptions, show_summary, status_table
-from batch_updater.common.models import OrderStatus, RunSummary
+from batch_updater.common.models import OrderStatus
+from batch_updater.common.summary import RunSummary
 
 SUMMARY = RunSummary(
     run_id="r", input="o.csv", base_url="", started_at="", ended_at="", exit_code=3, resumable=False, rows=3,

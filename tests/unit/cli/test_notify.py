@@ -11,8 +11,8 @@ import pytest
 from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.options import without_option
 from batch_updater.common.errors import ExitCode, LockedError, SettingsError
-from batch_updater.common.models import RunSummary
 from batch_updater.common.secret import Secret
+from batch_updater.common.summary import RunSummary
 
 SUMMARY = RunSummary(
     run_id="r", input="orders.csv", base_url="https://api.example.com/v1", started_at="", ended_at="", exit_code=3,

@@ -7,7 +7,8 @@ import pytest
 
 from batch_updater.cli.summary import describe_summary
 from batch_updater.cli.terminal import TerminalStyle, detect_terminal
-from batch_updater.common.models import Reason, Result, RunSummary
+from batch_updater.common.models import Result
+from batch_updater.common.summary import Reason, RunSummary
 from batch_updater.common.text import duration
 from batch_updater.reports.commands import next_step
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.api.pacing.rate_log import PaceWatch
+from batch_updater.api.pacing.rate_log import PaceLog
 from batch_updater.common import log
 from batch_updater.common.log import LOGGER, event, log_to_file, log_to_stderr
 from batch_updater.common.secret import Secret
@@ -144,7 +144,7 @@ def heard(path: Path) -> list[str]:
 def test_a_pause_is_logged_once_and_again_when_it_grows(tmp_path: Path) -> None:
     """Calls within one pause add nothing; a longer wish of the service does."""
     pacing, clock = Pacing(), Clock()
-    watch = PaceWatch(pacing, clock)
+    watch = PaceLog(pacing, clock)
     with log_to_file(tmp_path / "run.log"):
         for left in (3.0, 2.0, 1.0):
             pacing.paused_for = left
@@ -162,7 +162,7 @@ def test_a_pause_is_logged_once_and_again_when_it_grows(tmp_path: Path) -> None:
 def test_a_rate_is_logged_when_it_falls_and_when_it_has_climbed(tmp_path: Path) -> None:
     """Each fall has a line with its cause; the slow climb has one per quarter."""
     pacing = Pacing()
-    watch = PaceWatch(pacing, Clock())
+    watch = PaceLog(pacing, Clock())
     with log_to_file(tmp_path / "run.log"):
         for rate in (70.0, 71.0, 80.0, 90.0, 63.0, None):
             pacing.rate = rate
@@ -176,7 +176,7 @@ def test_a_rate_is_logged_when_it_falls_and_when_it_has_climbed(tmp_path: Path) 
 def test_an_outage_is_logged_with_its_length(tmp_path: Path) -> None:
     """The service going down and coming back are one line each."""
     pacing, clock = Pacing(), Clock()
-    watch = PaceWatch(pacing, clock)
+    watch = PaceLog(pacing, clock)
     with log_to_file(tmp_path / "run.log"):
         for seconds in (0.1, 5.0, 12.0, 0.0):
             pacing.outage_for = seconds

@@ -10,7 +10,7 @@ from batch_updater.common.progress import Progress, Stop
 def test_a_stop_tells_those_who_listen_once() -> None:
     """However often and from however many threads it is requested, each listener is told one time."""
     stop, told = Stop(), list[str]()
-    with stop.told_to(lambda: told.append("a")), stop.told_to(lambda: told.append("b")):
+    with stop.calling(lambda: told.append("a")), stop.calling(lambda: told.append("b")):
         assert (stop.requested, told) == (False, [])
         threads = [threading.Thread(target=stop.request) for _ in range(20)]
         for thread in threads:
@@ -25,7 +25,7 @@ def test_a_stop_that_came_before_is_told_at_once() -> None:
     """Nobody who begins to listen too late misses it."""
     stop, told = Stop(), list[str]()
     stop.request()
-    with stop.told_to(lambda: told.append("late")):
+    with stop.calling(lambda: told.append("late")):
         assert told == ["late"]
     assert told == ["late"]
 
@@ -33,7 +33,7 @@ def test_a_stop_that_came_before_is_told_at_once() -> None:
 def test_a_stop_tells_nobody_whose_block_has_ended() -> None:
     """A run that is over hears nothing of a stop that comes after it."""
     stop, told = Stop(), list[str]()
-    with stop.told_to(lambda: told.append("over")):
+    with stop.calling(lambda: told.append("over")):
         pass
     stop.request()
     assert told == []
@@ -47,7 +47,7 @@ def test_a_stop_can_be_requested_while_it_is_being_requested() -> None:
         stop.request()
         told.append("first")
 
-    with stop.told_to(again), stop.told_to(lambda: told.append("second")):
+    with stop.calling(again), stop.calling(lambda: told.append("second")):
         stop.request()
     assert sorted(told) == ["first", "second"]
 

@@ -20,7 +20,7 @@ BELOW_CLI = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(
 ABOUT_THE_CALL = {"config", "profile", "help"}  # no settings, but every face has them
 RESULT_FILE = {"journal/duplicates.py", "reports/reasons.py", "app/reconcile.py"}  # words for the result file
 NOTES = {"inputs/source.py": "left out; --include-hidden sends them", "api/pacing/learned_rate.py": "--forget-rate",
-         "reports/html.py": "only a run with --compare notes"}  # fmt: skip
+         "reports/html.py": "only a run with --compare records"}  # fmt: skip
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

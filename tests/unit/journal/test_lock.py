@@ -19,7 +19,7 @@ def test_runs_of_one_second_sort_in_the_order_they_were_made(tmp_path: Path) -> 
 def test_somebody_who_only_looks_keeps_no_run_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`runs` takes a lock for a moment to see whether it is free: that is waited for, a run under way is not."""
     sheet = tmp_path / "o.csv"
-    looker = lock._lock(tmp_path, sheet.name)
+    looker = lock.FileLock(tmp_path / f".{sheet.name}.lock", thread_local=False)
     looker.acquire()
     threading.Timer(0.02, looker.release).start()
     with lock_input(tmp_path, sheet):

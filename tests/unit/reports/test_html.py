@@ -12,8 +12,9 @@ import pytest
 from support.journals import result_row, sealed, some_facts
 
 from batch_updater.common.errors import ExitCode
-from batch_updater.common.models import Reason, RejectedRow, Result, ResultRow, RunSummary
+from batch_updater.common.models import RejectedRow, Result, ResultRow
 from batch_updater.common.settings import Settings
+from batch_updater.common.summary import Reason, RunSummary
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.draft import Draft
@@ -164,7 +165,8 @@ def test_every_exit_status_has_its_words(code: ExitCode) -> None:
 def test_the_headline_counts_what_is_not_done() -> None:
     """All done, some not done, nothing to do."""
     assert headline(SUMMARY) == "2 of 100 rows are not done"
-    assert headline(replace(SUMMARY, reasons=(), result_counts={"unchanged": 40})).endswith("40 were so already")
+    done = headline(replace(SUMMARY, reasons=(), result_counts={"unchanged": 40}))
+    assert done.endswith("40 already had this status")
     assert headline(replace(SUMMARY, rows=0, reasons=())) == "Nothing to do"
 
 

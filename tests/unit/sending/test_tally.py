@@ -5,7 +5,7 @@ import time
 import pytest
 
 from batch_updater.api.pacing.pacer import Pacer
-from batch_updater.api.pacing.rate_log import PaceWatch
+from batch_updater.api.pacing.rate_log import PaceLog
 from batch_updater.common.models import Answer, Counters, ReadBack, Result, RowOutcome, State, Verdict
 from batch_updater.sending.tally import WINDOW, Tally
 
@@ -22,7 +22,7 @@ class Clock:
 
 def tally(counters: Counters | None = None, pacer: Pacer | None = None, clock: Clock | None = None) -> Tally:
     pacer = pacer or Pacer(None)
-    return Tally(100, counters or Counters(), pacer, PaceWatch(pacer), clock or Clock())
+    return Tally(100, counters or Counters(), pacer, PaceLog(pacer), clock or Clock())
 
 
 def ended(result: Result, state: State = State.ENDED) -> RowOutcome:
@@ -69,7 +69,7 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
 def test_a_pause_is_told_with_its_end_and_its_reason() -> None:
     """Seconds since the epoch until which nothing leaves, and the code of the answer that asked for it."""
     pacer = Pacer(None)
-    watch = PaceWatch(pacer)
+    watch = PaceLog(pacer)
     counts = Tally(100, Counters(), pacer, watch)
     before = counts.progress("sending")
     assert (before.paused_until, before.pause_reason, before.limit) == (None, "", None)
@@ -85,7 +85,7 @@ def test_an_outage_is_told_with_its_beginning_and_what_was_last_seen() -> None:
     """Since when the service is down, and what the last request met."""
     clock = Clock()
     pacer = Pacer(None, clock)
-    watch = PaceWatch(pacer, clock)
+    watch = PaceLog(pacer, clock)
     counts = Tally(100, Counters(), pacer, watch)
     assert counts.progress("sending").outage_since is None
     for _ in range(20):

@@ -117,7 +117,7 @@ def test_a_test_ends_when_it_has_seen_enough(bad: int, good: int, verdict: bool 
     complaints.start_again()
     for n in range(bad + good):
         complaints.add_bad(told=False) if n < bad else complaints.add_good()
-    assert complaints.judge_test() is verdict
+    assert complaints.decide_test() is verdict
     assert complaints.noise == pytest.approx(noise)
 
 
@@ -126,7 +126,7 @@ def test_known_noise_is_allowed_for() -> None:
     complaints = told_of(20, 180)
     complaints.start_again()
     add(complaints, 5, 95)
-    complaints.judge_test()
+    complaints.decide_test()
     complaints.start_again()
     add(complaints, 14, 86)
     assert not complaints.are_too_many(1.0)
@@ -134,10 +134,10 @@ def test_known_noise_is_allowed_for() -> None:
     assert complaints.are_too_many(1.0)
     complaints.start_again()  # 15 of 101: a next test lies between 5 and 15 of 100
     add(complaints, 10, 90)
-    assert complaints.judge_test() is True
+    assert complaints.decide_test() is True
     complaints.start_again()
     add(complaints, 9, 91)
-    assert complaints.judge_test() is False
+    assert complaints.decide_test() is False
 
 
 @pytest.mark.parametrize(("share", "is_noise"), [(10, True), (1000, False)])
@@ -151,7 +151,7 @@ def test_a_test_at_a_lower_rate_tells_noise_from_refusals(share: int, is_noise: 
     verdict = None
     for n in range(1, 100):
         complaints.add_bad(told=False) if n % share == 0 else complaints.add_good()
-        verdict = complaints.judge_test() if verdict is None else verdict
+        verdict = complaints.decide_test() if verdict is None else verdict
     assert verdict is is_noise
 
 
@@ -159,4 +159,4 @@ def test_before_any_refusal_nothing_is_doubtful() -> None:
     """There is no share to compare a test with."""
     complaints = told_of(10, 10)
     assert not complaints.are_doubtful
-    assert complaints.judge_test() is None
+    assert complaints.decide_test() is None

@@ -1,0 +1,78 @@
+"""The outcome of a run, as `summary.json`, the terminal and the report have it. Standard library only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from batch_updater.common.errors import BatchUpdaterError
+from batch_updater.common.models import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Rows that are not done for the same reason: what it means, what to do, the first rows with their details."""
+
+    result: Result
+    code: str
+    rows: int
+    explanation: str
+    what_to_do: str
+    examples: tuple[tuple[int, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the group as `summary.json` has it."""
+        row, detail = self.examples[0]
+        return {
+            "result": self.result.value, "code": self.code, "rows": self.rows, "example_row": row,
+            "example_detail": detail, "what_to_do": self.what_to_do,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The outcome of a run. Times are ISO 8601 UTC, `seconds` is the wall time of this start.
+
+    `rate` holds the limit at the end and how it was found, in requests per second. `resume_command` holds the words
+    after the program's name that resume the run. `frame` reads the result file as a pandas DataFrame; `results()`
+    calls it.
+    """
+
+    run_id: str
+    input: str
+    base_url: str
+    started_at: str
+    ended_at: str
+    exit_code: int
+    resumable: bool
+    rows: int
+    result_counts: dict[str, int]
+    code_counts: dict[str, int]
+    requests: dict[str, int]
+    seconds: float
+    rows_per_second: float
+    run_dir: str
+    results_file: str
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    report_file: str = ""
+    rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": []})
+    resume_command: tuple[str, ...] = ()
+    frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
+
+    def results(self) -> Any:
+        """Return the result file as a pandas DataFrame of text cells. Raises BatchUpdaterError when there is none."""
+        if self.frame is None:
+            raise BatchUpdaterError("This run has no result file.")
+        return self.frame()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain JSON types, as `summary.json` has it."""
+        keys = {"result_counts": "results", "code_counts": "codes"}
+        own = {"frame", "resume_command"}  # for callers in this process only
+        values = {keys.get(name, name): getattr(self, name) for name in _FIELDS if name not in own}
+        reasons = [reason.to_dict() for reason in self.reasons]
+        return {"schema": 1, **values, "notes": list(self.notes), "reasons": reasons, "rate": dict(self.rate)}
+
+
+_FIELDS = tuple(field.name for field in fields(RunSummary))
