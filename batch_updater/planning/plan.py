@@ -9,6 +9,7 @@ from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.draft import Draft, SettledDraft
+from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.journal.reader import JournalReader
 from batch_updater.planning.swapped import swapped
 
@@ -67,10 +68,9 @@ def make_plan(
 
 def read_plan(journal: JournalReader) -> Plan:
     """Return the counts of the plan in a journal: for a resumed run, of what is left."""
-    states, results = journal.states(), journal.results()
+    states, results, left = journal.states(), journal.results(), what_is_left(journal, journal.facts())
     return Plan(
-        rows=sum(states.values()), to_send=states.get("planned", 0) + states.get("queued", 0),
-        in_doubt=states.get("claimed", 0), done=results.get("updated", 0) + results.get("unchanged", 0),
+        rows=sum(states.values()), to_send=left.to_send, in_doubt=left.in_doubt, done=results.get("updated", 0) + results.get("unchanged", 0),
         duplicates=states.get("waiting", 0), invalid=results.get("invalid", 0), conflicts=results.get("conflict", 0),
         normalised=journal.tidied(), statuses=journal.updates_per_status(), problems=journal.problems(5),
     )  # fmt: skip

@@ -27,8 +27,8 @@ class Delivery:
         if outcome is None:
             outcome = self._outcome(row, await row.put())
         if self._sequenced and outcome.state is State.ENDED and outcome.result is Result.UNKNOWN:
-            if settled := await self.read_back(update):
-                return settled._replace(attempts=outcome.attempts, sent_at=outcome.sent_at)
+            if read := await self.read_back(update):
+                return outcome._replace(state=read.state, result=read.result, code=read.code, detail=read.detail)
             return outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
         return outcome
 

@@ -116,3 +116,14 @@ async def test_a_failed_canary_lets_those_under_way_be_read_back_and_no_other_be
     third = await courier.send_canary(UPDATE._replace(order_id=order_id(3)))
     assert [one.result for one in (await slow, quick, third)] == [Result.FAILED, Result.FAILED, Result.NOT_SENT]
     assert (third.state, sent) == (State.PLANNED, 2)
+
+
+async def test_a_row_of_a_sequence_that_is_settled_by_reading_keeps_all_that_is_known_of_it() -> None:
+    """When it was sent, how often, how long it took and what was said: reading only decides how it ended."""
+    refused = Answer(Verdict.UNKNOWN, "unexpected_response", "answered 200 without the API's confirmation", 200)
+    service = Service(lambda: None, Answer(Verdict.DONE, "ok", payload=UPDATE.status_id), refused)
+    outcome = await delivery(Control(1.0), service, sequenced=True).send(UPDATE)
+    assert (outcome.state, outcome.result, outcome.code) == (State.ENDED, Result.UPDATED, "confirmed_by_reading")
+    assert (outcome.attempts, outcome.http_status) == (1, 200)
+    assert outcome.sent_at is not None
+    assert outcome.duration_ms is not None
