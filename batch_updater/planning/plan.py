@@ -70,7 +70,8 @@ def read_plan(journal: JournalReader) -> Plan:
     """Return the counts of the plan in a journal: for a resumed run, of what is left."""
     states, results, left = journal.states(), journal.results(), what_is_left(journal, journal.facts())
     return Plan(
-        rows=sum(states.values()), to_send=left.to_send, in_doubt=left.in_doubt, done=results.get("updated", 0) + results.get("unchanged", 0),
-        duplicates=states.get("waiting", 0), invalid=results.get("invalid", 0), conflicts=results.get("conflict", 0),
-        normalised=journal.tidied(), statuses=journal.updates_per_status(), problems=journal.problems(5),
+        rows=sum(states.values()), to_send=left.to_send, in_doubt=left.in_doubt,
+        done=results.get("updated", 0) + results.get("unchanged", 0), duplicates=states.get("waiting", 0),
+        invalid=results.get("invalid", 0), conflicts=results.get("conflict", 0), normalised=journal.tidied(),
+        statuses=journal.updates_per_status(), problems=journal.problems(5),
     )  # fmt: skip
