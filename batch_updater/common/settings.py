@@ -194,7 +194,7 @@ def _as_settings_error(error: ValidationError) -> SettingsError:
     if problem["type"] == "extra_forbidden":
         near = get_close_matches(name, Settings.model_fields, 1)
         return SettingsError(
-            f"The config file knows no setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
+            f"The config file has an unknown setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
         )
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]

@@ -46,7 +46,6 @@ class TextTable(Table):
         self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
 
     def require_width(self, header_row: int, width: int) -> None:
-        """Refuse rows below the header that have more cells than this, and fill up those with fewer."""
         self._header_row, self._width = header_row, width
 
     def records(self) -> Generator[Record]:

@@ -44,7 +44,7 @@ class Table(ABC):
 
     @abstractmethod
     def records(self) -> Generator[Record]:
-        """Yield number, cells and flaws of each row. Raises InputError for damage that is not limited to one row."""
+        """Yield number, cells as displayed and flaws of each visible row. Raises InputError for damage beyond a row."""
 
     def require_width(self, header_row: int, width: int) -> None:  # noqa: B027 - only text can have rows of another width
         """Refuse rows below the header that have more cells than this, and fill up those with fewer."""

@@ -87,8 +87,8 @@ class JournalReader:
         except sqlite3.Error as error:
             raise JournalError(f"The journal {self.path} can't be read: {error}") from None
 
-    def _value(self, query: str, values: tuple[Any, ...] = ()) -> Any:
-        found = list(self._select(query, values))
+    def _value(self, query: str) -> Any:
+        found = list(self._select(query))
         return found[0][0] if found else None
 
     def _meta(self) -> dict[str, Any]:

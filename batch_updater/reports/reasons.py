@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 from batch_updater.common.models import Result, ResultRow
 from batch_updater.common.summary import Reason
@@ -152,10 +151,10 @@ class ReasonCounts:
         if len(examples) < EXAMPLES:
             examples.append((row.row, row.detail))
 
-    def top(self, limit: int | None = None) -> tuple[Reason, ...]:
+    def top(self) -> tuple[Reason, ...]:
         """Return the groups, the largest first; equal ones in the order of their first row."""
         largest = sorted(self._counts.items(), key=lambda item: (-item[1], self._examples[item[0]][0][0]))
-        return tuple(self._reason(group, number) for group, number in islice(largest, limit))
+        return tuple(self._reason(group, number) for group, number in largest)
 
     def _reason(self, group: tuple[Result, str], number: int) -> Reason:
         known = meaning(*group)

@@ -9,7 +9,7 @@ from batch_updater.common.errors import SettingsError
 from batch_updater.common.files import replaced
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow
 from batch_updater.common.text import FORMULA, HALVES, encodable, escape_formula
-from batch_updater.reports.workbook import SheetLayout, Value, write_workbook
+from batch_updater.reports.workbook import Value, write_workbook
 
 _FIRST_TO_ESCAPE = frozenset((*FORMULA, "'"))
 
@@ -20,8 +20,7 @@ def write_results(
 ) -> list[str]:  # fmt: skip
     """Write the result file in the format of its ending; return notes on what it could not hold.
 
-    In Excel, the sheet's own columns get `widths` (characters; 0 hides, None leaves it open), and `notes` are in the
-    summary. Raises SettingsError for an unknown ending.
+    `widths` and `notes` are for Excel, see `write_workbook`. Raises SettingsError for an unknown ending.
     """
     with replaced(path) as part:
         match path.suffix.lower():
@@ -30,7 +29,7 @@ def write_results(
             case ".jsonl":
                 _write_jsonl(part, header, rows)
             case ".xlsx":
-                return write_workbook(part, header, rows, SheetLayout(tuple(widths), notes))
+                return write_workbook(part, header, rows, widths, notes)
             case _:
                 raise SettingsError(f"{path} has no known ending.", "use .csv, .xlsx or .jsonl")
     return []

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +27,12 @@ Value = str | int | None
 _ODD = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]|_(?=x[0-9a-fA-F]{4}_)")
 
 
-@dataclass(frozen=True, slots=True)
-class SheetLayout:
-    """Widths of the sheet's columns in characters (0 hides, None leaves it open), and notes about its rows."""
-
-    widths: tuple[float | None, ...] = ()
-    notes: Sequence[str] = ()
-
-
-def write_workbook(path: Path, header: Sequence[str], rows: Iterable[ResultRow], layout: SheetLayout) -> list[str]:
+def write_workbook(
+    path: Path, header: Sequence[str], rows: Iterable[ResultRow], widths: Sequence[float | None], notes: Sequence[str]
+) -> list[str]:
     """Write rows as sheets `results`, `results 2` … of at most 1,048,575 rows each, and a summary.
 
+    The sheet's own columns get `widths` (characters; 0 hides, None leaves it open); `notes` are in the summary.
     Every text is a text cell: nothing is calculated, linked or turned into a number. Memory does not grow.
     Return a note when texts are too long for a cell; it is also in the summary. Raises OSError.
     """
@@ -46,16 +40,18 @@ def write_workbook(path: Path, header: Sequence[str], rows: Iterable[ResultRow],
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     try:
-        notes = _fill(book, header, rows, layout)
+        cut = _fill(book, header, rows, widths, notes)
         book.close()
     except FileCreateError as error:
         raise error.args[0] if isinstance(error.args[0], OSError) else OSError(str(error)) from None
     finally:
         book.fileclosed = True  # not to be written again when the object is deleted
-    return notes
+    return cut
 
 
-def _fill(book: Any, header: Sequence[str], rows: Iterable[ResultRow], layout: SheetLayout) -> list[str]:
+def _fill(
+    book: Any, header: Sequence[str], rows: Iterable[ResultRow], widths: Sequence[float | None], notes: Sequence[str]
+) -> list[str]:
     formats, cuts = _Formats(book), _Cuts()
     names = (*header, *RESULT_COLUMNS)
     sheet, line, number = None, EXCEL_ROWS, 0
@@ -64,16 +60,16 @@ def _fill(book: Any, header: Sequence[str], rows: Iterable[ResultRow], layout: S
     for row in rows:
         if sheet is None or line >= EXCEL_ROWS:
             number += 1
-            sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], layout, formats), 0
+            sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], widths, formats), 0
         line += 1
         for place, value in enumerate((*row.cells, *row[1:])):
             fitting = cuts.fit(value, row.row) if isinstance(value, str) else value
             _write(sheet, line, place, fitting, formats, coloured=place == len(header))
         results[row.result.value] += 1
         codes[row.code] += 1
-    notes = cuts.notes()
-    _write_summary(book.add_worksheet(SUMMARY_SHEET), results, codes, [*layout.notes, *notes], formats)
-    return notes
+    cut = cuts.notes()
+    _write_summary(book.add_worksheet(SUMMARY_SHEET), results, codes, [*notes, *cut], formats)
+    return cut
 
 
 class _Texts(Worksheet):  # type: ignore[misc]  # xlsxwriter has no types
@@ -132,13 +128,13 @@ class _Formats:
         self.colours = {word: book.add_format({"bg_color": colour}) for word, colour in _COLOURS.items()}
 
 
-def _new_sheet(book: Any, number: int, names: Sequence[str], layout: SheetLayout, formats: _Formats) -> Any:
+def _new_sheet(book: Any, number: int, names: Sequence[str], widths: Sequence[float | None], formats: _Formats) -> Any:
     sheet = book.add_worksheet("results" if number == 1 else f"results {number}", _Texts)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, EXCEL_ROWS, len(names) - 1)
     sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
     for place, name in enumerate(names):
-        width = layout.widths[place] if place < len(layout.widths) else None
+        width = widths[place] if place < len(widths) else None
         if width is None:
             usual = 38 if name.lower().endswith("id") else max(12, min(len(name) + 4, 40))
             width = _WIDTHS.get(name, usual)

@@ -136,9 +136,8 @@ class Delivery:
 
     def _outcome(self, row: RowAttempts, answer: Answer[Any]) -> RowOutcome:
         """Return the outcome of a row whose last answer is this."""
-        state, result, detail, remark = decide_outcome(
-            answer, doubtful=row.doubtful, stopping=self._control.stopping.is_set()
-        )
+        stopping = self._control.stopping.is_set()
+        state, result, detail, remark = decide_outcome(answer, doubtful=row.doubtful, stopping=stopping)
         sent = row.sent > 0
         return RowOutcome(
             row.update.row, state, result, answer.code, detail, answer.http_status, row.sent - row.checkpointed,

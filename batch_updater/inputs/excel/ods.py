@@ -71,7 +71,6 @@ class OpenDocumentTable(Table):
         self.description = f"sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
-        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
         with refuse_damage(self._name), zipfile.ZipFile(self._path) as archive:
             for row in _rows(archive, _Content(self._sheet)):
                 if row.hidden and not self._hidden_too:

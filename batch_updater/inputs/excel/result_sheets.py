@@ -66,7 +66,6 @@ class _ResultTable(Table):
         self.description = f"Excel sheets {RESULTS!r} to {others[-1]!r}"
 
     def records(self) -> Generator[Record]:
-        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
         before = 0
         for table in self._tables:
             for number, cells, flaws in table.records():

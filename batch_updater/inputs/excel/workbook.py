@@ -56,7 +56,6 @@ class ExcelTable(Table):
         self.description = f"Excel sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
-        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
         with refuse_damage(self._name):
             if self._loaded is None:
                 with open_workbook(self._path) as book:

@@ -45,7 +45,6 @@ class OldExcelTable(Table):
         self.description = f"Excel sheet {sheet.name!r}"
 
     def records(self) -> Generator[Record]:
-        """Yield number, cells as displayed, and flaws of each row that is not hidden."""
         merges = MergedCells(self._merged, self._sheet.ncols)
         with _refuse_damage(self._name):
             for row in range(self._sheet.nrows):
