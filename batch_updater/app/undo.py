@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,24 @@ from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_with_undone_runs
-from batch_updater.journal.run_folder import UNDO_SHEET
+from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder
 from batch_updater.planning.preflight import Tenant
 
 
-@contextlib.contextmanager
 def undo(
     place: Path, settings: Settings, tenant: Tenant, *, on_rows: OnRows = ignore_rows, trial: bool = False
-) -> Iterator[Run]:
+) -> AbstractContextManager[Run]:
     """Yield the planned run that puts back what a run has changed; with `trial`, only to be looked at.
 
     Its sheet is in the folder of the run that it undoes. That run is locked until this one has ended, and so is the
     one that it undoes itself, if it is an undo. Raises SettingsError, JournalError, or LockedError while the run is
     under way, and what `plan` raises.
     """
-    folder = find_run(place)
+    return _undo(find_run(place), settings, tenant, on_rows, trial=trial)
+
+
+@contextlib.contextmanager
+def _undo(folder: RunFolder, settings: Settings, tenant: Tenant, on_rows: OnRows, *, trial: bool) -> Iterator[Run]:
     sheet = folder.path / UNDO_SHEET
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, settings, tenant) as run:
