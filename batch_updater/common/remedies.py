@@ -22,11 +22,11 @@ class Remedy:
     """One sentence of advice, in which settings and commands are placeholders.
 
     `{runs_dir}` stands for a setting, `{command}` for the command line of `command`, and any other placeholder for
-    the text, or the smaller remedy, that `facts` has for it. `str` returns the sentence for a command line.
+    the text, or the smaller remedy, that `values` has for it. `str` returns the sentence for a command line.
     """
 
     sentence: str
-    facts: Mapping[str, Union[str, "Remedy"]] = field(default_factory=dict)
+    values: Mapping[str, Union[str, "Remedy"]] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
     @property
@@ -38,7 +38,7 @@ class Remedy:
 
     def render(self, write: Callable[[str], str]) -> str:
         """Return the sentence with each setting's name as `write` spells it."""
-        words = {name: fact.render(write) if isinstance(fact, Remedy) else fact for name, fact in self.facts.items()}
+        words = {name: one.render(write) if isinstance(one, Remedy) else one for name, one in self.values.items()}
         words["command"] = command_line(self.command)
         for _text, name, _spec, _conversion in Formatter().parse(self.sentence):
             if name and name not in words:

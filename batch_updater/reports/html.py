@@ -42,7 +42,7 @@ _ENDS: Mapping[int, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Fact:
+class _Line:
     label: str
     value: str
     long: bool = False
@@ -73,7 +73,7 @@ def render_report(summary: RunSummary, rows: ResultRows, facts: RunFacts, activi
     return environment.get_template("report.html.j2").generate(
         summary=summary, name=escape_controls(facts.name), headline=headline(summary),
         production=bool(facts.settings.get("production")), end={"kind": kind, "word": word},
-        parts=list(_parts(summary)), facts=list(_facts(summary, facts)), steps=list(_steps(summary, facts)),
+        parts=list(_parts(summary)), about=list(_about(summary, facts)), steps=list(_steps(summary, facts)),
         charts=_charts(activity, facts), pauses=_pauses(activity), not_done=rows.not_done, kept=len(rows.not_done),
         missing=sum(reason.rows for reason in summary.reasons) - len(rows.not_done),
         settings=list(_settings(facts)), written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -100,13 +100,13 @@ def _policy(style: str, script: str) -> str:
 def headline(summary: RunSummary) -> str:
     """Return how many rows are done, in one sentence."""
     counts = summary.result_counts
-    open_rows = sum(reason.rows for reason in summary.reasons)
+    not_done = sum(reason.rows for reason in summary.reasons)
     if not summary.rows:
         return "Nothing to do"
-    if not open_rows:
+    if not not_done:
         same = counts.get(Result.UNCHANGED.value, 0)
         return f"All {summary.rows:,} rows are done" + (f", {same:,} already had this status" if same else "")
-    return f"{open_rows:,} of {summary.rows:,} rows are not done"
+    return f"{not_done:,} of {summary.rows:,} rows are not done"
 
 
 def _parts(summary: RunSummary) -> Iterator[dict[str, Any]]:
@@ -123,27 +123,27 @@ def _parts(summary: RunSummary) -> Iterator[dict[str, Any]]:
         place += width * scale
 
 
-def _facts(summary: RunSummary, facts: RunFacts) -> Iterator[_Fact]:
+def _about(summary: RunSummary, facts: RunFacts) -> Iterator[_Line]:
     starts = facts.starts
     requests = summary.requests
     if starts:
-        yield _Fact("By", ", ".join(dict.fromkeys(start.by for start in starts)))
-        yield _Fact("Began", _moment(starts[0].at))
+        yield _Line("By", ", ".join(dict.fromkeys(start.by for start in starts)))
+        yield _Line("Began", _moment(starts[0].at))
     else:
-        yield _Fact("Began", _readable(summary.started_at))
-    yield _Fact("Ended", _readable(summary.ended_at))
+        yield _Line("Began", _readable(summary.started_at))
+    yield _Line("Ended", _readable(summary.ended_at))
     if len(starts) > 1:
-        yield _Fact("Starts", f"{len(starts)}; resumed {_times(len(starts) - 1).lower()}")
+        yield _Line("Starts", f"{len(starts)}; resumed {_times(len(starts) - 1).lower()}")
     if summary.rows_per_second:  # nothing was sent when only the report was written again
-        yield _Fact("Last start took", f"{duration(summary.seconds)}, {summary.rows_per_second:,.0f} rows/s")
-    yield _Fact("Updates sent", f"{requests.get('put', 0):,}")
-    yield _Fact("Orders read", f"{requests.get('get', 0):,}")
-    yield _Fact("Retried · throttled", f"{requests.get('retried', 0):,} · {requests.get('throttled', 0):,}")
-    yield _Fact("Exit status", str(summary.exit_code))
-    yield _Fact("Run", summary.run_id, mono=True)
-    yield _Fact("Service", summary.base_url, long=True, mono=True)
+        yield _Line("Last start took", f"{duration(summary.seconds)}, {summary.rows_per_second:,.0f} rows/s")
+    yield _Line("Updates sent", f"{requests.get('put', 0):,}")
+    yield _Line("Orders read", f"{requests.get('get', 0):,}")
+    yield _Line("Retried · throttled", f"{requests.get('retried', 0):,} · {requests.get('throttled', 0):,}")
+    yield _Line("Exit status", str(summary.exit_code))
+    yield _Line("Run", summary.run_id, mono=True)
+    yield _Line("Service", summary.base_url, long=True, mono=True)
     if facts.sha256:
-        yield _Fact("Sheet's SHA-256", facts.sha256, long=True, mono=True)
+        yield _Line("Sheet's SHA-256", facts.sha256, long=True, mono=True)
 
 
 def _moment(seconds: float) -> str:

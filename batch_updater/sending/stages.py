@@ -24,11 +24,11 @@ from batch_updater.sending.exchange import Exchange
 from batch_updater.sending.list_comparison import Listing
 from batch_updater.sending.outcome import already_set
 from batch_updater.sending.tally import Tally
-from batch_updater.sending.worker_pool import Handler, Pool, Source
+from batch_updater.sending.worker_pool import Handler, NextBlock, Pool
 
 CLAIM_BLOCK = 500
 DRAIN_SECONDS = 25.0
-Record = RowOutcome | ReadBack
+Recorded = RowOutcome | ReadBack
 Page = Callable[[int, int], list[StatusUpdate]]
 
 
@@ -41,7 +41,7 @@ class Stage:
     """
 
     name: str
-    source: Source[Any]
+    source: NextBlock[Any]
     handler: Handler[Any]
     claimed: bool = False
     before: Result | None = None
@@ -163,7 +163,7 @@ class Runner:
             return []
         return await self._recorder.call(lambda: self._journal.claim_canary(count))
 
-    def _pages(self, read: Page) -> Source[StatusUpdate]:
+    def _pages(self, read: Page) -> NextBlock[StatusUpdate]:
         after = 0
 
         async def next_page() -> list[StatusUpdate]:
@@ -190,12 +190,12 @@ class Runner:
             with self._stopping_without_journal():
                 await self._recorder.call(lambda: self._journal.update_facts(canary_passed=True))
 
-    def _record(self, found: Record | list[RowOutcome]) -> None:
+    def _record(self, found: Recorded | list[RowOutcome]) -> None:
         for record in found if isinstance(found, list) else (found,):
             self._count(record)
             self._recorder.add(record)
 
-    def _count(self, record: Record) -> None:
+    def _count(self, record: Recorded) -> None:
         before = self._stage.before if self._stage else None
         if before and isinstance(record, RowOutcome):
             self._tally.restate(before, record.result)

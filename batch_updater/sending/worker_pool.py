@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 from batch_updater.sending.control import Control
 
 T = TypeVar("T")
-Source = Callable[[], Awaitable[Sequence[T]]]
+NextBlock = Callable[[], Awaitable[Sequence[T]]]
 Handler = Callable[[T], Awaitable[Any]]
 
 
@@ -58,7 +58,7 @@ class Pool:
         """The items of the last run that were not taken; `run` returns them too, unless it was cancelled."""
         return list(self._line)
 
-    async def run(self, source: Source[T], handler: Handler[T], control: Control) -> list[T]:
+    async def run(self, source: NextBlock[T], handler: Handler[T], control: Control) -> list[T]:
         """Handle every item of the source, or stop early; return the items that were not taken.
 
         When it is cancelled, what is in hand is cancelled at once.
@@ -122,7 +122,7 @@ class Pool:
         if not self._tasks:
             self._ended.set()
 
-    async def _feed(self, source: Source[T]) -> None:
+    async def _feed(self, source: NextBlock[T]) -> None:
         stopping = self._control.stopping.is_set
         try:
             while not stopping() and (block := await source()):

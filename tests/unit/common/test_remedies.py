@@ -53,12 +53,12 @@ def test_remedies_are_found() -> None:
 @pytest.mark.parametrize(("place", "call"), remedies())
 def test_a_remedy_names_what_exists(place: str, call: ast.Call) -> None:
     """Its sentence stands there whole; each placeholder is a fact, a setting, or the command, which exists."""
-    parts = dict(zip(("sentence", "facts", "command"), call.args, strict=False))
+    parts = dict(zip(("sentence", "values", "command"), call.args, strict=False))
     parts |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     names = placeholders(ast.literal_eval(parts["sentence"]))
-    facts = {ast.literal_eval(key) for key in getattr(parts.get("facts"), "keys", [])}
-    assert facts <= names - Settings.model_fields.keys(), place
-    assert names - facts - {"command"} <= Settings.model_fields.keys() | ABOUT_THE_CALL, place
+    values = {ast.literal_eval(key) for key in getattr(parts.get("values"), "keys", [])}
+    assert values <= names - Settings.model_fields.keys(), place
+    assert names - values - {"command"} <= Settings.model_fields.keys() | ABOUT_THE_CALL, place
     assert ("command" in names) == ("command" in parts), place
     if isinstance(parts.get("command"), ast.Tuple):
         name, *words = ast.literal_eval(parts["command"])
