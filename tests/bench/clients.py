@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+sys.path[:0] = [str(Path(__file__).parents[1])]
+
 TOKEN = "bench"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 

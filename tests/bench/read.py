@@ -21,6 +21,10 @@ from pathlib import Path
 
 import xlsxwriter
 
+sys.path[:0] = [str(Path(__file__).parents[1])]
+
+from support.journals import some_facts
+
 SEED = 7
 HEADER = ("order_id", "status_id", "note")
 
@@ -67,15 +71,12 @@ def step_plan(path: Path, place: Path) -> None:
     from batch_updater.inputs.columns import find_columns
     from batch_updater.inputs.selection import ReadOptions
     from batch_updater.inputs.source import open_source
+    from batch_updater.journal.draft import Draft
     from batch_updater.planning.plan import make_plan
     from batch_updater.planning.validate import RowValidator
 
     source = open_source(path, ReadOptions())
     columns = find_columns(source.header, None, None)
-    from support.journals import some_facts
-
-    from batch_updater.journal.draft import Draft
-
     draft = Draft.create(place / "journal.sqlite")
     make_plan(source.rows(), RowValidator(columns.order, columns.status).validate, draft, "hold").seal(
         some_facts()
