@@ -20,7 +20,7 @@ from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.journal.lock import worker
-from batch_updater.reports.commands import run_command
+from batch_updater.reports.commands import follow_up_options, run_command
 from batch_updater.reports.provenance import last_rate
 from batch_updater.reports.reasons import NOT_DONE
 from batch_updater.reports.results import write_results
@@ -90,6 +90,7 @@ def write_outputs(run: Run) -> RunSummary:
         notes=(*run.source.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end.started),
         resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts)),
+        follow_up_options=tuple(follow_up_options(run.facts)),
         frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
     summary = _report(run, summary, rows)

@@ -8,8 +8,8 @@ from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.protocol import PAGE_LENGTH
 from batch_updater.api.retry import Attempts
-from batch_updater.common.errors import InputError, SettingsError
-from batch_updater.common.models import ListedOrder
+from batch_updater.common.errors import InputError, SettingsError, StoppedError
+from batch_updater.common.models import ListedOrder, Verdict
 from batch_updater.common.settings import SendOptions
 from batch_updater.common.text import shown
 from batch_updater.planning.preflight import Tenant, explain_failure
@@ -17,6 +17,7 @@ from batch_updater.planning.statuses import folded
 from batch_updater.planning.validate import RejectedOrder
 
 MOST_KNOWN = 100_000
+NOT_OFFERED = frozenset({403, 404, 405, 422})  # what services answer that don't list orders by name
 LONGEST_NAME = 2000  # bytes, which percent-encoding makes 6,000: servers refuse addresses of 8,190 and more
 _NO_NAME = RejectedOrder("missing_value", "the order name is empty")
 
@@ -69,8 +70,15 @@ class OrderNames:
         answer = await attempts.run(partial(client.list_orders, 1, name), client.renew)
         if answer.payload is not None:
             return answer.payload
-        raise explain_failure(answer, self._tenant.base_url, f"the order '{shown(name)}'") or InputError(
-            f"Orders can't be looked up by name: the service answered {answer.http_status}.", "use a sheet of order ids"
+        if answer.http_status in NOT_OFFERED:
+            raise InputError(
+                f"Orders can't be looked up by name: the service answered {answer.http_status}.",
+                "use a sheet of order ids",
+            )
+        is_general = answer.verdict is Verdict.UNAUTHORIZED or answer.needs_human
+        raise (explain_failure(answer, self._tenant.base_url) if is_general else None) or StoppedError(
+            f"Order '{shown(name)}' can't be looked up: {answer.detail}; nothing was sent.",
+            answer.hint or "run again later",
         )
 
 

@@ -57,7 +57,12 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
             tenant.base_url, tenant.tokens,
             timeout=min(timeout, LONGEST), concurrency=1, network=tenant.network,
         ) as client:  # fmt: skip
-            answer = await Attempts(ATTEMPTS, until=began + LONGEST).run(client.list_statuses, client.renew)
+
+            async def list_statuses() -> Answer[Any]:
+                listed = await client.list_statuses()
+                return replace(listed, wait=min(listed.wait or 0.0, LONGEST / ATTEMPTS))  # so that all attempts fit in
+
+            answer = await Attempts(ATTEMPTS, until=began + LONGEST).run(list_statuses, client.renew)
     except BatchUpdaterError as error:
         return replace(tenant, unchecked=f"statuses are not checked: {error.message}", failure=error)
     latency = time.monotonic() - began
@@ -67,11 +72,11 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
     unlisted = answer.detail if answer.needs_human else f"the service does not list them ({why})"
     unchecked = f"statuses are not checked: {unlisted}"
-    return replace(tenant, unchecked=unchecked, failure=explain_failure(answer, tenant.base_url, "its statuses"))
+    return replace(tenant, unchecked=unchecked, failure=explain_failure(answer, tenant.base_url))
 
 
-def explain_failure(answer: Answer[Any], base_url: str, what: str) -> BatchUpdaterError | None:
-    """Return why the service did not list `what`; None when it just does not offer the list."""
+def explain_failure(answer: Answer[Any], base_url: str) -> BatchUpdaterError | None:
+    """Return why the service did not list its statuses; None when it just does not offer the list."""
     if answer.verdict is Verdict.UNAUTHORIZED:
         return CredentialsError("The service did not accept the token; nothing was sent.", "get a new one")
     if answer.needs_human:
@@ -79,5 +84,5 @@ def explain_failure(answer: Answer[Any], base_url: str, what: str) -> BatchUpdat
     if not answer.was_sent or answer.verdict is Verdict.STOP:
         return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
     if answer.verdict in RETRIED_VERDICTS:
-        return StoppedError(f"{base_url} does not serve {what} now: {answer.detail}.", "run again later")
+        return StoppedError(f"{base_url} does not serve its statuses now: {answer.detail}.", "run again later")
     return None

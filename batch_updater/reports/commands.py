@@ -13,6 +13,7 @@ from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, runs_place
 
+_OF_COLUMNS = frozenset({"order_column", "status_column", "expect_column", "order_by"})
 NO_OPTIONS = frozenset({"production", "status_map"})  # settings that only the config file has
 
 
@@ -43,13 +44,24 @@ def run_command(sheet: Path, run_dir: Path, facts: RunFacts) -> list[str]:
         choices["runs_dir"] = place
     if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
         return ["undo", _path(sheet.parent), *option_words(Settings(**choices))]
-    choices |= {**facts.reading, "on_conflict": facts.on_conflict, "compare": facts.compare}
-    return ["run", _path(sheet), *option_words(Settings(**choices))]
+    return ["run", _path(sheet), *option_words(Settings(**choices, **facts.reading, **_handling(facts)))]
+
+
+def follow_up_options(facts: RunFacts) -> list[str]:
+    """Return the options with which a result file of this run is read and sent as the run was."""
+    kept = {name: value for name, value in facts.reading.items() if name in _OF_COLUMNS}
+    return option_words(Settings(base_url=facts.base_url, **kept, **_handling(facts)))
+
+
+def _handling(facts: RunFacts) -> dict[str, Any]:
+    """Return the settings that decide what happens to the rows that were read."""
+    how = "compare_list" if facts.settings.get("compare_list") else "compare"
+    return {"on_conflict": facts.on_conflict, how: facts.compare}
 
 
 def command_about(summary: RunSummary, name: str) -> list[str]:
-    """Return the command `name` for the run of this summary."""
-    return [name, _path(summary.run_dir)]
+    """Return the command `name`, which asks the service, for the run of this summary."""
+    return [name, _path(summary.run_dir), *_option("base_url", summary.base_url)]
 
 
 def _path(path: Path | str) -> str:
@@ -66,9 +78,10 @@ def next_step(summary: RunSummary, typed: Sequence[str] = ()) -> tuple[str, list
         restart = as_option("restart")  # it would start another run
         return why, [word for word in typed or summary.resume_command if word != restart]
     if not summary.results_file:
-        return "When there is space, to write the results", command_about(summary, "results")
+        return "When there is space, to write the results", ["results", _path(summary.run_dir)]
     again = {"To try those again": ("failed", "unknown"), "After correcting those": ("invalid", "conflict")}
     for why, words in again.items():
         if found := [word for word in words if counts.get(word)]:
-            return why, ["run", _path(summary.results_file), *_option("only", tuple(found))]
+            options = [*_option("only", tuple(found)), *summary.follow_up_options]
+            return why, ["run", _path(summary.results_file), *options]
     return "To read every order back", command_about(summary, "verify")

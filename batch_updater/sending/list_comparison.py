@@ -17,8 +17,10 @@ class Listing:
     Orders may move between pages meanwhile: one that is missed is merely not settled by the list.
     """
 
-    def __init__(self, count_rows: CountRows, read_page: ReadPage, settle: Settle) -> None:
-        self._count_rows, self._read_page, self._settle = count_rows, read_page, settle
+    def __init__(
+        self, count_rows: CountRows, read_page: ReadPage, settle: Settle, stopping: Callable[[], bool]
+    ) -> None:
+        self._count_rows, self._read_page, self._settle, self._stopping = count_rows, read_page, settle, stopping
         self._rows = self._last = self._next = 0
         self._why_not: str | None = None  # why the list does not help here; None until that is known
         self._given_up = False
@@ -49,7 +51,7 @@ class Listing:
         if answer.verdict is Verdict.DONE:
             self._last = last
             return ""
-        return None if answer.verdict is Verdict.STOP else f"it can't be read: {answer.detail}"
+        return None if self._stopping() else f"it can't be read: {answer.detail}"
 
     async def read(self, page: int) -> list[RowOutcome]:
         """Read one page; return the outcomes of the rows that it settles. Give up a list that settles too few."""

@@ -74,7 +74,9 @@ class Runner:
         self._delivery = Delivery(
             self._exchange, compare=options.compares, sequenced=journal.sequenced, names=names or {}
         )
-        listing = Listing(self._count_planned, self._exchange.read_page, self._settle_listed)
+        listing = Listing(
+            self._count_planned, self._exchange.read_page, self._settle_listed, self._control.stopping.is_set
+        )
         self._listing = listing if options.compare_list else None
         self._tally = Tally(rows, self.counters, pacer, self._exchange.pace_log)
         self._pool = Pool(options.concurrency, self._record, ahead=2 * CLAIM_BLOCK)

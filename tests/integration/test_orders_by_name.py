@@ -90,7 +90,9 @@ def test_a_name_that_may_stand_on_another_page_too_is_never_sent(watched: Watche
         assert puts(sandbox) == []
 
 
-@pytest.mark.parametrize(("answer", "code"), [(403, 4), (404, 4), (405, 4), (422, 4), (500, 6), (503, 6), (302, 6)])
+@pytest.mark.parametrize(
+    ("answer", "code"), [(403, 4), (404, 4), (405, 4), (422, 4), (400, 6), (409, 6), (500, 6), (503, 6), (302, 6)]
+)
 def test_a_list_that_is_not_served_ends_before_anything_is_sent(watched: Watched, answer: int, code: int) -> None:
     """Not served at all is exit 4; in trouble is exit 6; no run folder stays."""
     sheet = sheet_of(watched.folder / "o.csv", ["WO-00001"])
@@ -99,6 +101,8 @@ def test_a_list_that_is_not_served_ends_before_anything_is_sent(watched: Watched
         ended = watched.call(*words, env=environment(sandbox.base_url))
         assert ended.returncode == code, ended.stderr
         assert puts(sandbox) == []
+    words = ("can't be looked up by name", str(answer)) if code == 4 else ("Order 'WO-00001' can't", "nothing was sent")
+    assert all(part in ended.stderr for part in words), ended.stderr
     assert list(watched.folder.glob("o.runs/2*")) == []
 
 

@@ -81,7 +81,10 @@ def test_a_stream_without_unicode_gets_ascii() -> None:
         ({"result_counts": {"conflict": 1}}, [], "After correcting those", "run r.csv --only conflict"),
         ({"result_counts": {"failed": 1}, "results_file": ""}, [], "When there is space, to write the results",
          "results folder"),
-        ({"result_counts": {"updated": 1}}, [], "To read every order back", "verify folder"),
+        ({"result_counts": {"updated": 1}}, [], "To read every order back",
+         "verify folder --base-url https://api.example.com/v1"),
+        ({"result_counts": {"failed": 1}, "follow_up_options": ("--order-column", "No")}, [], "To try those again",
+         "run r.csv --only failed --order-column No"),
     ],
 )  # fmt: skip
 def test_the_next_command_fits_the_end(changes: dict[str, object], command: list[str], why: str, words: str) -> None:

@@ -9,7 +9,7 @@ from batch_updater.cli.commands import commands
 from batch_updater.common.remedies import command_line
 from batch_updater.common.settings import Settings, load_settings
 from batch_updater.inputs.selection import RESUME_KEYS
-from batch_updater.reports.commands import NO_OPTIONS, option_words, run_command
+from batch_updater.reports.commands import NO_OPTIONS, follow_up_options, option_words, run_command
 
 CHANGED: dict[str, Any] = {
     "base_url": "https://api.example.com/v1", "ca_file": Path("our own.pem"), "proxy": "http://proxy.test:3128",
@@ -75,6 +75,25 @@ def test_the_command_of_a_run_repeats_the_choices_that_must_be_the_same(name: st
     assert commands.commands["run"].make_context("run", shlex.split(line)[2:]).params["file"] == file
     expected = {**{key: CHANGED[key] for key in RESUME_KEYS}, "base_url": "https://x.test", "compare": True}
     assert read_back(line) == Settings(**expected, on_conflict="last")
+
+
+def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:
+    """Its columns are named where the sheet's were; what said which rows to take, or how to read the file, is gone."""
+    reading = {key: CHANGED[key] for key in RESUME_KEYS}
+    facts = some_facts(base_url="https://x.test", reading=reading, on_conflict="last", compare=True)
+    kept = {key: CHANGED[key] for key in ("order_column", "status_column", "expect_column", "order_by")}
+    words = ["run", "results.csv", *follow_up_options(facts)]
+    assert read_back(command_line(words)) == Settings(
+        **kept, base_url="https://x.test", on_conflict="last", compare=True
+    )
+
+
+def test_a_run_that_compared_by_the_list_goes_on_by_the_list() -> None:
+    """Reading order by order would be many more requests than were chosen."""
+    settings = Settings(compare_list=True).model_dump(mode="json")
+    facts = some_facts(base_url="https://x.test", compare=True, settings=settings)
+    words = run_command(Path("o.csv"), Path("o.runs/run"), facts)
+    assert words == ["run", "o.csv", "--base-url", "https://x.test", "--compare-list"]
 
 
 def test_runs_that_are_elsewhere_are_found_again(tmp_path: Path) -> None:
