@@ -94,15 +94,20 @@ class Attempts:
         return answer
 
     async def _attempt(self, request: SendOnce[T], observer: Observer) -> Answer[T]:
-        if self.pace is not None and not await self.pace.acquire(self.stopping):
+        departure = await self.pace.acquire(self.stopping) if self.pace else 0
+        if self.pace and not departure:
             return STOPPED
         self.counters.in_flight += 1
         try:
             answer = await request()
+        except BaseException:
+            if self.pace:
+                self.pace.abandoned(departure)
+            raise
         finally:
             self.counters.in_flight -= 1
-        if self.pace is not None:
-            self.pace.answered(answer)
+        if self.pace:
+            self.pace.answered(answer, departure)
         self.counters.throttled += answer.asks_to_slow_down
         observer.answered(answer)
         return answer

@@ -6,8 +6,7 @@ import time
 from dataclasses import replace
 
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pacing.learned_rate import forget, remember
-from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.api.pacing.pacer import pacer_for
 from batch_updater.app.outputs import finish
 from batch_updater.app.run import Run
 from batch_updater.app.signals import drive, handled_signals, interruption
@@ -56,10 +55,7 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     if refused := tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
-    if settings.forget_rate:
-        await asyncio.to_thread(forget, tenant.base_url, tenant.account)
-    guess = run.start_rate.rate if run.start_rate else None
-    pacer, began = Pacer(settings.rate, adapt=settings.adapt, guess=guess), time.time()
+    pacer, began = pacer_for(settings.sending), time.time()
     async with client_for(run) as client:
         runner = Runner(
             run.journal, client, pacer, settings.sending, rows=run.open_rows, names=tenant.names,
@@ -72,8 +68,6 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
             run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), rates=rates)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
                 run.journal.update_facts(rates=rates)
-            if rate := pacer.learned:
-                await asyncio.to_thread(remember, tenant.base_url, tenant.account, rate)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     code = interruption(stop, interrupted)
     if code and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from batch_updater.api.pacing.learned_rate import LearnedRate
 from batch_updater.common.errors import InputError, ResumeError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
@@ -34,7 +33,6 @@ class Run:
     facts: RunFacts
     tenant: Tenant
     resumed: bool = False
-    start_rate: LearnedRate | None = None  # where its pace begins, when an earlier run has learned it
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)  # the same moment by the clock that nobody puts forward
 

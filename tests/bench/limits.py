@@ -129,7 +129,7 @@ def write_sheet(path: Path, rows: int) -> Path:
 async def start_program(sheet: Path, url: str, workers: int, *more: str) -> asyncio.subprocess.Process:
     """Start `batch-updater run` on a sheet, quietly."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("EVREKA360", "ACCESS_TOKEN", "BATCH_UPDATER"))}
-    options = ["--yes", "--quiet", "--forget-rate", "--concurrency", str(workers), "--retries", "50", *more]
+    options = ["--yes", "--quiet", "--concurrency", str(workers), "--retries", "50", *more]
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "batch_updater", "run", str(sheet), *options,
         env={**keep, "EVREKA360_BASE_URL": url, "EVREKA360_ACCESS_TOKEN": "bench"},

@@ -25,9 +25,9 @@ from batch_updater.planning.preflight import Tenant, with_credentials
 
 BEFORE, WANTED, OTHER = (str(uuid.UUID(int=n)) for n in (900, 901, 902))
 QUICK = {
-    "api.retry.FIRST_WAIT": 0.005, "api.retry.LONGEST_WAIT": 0.02, "api.pacing.pacer.MAX_WAIT": 0.01,
-    "api.pacing.pacer.BARE_PAUSE": 0.01, "api.protocol.MAX_WAIT": 0.01, "api.pacing.outage.PROBE_FIRST": 0.01,
-    "api.pacing.outage.PROBE_LONGEST": 0.05, "api.pacing.limit_search.SLOWEST": 500.0,
+    "api.retry.FIRST_WAIT": 0.005, "api.retry.LONGEST_WAIT": 0.02, "api.pacing.controller.BARE_HOLD": 0.01,
+    "api.protocol.MAX_WAIT": 0.01, "api.pacing.outage.PROBE_FIRST": 0.01,
+    "api.pacing.outage.PROBE_LONGEST": 0.05, "api.pacing.rate_search.SLOWEST": 500.0,
 }  # fmt: skip
 AT_ONCE = 12  # runs in one loop
 LONGEST = 60.0  # seconds for one run with all its starts; a run that hangs takes longer

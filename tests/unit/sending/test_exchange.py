@@ -92,7 +92,7 @@ async def test_an_outage_is_waited_out_and_its_reason_kept() -> None:
 
     pacer = Pacer(None, lambda: now[0], pass_time)
     for _ in range(FAILURES_IN_A_ROW):
-        pacer.answered(LOST)
+        pacer.answered(LOST, await pacer.acquire(lambda: False))
     service = Service(LOST, BUSY, DONE)
     row = RowAttempts(UPDATE, Exchange(service, pacer, Control(1.0), Counters(), service.checkpoint, retries=0))
     assert await row.put() is DONE

@@ -66,22 +66,22 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
     assert speeds[85:] == [0.0] * 16
 
 
-def test_a_pause_is_told_with_its_end_and_its_reason() -> None:
-    """Seconds since the epoch until which nothing leaves, and the code of the answer that asked for it."""
-    pacer = Pacer(None)
+async def test_a_pause_is_told_with_its_end_and_its_reason() -> None:
+    """Seconds since the epoch until which nothing leaves, the code of the answer that asked for it, and the limit."""
+    pacer = Pacer(40.0)
     watch = PaceLog(pacer)
     counts = Tally(100, Counters(), pacer, watch)
     before = counts.progress("sending")
-    assert (before.paused_until, before.pause_reason, before.limit) == (None, "", None)
-    pacer.answered(BUSY)
+    assert (before.paused_until, before.pause_reason, before.limit) == (None, "", 40.0)
+    pacer.answered(BUSY, await pacer.acquire(lambda: False))
     watch.log_changes(BUSY.code, 7, BUSY.detail)
     found = counts.progress("sending")
     assert found.paused_until == pytest.approx(time.time() + 30, abs=1)
     assert (found.pause_reason, found.last_seen) == ("rate_limited", "")
-    assert found.limit
+    assert found.limit == 40.0
 
 
-def test_an_outage_is_told_with_its_beginning_and_what_was_last_seen() -> None:
+async def test_an_outage_is_told_with_its_beginning_and_what_was_last_seen() -> None:
     """Since when the service is down, and what the last request met."""
     clock = Clock()
     pacer = Pacer(None, clock)
@@ -89,7 +89,7 @@ def test_an_outage_is_told_with_its_beginning_and_what_was_last_seen() -> None:
     counts = Tally(100, Counters(), pacer, watch)
     assert counts.progress("sending").outage_since is None
     for _ in range(20):
-        pacer.answered(LOST)
+        pacer.answered(LOST, await pacer.acquire(lambda: False))
         watch.log_changes(LOST.code, 7, LOST.detail)
     clock.now = 40.0
     found = counts.progress("sending")
