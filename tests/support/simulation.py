@@ -1,6 +1,7 @@
 """A pool of workers that meets a service with a limit, on a clock of its own, through the real controller."""
 
 import heapq
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from batch_updater.api.pacing.controller import Controller
 
 WORKERS = 64
 TRANSIT = 0.001  # seconds from the pool to the service, and back
-FINEST_SLEEP = 0.001  # an event loop's timers are no finer
+TICK, LATE = 0.001, 0.0001  # an event loop's timers are no finer, and so much later
 TIMEOUT = 30.0  # of a request
 CHANGE = 20.0  # when a limit changes
 HOPELESS = 50  # refusals of one row, one after the other, while nearly all other requests are accepted
@@ -102,7 +103,7 @@ class Pool:
         while self._places:
             wait = self._controller.take(self.now)
             if wait > 0:
-                when = self.now + max(min(wait, 0.25), FINEST_SLEEP)
+                when = self.now + math.ceil(min(wait, 0.25) / TICK) * TICK + LATE
                 if not self.now < self._next_turn <= when:
                     self._next_turn = when
                     self.later(when, self._turn)

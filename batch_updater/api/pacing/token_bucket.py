@@ -15,7 +15,7 @@ class TokenBucket:
 
     def draw(self, now: float, rate: float) -> float:
         """Return 0 when a request may leave, else the seconds to wait; a loop can't wake up for every one."""
-        self._tokens = min(self._tokens + (now - self._filled) * rate, max(1.0, SAVED * rate))
+        self._tokens = min(self._tokens + (now - self._filled) * rate, 1.0 + SAVED * rate)
         self._filled = now
         if self._tokens < 1.0 - 1e-9:
             return max((1.0 - self._tokens) / rate, 0.0005)
