@@ -111,7 +111,7 @@ def test_a_whole_journal_is_opened_at_every_moment(folder: Path) -> None:
             lambda: journal.record([ended(2)]),
             lambda: journal.claim(3),
             lambda: journal.unclaim([3, 4]),
-            journal.unclaim_unread,
+            journal.mark_interrupted,
             lambda: (folder / "j.claims").write_bytes(b"%020d" % 1),
         ):
             change()
