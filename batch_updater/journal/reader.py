@@ -38,6 +38,7 @@ class Entry(NamedTuple):
     previous_status_id: str | None
     remark: str
     root_row: int | None
+    uncounted: int
     may_have_left: bool
     leader_result: str | None
     leader_state: str | None

@@ -239,23 +239,56 @@ def test_an_outcome_is_kept_whole(folder: Path) -> None:
 
 
 def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
-    """Attempts add up, the first send and status before stay, the last answer counts; silence erases nothing."""
+    """Attempts add up, the first send stays, the last answer and reading count; silence erases nothing."""
     with plan(folder, orders(range(2, 4))) as journal:
         journal.claim(1)
-        journal.checkpoint([Checkpoint(2, 1, 1.5, S, "read")])
-        journal.checkpoint([Checkpoint(2, 1, 2.5, T, "")])
+        journal.checkpoint([Checkpoint(2, 1, 1.5, T, "read")])
+        journal.checkpoint([Checkpoint(2, 1, 2.5, None, "")])
         assert kept(journal, "state", "attempts", "sent_at", "previous_status_id", "remark") == [
-            ("claimed", 2, 1.5, S, "read"), ("planned", 0, None, None, ""),
+            ("claimed", 2, 1.5, T, "read"), ("planned", 0, None, None, ""),
         ]  # fmt: skip
         journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "busy", "a", 503, 1, 3.5, 8, U, "twice")])
         journal.claim(1)
         journal.record([RowOutcome(2, State.CLAIMED, Result.UNKNOWN, "bad_gateway", "a", 502, 1, 4.5, 9)])
         journal.record([RowOutcome(2, State.ENDED, Result.UNKNOWN, "timeout", "b")])
         assert kept(journal, *SAYS, "previous_status_id", "remark")[0] == (
-            "ended", "unknown", "timeout", "b", 502, 4, 1.5, 9, S, "twice",
+            "ended", "unknown", "timeout", "b", 502, 4, 1.5, 9, U, "twice",
         )  # fmt: skip
         journal.checkpoint([Checkpoint(2, remark="thrice")])
         assert kept(journal, "remark")[0] == ("thrice",)
+
+
+@pytest.mark.parametrize(
+    ("read", "previous"),
+    [
+        ([S], S), ([T], T), ([T, S], T), ([S, T], T), ([T, U], U), ([T, U, S], U), ([T, None], T), ([S, None], S),
+        ([None, S], S),
+    ],
+)  # fmt: skip
+def test_the_previous_status_is_the_last_reading_that_shows_another_one(
+    folder: Path, read: list[str | None], previous: str
+) -> None:
+    """What the row asks for counts only until an order is read with another status: that is what undo puts back."""
+    with plan(folder, [(2, A, S)]) as journal:
+        for found in read[:-1]:
+            journal.claim(1)
+            journal.checkpoint([Checkpoint(2, previous_status_id=found)])
+            journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
+        journal.claim(1)
+        journal.record([ended(2, previous_status_id=read[-1])])
+        assert kept(journal, "previous_status_id") == [(previous,)]
+
+
+def test_a_claimed_row_has_no_result_until_an_outcome_is_written(folder: Path) -> None:
+    """What the start before said of it no longer holds once it is announced again."""
+    with plan(folder, [(2, A, S)]) as journal:
+        journal.claim(1)
+        journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
+        assert kept(journal, "state", "result") == [("planned", "not_sent")]
+        journal.claim(1)
+        assert kept(journal, "state", "result") == [("claimed", None)]
+        journal.record([RowOutcome(2, State.CLAIMED, Result.UNKNOWN, "timeout", "")])
+        assert kept(journal, "state", "result") == [("claimed", "unknown")]
 
 
 def test_facts_are_kept_and_replaced(folder: Path) -> None:
