@@ -35,6 +35,7 @@ CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id 
 INDEXES = """
 CREATE INDEX rows_order ON rows (order_id, row);
 CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
+CREATE INDEX rows_planned ON rows (row) WHERE state = 'planned';
 """
 # The statements that upgrade a journal of each older version to the next one.
 UPGRADES: dict[int, tuple[str, ...]] = {
@@ -43,7 +44,10 @@ UPGRADES: dict[int, tuple[str, ...]] = {
         "ALTER TABLE rows ADD COLUMN order_text TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE rows ADD COLUMN status_text TEXT NOT NULL DEFAULT ''",
     ),
-    5: ("ALTER TABLE rows ADD COLUMN uncounted INTEGER NOT NULL DEFAULT 0",),
+    5: (
+        "ALTER TABLE rows ADD COLUMN uncounted INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX rows_planned ON rows (row) WHERE state = 'planned'",
+    ),
 }
 UPDATE = ", ".join((*StatusUpdate._fields, "checksum"))  # the columns that `update_of` reads
 INSERT_PLANNED = f"INSERT INTO rows (state, {UPDATE}) VALUES ('planned'{', ?' * (len(StatusUpdate._fields) + 1)})"  # noqa: S608 - constants
@@ -62,6 +66,7 @@ HOLD_BACK = (
 _MERGE = {
     "attempts": "attempts + {0}",
     "sent_at": "coalesce(sent_at, {0})",
+    # The last reading that shows another status than the wanted one counts.
     "previous_status_id": "coalesce(nullif({0}, status_id), previous_status_id, {0})",
     "http_status": "coalesce({0}, http_status)",
     "duration_ms": "coalesce({0}, duration_ms)",

@@ -243,11 +243,11 @@ def test_an_outcome_is_kept_whole(folder: Path) -> None:
 
 
 def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
-    """Attempts add up, the first send stays, the last answer and the last other status count; silence erases nothing."""
+    """Attempts add up, the first send stays, the last answer and reading count; silence erases nothing."""
     with plan(folder, orders(range(2, 4))) as journal:
         journal.claim(1)
-        journal.checkpoint([Checkpoint(2, 1, 1.5, S, "read")])
-        journal.checkpoint([Checkpoint(2, 1, 2.5, T, "")])
+        journal.checkpoint([Checkpoint(2, 1, 1.5, T, "read")])
+        journal.checkpoint([Checkpoint(2, 1, 2.5, None, "")])
         assert kept(journal, "state", "attempts", "sent_at", "previous_status_id", "remark") == [
             ("claimed", 2, 1.5, T, "read"), ("planned", 0, None, None, ""),
         ]  # fmt: skip
@@ -261,6 +261,27 @@ def test_what_is_said_later_adds_to_what_is_known(folder: Path) -> None:
         journal.checkpoint([Checkpoint(2, previous_status_id=S, remark="thrice")])  # what the row itself wants
         journal.record([RowOutcome(2, State.ENDED, Result.UNKNOWN, "", "")])
         assert kept(journal, "remark", "previous_status_id", "code", "detail")[0] == ("thrice", U, "timeout", "b")
+
+
+@pytest.mark.parametrize(
+    ("read", "previous"),
+    [
+        ([S], S), ([T], T), ([T, S], T), ([S, T], T), ([T, U], U), ([T, U, S], U), ([T, None], T), ([S, None], S),
+        ([None, S], S),
+    ],
+)  # fmt: skip
+def test_the_previous_status_is_the_last_reading_that_shows_another_one(
+    folder: Path, read: list[str | None], previous: str
+) -> None:
+    """What the row asks for counts only until an order is read with another status: that is what undo puts back."""
+    with plan(folder, [(2, A, S)]) as journal:
+        for found in read[:-1]:
+            journal.claim(1)
+            journal.checkpoint([Checkpoint(2, previous_status_id=found)])
+            journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
+        journal.claim(1)
+        journal.record([ended(2, previous_status_id=read[-1])])
+        assert kept(journal, "previous_status_id") == [(previous,)]
 
 
 def test_facts_are_kept_and_replaced(folder: Path) -> None:

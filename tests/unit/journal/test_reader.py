@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from support.journals import NAME, A, B, C, S, T, U, ended, plan, rows_of
 
-from batch_updater.common.models import ListedOrder, ReadBack, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import (
+    Checkpoint,
+    ListedOrder,
+    ReadBack,
+    RejectedRow,
+    Result,
+    RowOutcome,
+    State,
+    StatusUpdate,
+)
 from batch_updater.journal.journal import Journal
 
 TWO_STEPS = [(2, A, S), (3, B, S), (4, C, S), (5, A, T), (6, B, T), (7, C, T)]
@@ -55,7 +64,12 @@ def test_only_what_was_changed_is_undone(folder: Path) -> None:
         journal.record([ended(row, result) for row, result in enumerate(results, 2)])
         journal.record([ended(3, previous_status_id=U)])
         journal.record([RowOutcome(6, State.CLAIMED, Result.UNKNOWN, "timeout", "")])
-        assert list(journal.to_undo()) == [(orders[8], "", S), (orders[7], U, S), (orders[4], "", S), (orders[3], "", S)]
+        assert list(journal.to_undo()) == [
+            (orders[8], "", S),
+            (orders[7], U, S),
+            (orders[4], "", S),
+            (orders[3], "", S),
+        ]
         journal.update_facts(compare=True)  # then what was not read was certainly not sent
         journal.checkpoint([Checkpoint(7, previous_status_id=T)])
         assert [order for order, _previous, _last in journal.to_undo()] == [orders[8], orders[7], orders[3]]

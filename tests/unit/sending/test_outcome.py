@@ -64,7 +64,9 @@ def test_a_row_whose_updates_were_all_refused_is_not_in_doubt(
     assert not needs_reading(answer, CERTAIN)
 
 
-@pytest.mark.parametrize(("answer", "stopping"), [(STOPPED, False), (NOBODY, True), (STRANGER, False), (REDIRECT, True)])
+@pytest.mark.parametrize(
+    ("answer", "stopping"), [(STOPPED, False), (NOBODY, True), (STRANGER, False), (REDIRECT, True)]
+)
 def test_only_a_row_of_which_nothing_left_is_not_sent(answer: Answer, stopping: bool) -> None:
     """Refused before its own first update, or without a connection, it is there for the next start."""
     assert decide_outcome(answer, Doubt(), stopping=stopping)[:2] == (PLANNED, NOT_SENT)

@@ -27,7 +27,9 @@ def reads(status: str) -> Answer[str]:
     return Answer(Verdict.DONE, "ok", "", 200, payload=status)
 
 
-def row_over(service: ScriptedService, retries: int = 5, *, compare: bool = False, update: StatusUpdate = UPDATE) -> RowAttempts:  # noqa: E501 - one line of arguments
+def row_over(
+    service: ScriptedService, retries: int = 5, *, compare: bool = False, update: StatusUpdate = UPDATE
+) -> RowAttempts:
     return RowAttempts(update, service.exchange(retries, compare=compare))
 
 
