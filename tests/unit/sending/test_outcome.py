@@ -104,7 +104,7 @@ def test_a_gateway_may_give_up_before_the_service_does(answer: Answer) -> None:
         ),
         (ERROR, Reading(Seen.OTHER, "x"), (ENDED, FAILED, "not_applied", "error; read back, the order is 'X'", "")),
         (REFUSED, Reading(Seen.OTHER, "x"), (ENDED, FAILED, "conflict", "no; read back, the order is 'X'", "")),
-        (SLOW_DOWN, Reading(Seen.OTHER, "x"), (ENDED, FAILED, "rate_limited", "slower; read back, the order is 'X'", "")),
+        (SLOW_DOWN, Reading(Seen.OTHER), (ENDED, FAILED, "rate_limited", "slower; read back, the order is 'X'", "")),
         (ERROR, Reading(Seen.MISSING, "", "order_not_found", "gone"), (ENDED, FAILED, "order_not_found", "gone", "")),
         (ERROR, Reading(Seen.STOPPED), (CLAIMED, UNKNOWN, "server_error", "error", "")),
         (REFUSED, Reading(Seen.STOPPED), (CLAIMED, UNKNOWN, "conflict", "no", "")),
@@ -133,7 +133,10 @@ def test_an_order_that_somebody_else_has_moved_is_not_sent_again() -> None:
 @pytest.mark.parametrize(
     ("reading", "after_a_kill", "at_the_end"),
     [
-        (Reading(Seen.RIGHT), (ENDED, UPDATED, "confirmed_after_interruption"), (ENDED, UPDATED, "confirmed_by_reading")),
+        (
+            Reading(Seen.RIGHT),
+            (ENDED, UPDATED, "confirmed_after_interruption"), (ENDED, UPDATED, "confirmed_by_reading"),
+        ),
         (Reading(Seen.OTHER), (PLANNED, FAILED, "not_applied"), (ENDED, FAILED, "not_applied")),
         (Reading(Seen.MISSING), (ENDED, FAILED, "order_not_found"), (ENDED, FAILED, "order_not_found")),
         (Reading(Seen.UNSETTLED, "", "timeout", "late"), (ENDED, UNKNOWN, "timeout"), (ENDED, UNKNOWN, "")),
@@ -143,7 +146,7 @@ def test_an_order_that_somebody_else_has_moved_is_not_sent_again() -> None:
 def test_what_is_read_later_ends_the_row_too(
     reading: Reading, after_a_kill: tuple[object, ...], at_the_end: tuple[object, ...]
 ) -> None:
-    """What a kill left unapplied is sent again; at the end of the retries it has failed. Nothing stays open for ever."""
+    """What a kill left unapplied is sent again; at the end of the retries it has failed. Nothing stays open."""
     for interrupted, wanted in ((True, after_a_kill), (False, at_the_end)):
         found = decide_later(reading, "'X'", interrupted=interrupted)
         assert found
