@@ -184,6 +184,7 @@ async def test_a_run_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert {one.rows for one in seen} == {150}
     assert any(one.in_flight for one in seen)
     assert any(one.rows_per_second for one in seen)
+    assert any(one.results.get("unknown") for one in seen)
     assert seen[-1].results == results == {"updated": 150}
     assert {kind: seen[-1].requests[kind] for kind in ("put", "get")} == requests
 
