@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.judging import Rows, Sent, judge_rows
+from support.judging import Rows, judge_rows
+from support.ledger import Request
 from support.secrecy import TOKEN, WATCH
 
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
@@ -119,6 +120,6 @@ def puts(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 def judge(rows: Rows, sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
     """The guarantees that must hold after any run, from the result rows and the sandbox's ledger."""
-    sent = [Sent(entry["order_id"], entry["status_id"], entry["applied"]) for entry in puts(sandbox)]
+    ledger = [Request.of_sandbox(entry) for entry in sandbox.ledger if entry["order_id"]]
     orders = {order: found["status"]["id"] for order, found in sandbox.orders.items()}
-    judge_rows(rows, sheet_rows, sent, orders, unnoted=kills)
+    judge_rows(rows, sheet_rows, ledger, orders, kills=kills)
