@@ -165,7 +165,9 @@ class Exchange:
 
 def answer(status: int = 200, body: bytes = CONFIRMATION, *headers: str, length: int | None = None) -> bytes:
     """An HTTP answer as bytes; `length` may lie."""
-    lines = [f"HTTP/1.1 {status} X", "Content-Type: application/json", *headers]
+    lines = [f"HTTP/1.1 {status} X", *headers]
+    if not any(header.startswith("Content-Type:") for header in headers):
+        lines.append("Content-Type: application/json")
     lines.append(f"Content-Length: {len(body) if length is None else length}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
