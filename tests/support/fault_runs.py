@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from support.fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer, Seen
+from support.journals import undo_sheet
 from support.judging import Rows, Witness, judge_folder, judge_rows, judge_undo
 from support.program import quick_folder, read_result, write_sheet
 
 from batch_updater.api.credentials import Credentials, Grant
 from batch_updater.app.execute import send
 from batch_updater.app.planning import plan
-from batch_updater.app.reconcile import write_undo_sheet
-from batch_updater.common.errors import SettingsError
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
-from batch_updater.journal.journal import Journal
 from batch_updater.planning.preflight import Tenant, with_credentials
 
 BEFORE, WANTED, OTHER = (str(uuid.UUID(int=n)) for n in (900, 901, 902))
@@ -137,16 +135,8 @@ class Scene:
                 summaries.append(summary)
         assert not summaries[-1].resumable, f"still open after {starts} starts: {summaries[-1].reason}"
         folder = Path(summaries[-1].run_dir)
-        judge_undo(self._undo_sheet(folder), self.server.ledger)
+        judge_undo(undo_sheet(folder, self.sheet.with_name("undo.csv")), self.server.ledger)
         return Outcome(summaries, rows, self.server, folder)
-
-    def _undo_sheet(self, run: Path) -> Path:
-        """The sheet that would undo the run; empty when there is nothing to undo."""
-        sheet = self.sheet.with_name("undo.csv")
-        sheet.write_bytes(b"order_id\n")
-        with Journal.open(run / "journal.sqlite") as journal, contextlib.suppress(SettingsError):
-            write_undo_sheet(journal, sheet)
-        return sheet
 
     async def crash(self, applied: Iterable[str]) -> None:
         """Leave the run as a crash does: all rows claimed, the updates of these orders applied, nothing recorded."""

@@ -118,8 +118,12 @@ def puts(sandbox: Sandbox) -> list[dict[str, Any]]:
     return [entry for entry in sandbox.ledger if entry["method"] == "PUT"]
 
 
+def requests(sandbox: Sandbox) -> list[Request]:
+    """The updates and readings of orders that the sandbox has received, in order."""
+    return [Request.of_sandbox(entry) for entry in sandbox.ledger if entry["order_id"]]
+
+
 def judge(rows: Rows, sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
     """The guarantees that must hold after any run, from the result rows and the sandbox's ledger."""
-    ledger = [Request.of_sandbox(entry) for entry in sandbox.ledger if entry["order_id"]]
     orders = {order: found["status"]["id"] for order, found in sandbox.orders.items()}
-    judge_rows(rows, sheet_rows, ledger, orders, kills=kills)
+    judge_rows(rows, sheet_rows, requests(sandbox), orders, kills=kills)
