@@ -238,7 +238,7 @@ def kill_and_resume(kill: Callable[[Job, Sandbox], int], job: Job, copy: Path, s
     found = rows_of(job.runs)
     judge(found, job.rows, sandbox, kills=kills)
     job.check(found)
-    judge_undo(undo_sheet(next(job.runs.glob("2*")), copy / "undo.csv"), requests(sandbox))
+    judge_undo(undo_sheet(next(job.runs.glob("2*")), copy / "undo.csv"), requests(sandbox), found)
     assert len(list(job.runs.glob("2*/journal.sqlite"))) == 1, "one run, picked up each time"
     return kills
 

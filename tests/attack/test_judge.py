@@ -112,12 +112,13 @@ def test_an_undo_has_what_may_have_been_applied(tmp_path: Path, undone: set[str]
     """One update confirmed, one in doubt, one refused: the first two are undone."""
     sheet = tmp_path / "undo.csv"
     sheet.write_text("order_id\n" + "".join(f"{order}\n" for order in undone), encoding="utf-8")
-    ledger = [put(YES, applied=True), put(LOST, order=B), put(NO, order=OTHER)]
+    ledger = [put(YES, applied=True), put(LOST, order=B), put(NO, order=OTHER), put(LOST, order="gone")]
+    rows = [row("failed", order_id="gone", code="order_not_found")]
     if not fault:
-        judge_undo(sheet, ledger)
+        judge_undo(sheet, ledger, rows)
         return
     with pytest.raises(AssertionError, match=fault):
-        judge_undo(sheet, ledger)
+        judge_undo(sheet, ledger, rows)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ class Scene:
                 summaries.append(summary)
         assert not summaries[-1].resumable, f"still open after {starts} starts: {summaries[-1].reason}"
         folder = Path(summaries[-1].run_dir)
-        judge_undo(undo_sheet(folder, self.sheet.with_name("undo.csv")), self.server.ledger)
+        judge_undo(undo_sheet(folder, self.sheet.with_name("undo.csv")), self.server.ledger, rows)
         return Outcome(summaries, rows, self.server, folder)
 
     async def crash(self, applied: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, Self
 
 FORBIDDEN_TO_READ = {403, 405}
-NOT_READABLE = {400, 404, 410, 422}  # of one order, unless those that were updated can't be read either
+NOT_YET = {401, 408, 425, 429}  # says nothing about reading
 INTERIM = re.compile(rb"HTTP/1\.1 1(00|02|03) ")  # before the answer proper
 STORM, AROUND = 10, 70  # so many 503s among the answers around one: the service is busy and looks at nothing
 
@@ -107,7 +107,8 @@ class Doubts:
             if last and last.status and last.applied:
                 self.confirmed.add((last.order, last.status))
         was_updated = last is not None and last.said.is_right
-        if reading.said.code in FORBIDDEN_TO_READ or (reading.said.code in NOT_READABLE and was_updated):
+        is_refused = 400 <= reading.said.code < 500 and reading.said.code not in NOT_YET
+        if reading.said.code in FORBIDDEN_TO_READ or (is_refused and was_updated):
             self.cannot_read = True
 
     def _update(self, update: Request, *, looked: bool) -> None:
