@@ -1,6 +1,6 @@
 """The service's requests: signed, sent once, and their answers read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -29,14 +29,18 @@ ResponseReader = Callable[[int, Mapping[str, str], bytes], Answer[T]]
 class OrderClient:
     """Sends requests to one origin as one account; an async context manager.
 
+    `confirmations` are wordings of a 200 or 201 that mean yes, besides the one that the API documents.
+
     Its methods raise CredentialsError or StoppedError only when there is no token; all else is in the answer.
     """
 
     def __init__(
         self, base_url: str, tokens: Tokens, *, timeout: float, concurrency: int,
-        prepared: bool = False, network: Network = DIRECT,
+        prepared: bool = False, network: Network = DIRECT, confirmations: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self._base_url, self._tokens = base_url, tokens
+        accepted = frozenset(" ".join(words.split()).casefold() for words in confirmations)
+        self._read_update = partial(protocol.classify, confirmations=accepted)
         self._signed_as = -1  # the generation of the token in the headers
         self._headers: dict[str, str] = {}
         connector = Connector(network, limit=concurrency + 1)  # one more for the token
@@ -54,10 +58,14 @@ class OrderClient:
         self._deadlines.stop()
         await self._transport.close()
 
+    async def sign_in(self) -> None:
+        """Get a token, unless there is a good one: what is cancelled here has certainly not been sent."""
+        await self._tokens.current()
+
     async def update_status(self, update: StatusUpdate) -> Answer[Never]:
         """Send one PUT, exactly once, and return what its answer means. Network failures are answers too."""
         url = protocol.update_url(self._base_url, update.order_id)
-        return await self._signed("PUT", url, protocol.update_body(update.status_id), protocol.classify)
+        return await self._signed("PUT", url, protocol.update_body(update.status_id), self._read_update)
 
     async def read_order(self, order_id: str) -> Answer[str]:
         """Read one order; the payload is the id of its present status."""

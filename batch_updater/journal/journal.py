@@ -149,10 +149,16 @@ class Journal(JournalWriter):
         self._change((schema.UNCLAIM, [(row,) for row in rows]))
         self._cursor = 0
 
-    def unclaim_unread(self) -> None:
-        """Take back claims of orders that are read first and were not: a reading is durable before anything is sent."""
-        unclaim = f"UPDATE rows SET changes = changes + 1, state = 'planned' WHERE {lifecycle.CERTAINLY_NOT_SENT}"  # noqa: S608 - a constant
-        self._change((unclaim.format(""), [(self.facts().compare,)]))
+    def mark_interrupted(self) -> None:
+        """Prepare to go on after a start that may have been killed.
+
+        Claims of orders that are read first and were not are taken back: a reading is durable before anything is sent.
+        Of other rows without an outcome an update may have left that was never counted.
+        """
+        self._change(
+            (schema.UNCLAIM_UNREAD, [(self.facts().compare,)]),
+            (schema.MARK_UNCOUNTED, [()]),
+        )
 
     def checkpoint(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Write checkpoints; they are durable when this returns."""
