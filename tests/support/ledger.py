@@ -68,7 +68,7 @@ def read_answer(data: bytes, right: bytes) -> Said:
 
 def is_time_to_wait(text: str) -> bool:
     """Whether the text of `Retry-After` says when: seconds or a date."""
-    if text[:1].isdigit():
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
         return True
     try:
         return bool(parsedate_to_datetime(text))
