@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from batch_updater.api.credentials import Granted
+from batch_updater.api.credentials import SHORTEST_TOKEN, Granted
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, Verdict
 from batch_updater.common.secret import Secret
@@ -242,6 +242,9 @@ def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[
         access = refresh = life = None
     if not isinstance(access, str) or not access.isascii() or not access.isprintable():
         return _unexpected("the token endpoint returned no token")
+    if len(access) < SHORTEST_TOKEN:
+        detail = f"the token endpoint returned a token of fewer than {SHORTEST_TOKEN} characters"
+        return Answer(Verdict.STOP, "unexpected_response", detail, status, hint="check that it is the right service")
     expires = float(life) if isinstance(life, int | float) and 0 < life < 1e9 else None
     renewal = Secret(refresh) if isinstance(refresh, str) and refresh else None
     return _done(Granted(Secret(access), renewal, expires))

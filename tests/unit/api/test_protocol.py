@@ -355,6 +355,13 @@ def test_what_can_be_no_token_is_not_taken_for_one(body: bytes) -> None:
     )
 
 
+def test_a_granted_token_that_could_not_be_masked_is_not_used() -> None:
+    """One of fewer than eight characters stands in other text too; the sign-in says so and is not tried again."""
+    answer = parse_token(200, {}, b'{"access_token": "seven-7"}')
+    assert (answer.verdict, answer.payload) == (Verdict.STOP, None)
+    assert answer.detail == "the token endpoint returned a token of fewer than 8 characters"
+
+
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
 def test_a_refused_sign_in_says_only_its_status(status: int) -> None:
     """What the token endpoint wrote may quote the password, so it is not passed on; the verdict and the wait are."""
