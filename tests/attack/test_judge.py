@@ -51,10 +51,12 @@ def test_503_among_many_tells_that_nothing_was_done() -> None:
 
 
 def test_the_next_status_of_an_order_needs_no_reading_after_a_yes() -> None:
-    """In a sequence each update follows a confirmed one; the same status again is no sequence."""
+    """In a sequence each update follows one that has ended: by a yes, or by a reading, even by one without success."""
     assert not Doubts([put(YES), put(YES, "next"), put(YES)]).unread
     assert Doubts([put(YES), put(YES)]).unread
     assert Doubts([put(LOST), put(YES, "next")]).unread
+    assert not Doubts([put(LOST), get(BROKEN), put(YES, "next")]).unread
+    assert Doubts([put(LOST), get(BROKEN), put(YES)]).unread
 
 
 @pytest.mark.parametrize("said", [BROKEN, GONE, LOST, Said(200), Said(401), Said(429)])

@@ -94,6 +94,7 @@ class Doubts:
 
     def __post_init__(self) -> None:
         self._last: dict[str, Request] = {}
+        self._tried: set[str] = set()  # orders that were asked for since their last update, with or without success
         for request, busy in zip(self.requests, busy_times(self.requests), strict=True):
             if request.is_reading:
                 self._read(request)
@@ -102,6 +103,7 @@ class Doubts:
 
     def _read(self, reading: Request) -> None:
         last = self._last.get(reading.order)
+        self._tried.add(reading.order)
         if reading.said.is_right:
             self.open.pop(reading.order, None)
             if last and last.status and last.applied:
@@ -112,8 +114,10 @@ class Doubts:
             self.cannot_read = True
 
     def _update(self, update: Request, *, looked: bool) -> None:
-        last = self.open.pop(update.order, None)
-        if last and not self.cannot_read and not (last.said.is_right and update.status != last.status):
+        last, tried = self.open.pop(update.order, None), update.order in self._tried
+        self._tried.discard(update.order)
+        follows = last and update.status != last.status and (last.said.is_right or tried)  # in a sequence
+        if last and not self.cannot_read and not follows:
             self.unread.append(f"{update.order} was sent again unread after {last.said.code or 'no answer'}")
         self._last[update.order] = update
         if update.applied and update.status:
