@@ -88,6 +88,10 @@ CONFIRM = (
     " WHERE row = ? AND attempts > 0 AND previous_status_id <> status_id"
 )
 CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', result = NULL, claim = ? WHERE row = ?"
+CLAIM_UP_TO = (  # one statement for a block of planned rows takes less time than one for each
+    "UPDATE rows INDEXED BY rows_planned SET changes = changes + 1, state = 'claimed', result = NULL, claim = ?"
+    " WHERE state = 'planned' AND row <= ?"
+)
 UNCLAIM = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE row = ? AND state = 'claimed'"
 RELEASE = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'queued' AND leader = ?"
 COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_changes() - ?"
