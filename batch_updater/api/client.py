@@ -16,9 +16,11 @@ from batch_updater.api.credentials import Grant, Granted
 from batch_updater.api.network import DIRECT, Network
 from batch_updater.api.timeouts import Deadlines
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, StatusUpdate, Verdict
-from batch_updater.common.secret import without
+from batch_updater.common.secret import masked
+from batch_updater.common.text import shortened
 
 MAX_LIST = 2 * 1024 * 1024
+MAX_DETAIL = 300  # characters
 JSON = "application/json; charset=utf-8"
 AGENT = f"batch-updater/{version('batch-updater')}"
 ALWAYS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": AGENT}
@@ -99,12 +101,12 @@ class OrderClient:
         if generation != self._signed_as:
             self._headers = {**ALWAYS, "Authorization": f"Bearer {token}", "Content-Type": JSON}
             self._signed_as = generation
-
-        def read_masked(status: int, headers: Mapping[str, str], body: bytes) -> Answer[T]:
-            return read(status, headers, without(body, (token,)))  # a service may repeat what it was sent
-
-        answer = await self._exchange(transport.Request(method, url, self._headers, data, limit), read_masked)
-        return replace(answer, token_generation=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
+        answer = await self._exchange(transport.Request(method, url, self._headers, data, limit), read)
+        if answer.verdict is Verdict.DONE:
+            return answer
+        refused = generation if answer.verdict is Verdict.UNAUTHORIZED else 0
+        detail = shortened(masked(answer.detail), MAX_DETAIL)  # a service may repeat what it was sent
+        return replace(answer, detail=detail, token_generation=refused)
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> Answer[Granted]:
         basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())

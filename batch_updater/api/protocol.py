@@ -16,11 +16,11 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from batch_updater.api.credentials import Granted
+from batch_updater.api.credentials import SHORTEST_TOKEN, Granted
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, Verdict
 from batch_updater.common.secret import Secret
-from batch_updater.common.text import UUID_SHAPE, shortened
+from batch_updater.common.text import UUID_SHAPE
 
 CONFIRMATION = "order status updated successfully"
 MAX_WAIT = 300.0  # seconds; the longest wait that is granted to a service
@@ -79,7 +79,7 @@ def update_body(status_id: str) -> bytes:
 
 
 def detail_text(body: bytes) -> str:
-    """Return the API's own reason as one line of at most 300 characters; empty when there is none.
+    """Return the API's own reason as one line; empty when there is none. It may be long, and hold secrets.
 
     `detail` may be a string or FastAPI's list of `{"loc", "msg", "type"}`.
     """
@@ -92,7 +92,7 @@ def detail_text(body: bytes) -> str:
         detail = "; ".join(_problem(item) for item in detail[:5])
     if not isinstance(detail, str):
         return ""
-    return shortened(" ".join(detail.split()), 300)
+    return " ".join(detail.split())
 
 
 def _problem(item: object) -> str:
@@ -259,6 +259,9 @@ def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[
         access = refresh = life = None
     if not isinstance(access, str) or not access.isascii() or not access.isprintable():
         return _unexpected("the token endpoint returned no token")
+    if len(access) < SHORTEST_TOKEN:
+        detail = f"the token endpoint returned a token of fewer than {SHORTEST_TOKEN} characters"
+        return Answer(Verdict.STOP, "unexpected_response", detail, status, hint="check that it is the right service")
     expires = float(life) if isinstance(life, int | float) and 0 < life < 1e9 else None
     renewal = Secret(refresh) if isinstance(refresh, str) and refresh else None
     return _done(Granted(Secret(access), renewal, expires))

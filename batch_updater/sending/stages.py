@@ -39,7 +39,7 @@ class Stage:
     """One run of the pool: its name in `Progress`, where its rows come from, and what handles each.
 
     `claimed`: its rows are announced as about to be sent; those that were not handled are planned again. `before`: its
-    rows ended earlier with this result, which the new one replaces. `then` is called at its end, also after a stop.
+    rows were counted with this result, which the new one replaces. `then` is called at its end, also after a stop.
     """
 
     name: str
@@ -83,7 +83,6 @@ class Runner:
         self._pool = Pool(options.concurrency, self._record, ahead=2 * CLAIM_BLOCK)
         self._timeout = options.timeout
         self._stage: Stage | None = None
-        self._in_doubt = 0  # rows of this start that are still to be read back
         self._has_looked = False  # for an updated order in the journal
 
     @property
@@ -117,7 +116,8 @@ class Runner:
         to_send = True
         while to_send:
             yield Stage("sending", self._claim, delivery.send, claimed=True)
-            yield Stage("reading back", self._after_silence(self._pages(journal.in_doubt)), delivery.read_later)
+            doubts = self._after_silence(self._pages(journal.in_doubt))
+            yield Stage("reading back", doubts, delivery.read_later, before=Result.UNKNOWN)
             with self._stopping_without_journal():
                 await self._recorder.flush()
             to_send = await self._recorder.call(journal.has_planned)  # rows that were queued behind those read back
@@ -244,30 +244,20 @@ class Runner:
 
     def _count(self, record: Recorded) -> None:
         before = self._stage.before if self._stage else None
-        if before and isinstance(record, RowOutcome):
+        if isinstance(record, ReadBack) or before is None:
+            self._tally.add(record)
+        else:
             self._tally.restate(before, record.result)
-            return
-        self._tally.add(record)
-        if isinstance(record, RowOutcome):
-            self._count_doubt(record)
-        if isinstance(record, RowOutcome) and record.state is State.ENDED:
-            if self._on_record:
+        if isinstance(record, RowOutcome) and before is not Result.UPDATED:
+            if self._on_record and record.state is State.ENDED:
                 self._on_record(record)
-            if record.result is Result.FAILED or record.result is Result.UNKNOWN:
+            if record.result in {Result.FAILED, Result.UNKNOWN} and record.state is not State.PLANNED:
                 event("row", row=record.row, result=record.result, reason=record.code, detail=record.detail)
                 self._check_failures()
 
-    def _count_doubt(self, record: RowOutcome) -> None:
-        if record.state is State.CLAIMED:
-            self._in_doubt += 1
-            self._check_failures()
-        elif self._in_doubt and self._stage and self._stage.name == "reading back":
-            self._in_doubt -= 1
-
     def _check_failures(self) -> None:
-        results = self.counters.results
-        failed = results[Result.FAILED] + results[Result.UNKNOWN] + self._in_doubt
-        if self._max_failures is not None and failed > self._max_failures:
+        failed = self.counters.results[Result.FAILED] + self.counters.results[Result.UNKNOWN]
+        if self._max_failures is not None and failed > self._max_failures and not self._control.stopping.is_set():
             what = f"More than {self._max_failures:,} rows have failed."
             self._control.fail(StoppedError(what, "see the result file for the reasons"))
 
