@@ -20,7 +20,6 @@ from batch_updater.common.secret import masked
 from batch_updater.common.text import shortened
 
 MAX_LIST = 2 * 1024 * 1024
-MAX_DETAIL = 300  # characters
 JSON = "application/json; charset=utf-8"
 AGENT = f"batch-updater/{version('batch-updater')}"
 ALWAYS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": AGENT}
@@ -105,8 +104,8 @@ class OrderClient:
         if answer.verdict is Verdict.DONE:
             return answer
         refused = generation if answer.verdict is Verdict.UNAUTHORIZED else 0
-        detail = shortened(masked(answer.detail), MAX_DETAIL)  # a service may repeat what it was sent
-        return replace(answer, detail=detail, token_generation=refused)
+        detail, wording = (shortened(masked(text), protocol.MAX_DETAIL) for text in (answer.detail, answer.wording))
+        return replace(answer, detail=detail, wording=wording, token_generation=refused)  # it may repeat what was sent
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> Answer[Granted]:
         basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())

@@ -20,9 +20,10 @@ from batch_updater.api.credentials import SHORTEST_TOKEN, Granted
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, Verdict
 from batch_updater.common.secret import Secret
-from batch_updater.common.text import UUID_SHAPE
+from batch_updater.common.text import UUID_SHAPE, shortened
 
 CONFIRMATION = "order status updated successfully"
+MAX_DETAIL = 300  # characters of what a service says
 MAX_WAIT = 300.0  # seconds; the longest wait that is granted to a service
 PAGE_LENGTH = 50  # the longest that the API allows
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -155,7 +156,7 @@ def classify(
 def _classify_success(status: int, body: bytes, confirmations: frozenset[str]) -> Answer[Never]:
     """Return what a 2xx means; cached, for nearly all answers of a run are the same few bytes."""
     words = wording(body)
-    said = words.casefold()
+    said = shortened(words, MAX_DETAIL).casefold()  # as it is shown, and may have been copied
     if (status == 200 and said == CONFIRMATION) or (status in {200, 201} and said in confirmations):
         return Answer(Verdict.DONE, "ok", words, status)
     detail = words or f"answered {status} without the API's confirmation"
@@ -163,11 +164,11 @@ def _classify_success(status: int, body: bytes, confirmations: frozenset[str]) -
 
 
 def wording(body: bytes) -> str:
-    """Return what an answer says, as one line of at most 300 characters: its `detail`, else its text; "" for markup."""
+    """Return what an answer says as one line: its `detail`, else its text; "" for markup. It may hold secrets."""
     if detail := detail_text(body):
         return detail
     text = " ".join(body[:5000].decode("utf-8", "replace").split())
-    return "" if text.startswith("<") or not text.isprintable() else shortened(text, 300)
+    return "" if text.startswith("<") or not text.isprintable() else text
 
 
 def _classify_refusal(status: int, detail: str) -> Answer[Never]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from batch_updater.common.models import Result
 
-NOT_RIGHT = (Result.FAILED.value, Result.UNKNOWN.value, "*", "-", "!")
+NOT_RIGHT = (Result.FAILED.value, "*", "-", "!")
 
 
 class Stop:
@@ -80,8 +80,13 @@ class Progress:
 
     @property
     def failed(self) -> int:
-        """Rows that have failed or ended unknown, or orders that do not have the wanted status."""
+        """Rows that have failed, or orders that do not have the wanted status."""
         return sum(self.results.get(word, 0) for word in NOT_RIGHT)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Rows that no answer has confirmed, still to be read back or not to be read."""
+        return self.results.get(Result.UNKNOWN.value, 0)
 
 
 OnProgress = Callable[[Progress], None]

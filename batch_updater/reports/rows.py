@@ -95,11 +95,13 @@ def _result_of(entry: Entry) -> tuple[Result, str, str]:
             led_by = entry.leader_result if entry.leader_state == State.ENDED else Result.NOT_SENT.value
             return Result.DUPLICATE, code, f"{detail}, which is {led_by}"
         case State.CLAIMED if entry.result == Result.UNKNOWN:
-            return Result.UNKNOWN, code, detail
+            return Result.UNKNOWN, "stopped", f"{detail}; the run stopped before the order was read back"
         case State.CLAIMED if entry.may_have_left:
             return Result.UNKNOWN, "stopped", "the run ended while this row was under way"
         case State.QUEUED:
             return Result.NOT_SENT, "stopped", f"the run stopped before row {entry.leader} of this order had ended"
+        case State.PLANNED if entry.result == Result.FAILED:
+            return Result.FAILED, code, f"{detail}; the run stopped before it was sent again"
         case _:
             result = _RESULTS.get(entry.result or "", Result.NOT_SENT)
             return result, code or "stopped", detail or "the run stopped before this row"

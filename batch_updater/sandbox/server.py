@@ -122,6 +122,7 @@ class Sandbox:
         self.ledger.append(entry)
         request[_ENTRY] = entry
         try:
+            await request.read()  # what has arrived is done, even when the client goes away meanwhile
             await asyncio.sleep(self.options.latency)
             response: web.StreamResponse = self._gate(request) or await handler(request)
             if not entry.get("lost"):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.errors import StoppedError
@@ -13,25 +13,26 @@ from batch_updater.sending.outcome import End, already_set
 from batch_updater.sending.readings import Reading, Seen
 from batch_updater.sending.row_attempts import RowAttempts
 
+ReadFirst = Callable[[RowAttempts], Awaitable[RowOutcome | None]]
+
 
 class Delivery:
     """Handles rows; each method returns the outcome of one row. `names` are the names of statuses by id."""
 
     def __init__(self, exchange: Exchange, *, names: Mapping[str, str]) -> None:
         self.exchange, self._control, self._names = exchange, exchange.control, names
-        self._doubted: set[int] = set()  # rows of an interrupted start that are to be sent again
         self.canary_failure: StoppedError | None = None
         self.last_silence: float | None = None  # when an update last ended that may still be applied, monotonic
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
         """Send a claimed row until it has ended, is to be read later, or the run stops."""
-        row = RowAttempts(update, self.exchange, ever_in_doubt=update.row in self._doubted)
-        return await self._send(row)
+        row = RowAttempts(update, self.exchange)
+        return await self._send(row, self._compare_first if self.exchange.compare or update.expected_id else None)
 
-    async def _send(self, row: RowAttempts) -> RowOutcome:
+    async def _send(self, row: RowAttempts, read_first: ReadFirst | None) -> RowOutcome:
+        """Send a row, unless reading its order first ends it."""
         try:
-            compares = self.exchange.compare or row.update.expected_id
-            ended = await self._compare_first(row) if compares else None
+            ended = await read_first(row) if read_first else None
             return ended or self._outcome(row, await self._end(row, await row.put()))
         except asyncio.CancelledError:
             if not (task := asyncio.current_task()) or not task.cancelling():
@@ -78,25 +79,34 @@ class Delivery:
         return sent
 
     async def settle(self, update: StatusUpdate) -> RowOutcome | None:
-        """Read a row in doubt back: right already, or to be sent (again); None when the run stops."""
-        row = RowAttempts(update, self.exchange, ever_in_doubt=True)
-        reading = await row.read_back()
-        if reading.seen is Seen.NOT_READABLE and not (self.exchange.compare or update.expected_id):
-            row.in_doubt = True
-            remark = f"sent again after an interruption, for it could not be read back: {reading.detail}"
-            return (await self._send(row))._replace(remark=remark)
-        if reading.seen is Seen.OTHER:
-            self._doubted.add(update.row)
-        return self._settled(row, reading, interrupted=True)
+        """Read a row in doubt back; where it was not applied, send it again. None when the run stops."""
+        row = RowAttempts(update, self.exchange, in_doubt=True)
+        if not await row.is_to_be_sent_again():
+            return self._settled(row, row.ended_by, interrupted=True)
+        remark = ""
+        if why := self.exchange.readings.why_refused:
+            remark = f"sent again after an interruption, for it could not be read back: {why}"
+        return (await self._send(row, self._keep_reading))._replace(remark=remark)
+
+    async def _keep_reading(self, row: RowAttempts) -> RowOutcome | None:
+        """Make the order's status durable before its update is sent (again)."""
+        return None if await row.checkpoint() else self._outcome(row, outcome.decide_outcome(STOPPED, row.doubt))
+
+    async def read_doubt(self, update: StatusUpdate) -> RowOutcome | None:
+        """Read a row in doubt back; None when it is still to be sent, or the run stops."""
+        row = RowAttempts(update, self.exchange, in_doubt=True)
+        return None if await row.is_to_be_sent_again() else self._settled(row, row.ended_by, interrupted=True)
 
     async def read_later(self, update: StatusUpdate) -> RowOutcome | None:
         """Read a row back whose update may have been applied late; None when the run stops."""
-        row = RowAttempts(update, self.exchange, ever_in_doubt=True)
+        row = RowAttempts(update, self.exchange, in_doubt=True)
         return self._settled(row, await row.read_back(), interrupted=False)
 
-    def _settled(self, row: RowAttempts, reading: Reading, *, interrupted: bool) -> RowOutcome | None:
-        end = outcome.decide_later(reading, self._named(reading.status_id), interrupted=interrupted)
-        return None if end is None else self._outcome(row, end)
+    def _settled(self, row: RowAttempts, reading: Reading | None, *, interrupted: bool) -> RowOutcome | None:
+        if reading is None or reading.seen is Seen.STOPPED:
+            return None
+        found = self._named(reading.status_id)
+        return self._outcome(row, outcome.decide_later(reading, found, interrupted=interrupted))
 
     async def recheck(self, update: StatusUpdate) -> RowOutcome | None:
         """Check whether a late answer to an earlier row of the order has undone this one."""
@@ -129,8 +139,9 @@ class Delivery:
         if found is None:
             end = outcome.decide_outcome(answer, row.doubt, stopping=self._control.stopping.is_set())
             unread = "" if answer.code == "order_not_found" else "the order can't be read, "
-            unsent = "nothing more was sent" if row.ever_in_doubt else "nothing was sent"
-            return self._outcome(row, end._replace(detail=f"{end.detail}; {unread}{unsent}"), answer.http_status)
+            return self._outcome(
+                row, end._replace(detail=f"{end.detail}; {unread}nothing was sent"), answer.http_status
+            )
         if found == wanted.status_id:
             return already_set(wanted)
         if wanted.expected_id and found != wanted.expected_id:
@@ -139,7 +150,7 @@ class Delivery:
             return self._outcome(row, End(State.ENDED, Result.CONFLICT, "status_moved", detail), 200)
         if await row.checkpoint():
             return None
-        return self._outcome(row, outcome.decide_outcome(STOPPED, row.doubt, stopping=True))
+        return self._outcome(row, outcome.decide_outcome(STOPPED, row.doubt))
 
     def _read(self, update: StatusUpdate) -> Awaitable[Answer[str]]:
         return self.exchange.read(update.order_id, update.row)

@@ -5,6 +5,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 from batch_updater.api.client import OrderClient
@@ -109,7 +110,8 @@ class Exchange:
     def notes(self) -> list[str]:
         """Return sentences on readings that were refused and on confirmations that are not the API's."""
         said = [describe_wording(*kind, number) for kind, number in self.wordings.most_common(3)]
-        return [sentence for sentence in (self.readings.describe(), *said) if sentence]
+        refused = self.readings.describe()
+        return [*([refused] if refused else []), *chain.from_iterable(said)]
 
 
 @dataclass(slots=True)
@@ -137,11 +139,12 @@ class AnswerLog(Observer):
         return True
 
 
-def describe_wording(http_status: int | None, wording: str, number: int) -> str:
-    """Return one sentence on answers that say yes in other words, and on how to accept them."""
+def describe_wording(http_status: int | None, wording: str, number: int) -> list[str]:
+    """Return a sentence on answers that say yes in other words, and the setting that accepts them, if one can."""
+    updates = "1 update was" if number == 1 else f"{number:,} updates were"
     words = f' "{wording}"' if wording else " without the API's confirmation"
-    said = f"{number:,} updates were answered {http_status}{words}, so the order was read back each time."
+    said = f"{updates} answered {http_status}{words}, so the order was read back each time."
     if not wording or http_status not in {200, 201}:
-        return said
+        return [said]
     setting = f"confirmations = [{json.dumps(wording, ensure_ascii=False)}]"
-    return f"{said} If that means yes, put this into the config file: {setting}"
+    return [f"{said} If that means yes, say so in the config file:", setting]

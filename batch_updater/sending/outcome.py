@@ -50,15 +50,15 @@ def is_read_later(answer: Answer[Any], doubt: Doubt) -> bool:
     return doubt.unread and answer.is_doubtful and answer.http_status in MAY_BE_APPLIED_LATE
 
 
-def decide_outcome(answer: Answer[Any], doubt: Doubt, *, stopping: bool) -> End:
+def decide_outcome(answer: Answer[Any], doubt: Doubt, *, stopping: bool = False) -> End:
     """Return how a row stands by its last answer, when nothing (more) is read."""
     code, detail = answer.code, answer.detail
     if answer.verdict is Verdict.DONE:
         return End(State.ENDED, Result.UPDATED, code, detail)
     stopped = stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}
-    if doubt.unread or (needs_reading(answer, doubt) and answer.verdict is Verdict.REFUSED):
-        if answer.code == "order_not_found":
-            return End(State.ENDED, Result.FAILED, code, detail)
+    if answer.code == "order_not_found":
+        return End(State.ENDED, Result.FAILED, code, detail)
+    if doubt.unread or (doubt.ever and answer.verdict is Verdict.REFUSED):
         return End(State.CLAIMED if stopped else State.ENDED, Result.UNKNOWN, code, detail)
     if answer.verdict is Verdict.REFUSED or not stopped:
         return End(State.ENDED, Result.FAILED, code, detail)
@@ -85,25 +85,22 @@ def decide_by_reading(answer: Answer[Any], reading: Reading, update: StatusUpdat
     return End(State.ENDED, Result.UNKNOWN, answer.code, f"{answer.detail}; could not be read back: {reading.detail}")
 
 
-def decide_later(reading: Reading, found: str, *, interrupted: bool) -> End | None:
-    """Return how a row in doubt stands by a reading some time after its last answer; None when the run stops.
+def decide_later(reading: Reading, found: str, *, interrupted: bool) -> End:
+    """Return how a row in doubt ends by a reading some time after its last answer, which an earlier start may have had.
 
-    An `interrupted` one that was not applied is sent (again). `found` is the status read, for a person.
+    `found` is the status read, for a person.
     """
     after = "the previous start was interrupted; read back, the order" if interrupted else "read back, the order"
-    match reading.seen:
-        case Seen.STOPPED:
-            return None
-        case Seen.RIGHT if interrupted:
-            return End(State.ENDED, Result.UPDATED, "confirmed_after_interruption", f"{after} has the status")
-        case Seen.RIGHT:
-            return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED)
-        case Seen.OTHER if interrupted:
-            return End(State.PLANNED, Result.FAILED, "not_applied", f"{after} is {found}; it is still to be sent")
-        case Seen.OTHER:
-            return End(State.ENDED, Result.FAILED, "not_applied", f"never confirmed; {after} is {found}")
-        case Seen.MISSING:
-            return End(State.ENDED, Result.FAILED, "order_not_found", reading.detail)
+    if reading.seen is Seen.RIGHT and interrupted:
+        return End(State.ENDED, Result.UPDATED, "confirmed_after_interruption", f"{after} has the status")
+    if reading.seen is Seen.RIGHT:
+        return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED)
+    if reading.seen is Seen.OTHER and interrupted:
+        return End(State.ENDED, Result.FAILED, "status_moved", f"{after} is {found}, which was not expected")
+    if reading.seen is Seen.OTHER:
+        return End(State.ENDED, Result.FAILED, "not_applied", f"never confirmed; {after} is {found}")
+    if reading.seen is Seen.MISSING:
+        return End(State.ENDED, Result.FAILED, "order_not_found", reading.detail)
     why = f"could not be read back: {reading.detail}"
     if interrupted:
         return End(State.ENDED, Result.UNKNOWN, reading.code, f"the previous start was interrupted; {why}")

@@ -60,7 +60,7 @@ class Readings:
             if not await self._is_refused_for_all(answer):
                 missing = answer.code == "order_not_found"
                 return Reading(Seen.MISSING if missing else Seen.UNSETTLED, "", answer.code, answer.detail)
-        return Reading(Seen.NOT_READABLE, "", answer.code, f"{answer.detail} ({answer.http_status})")
+        return Reading(Seen.NOT_READABLE, "", answer.code, self.why_refused)
 
     async def _is_refused_for_all(self, answer: Answer[str]) -> bool:
         if answer.verdict is not Verdict.REFUSED:
@@ -78,11 +78,16 @@ class Readings:
         self._can_read_others = other.payload is not None
         return other.verdict is Verdict.REFUSED
 
+    @property
+    def why_refused(self) -> str:
+        """Why no order is read any more; empty when orders can be read."""
+        return f"{self.refused.detail} ({self.refused.http_status})" if self.refused else ""
+
     def describe(self) -> str:
         """Return one sentence for the end of the run; empty when orders can be read."""
         if self.refused is None:
             return ""
         return (
-            f"Orders can't be read here ({self.refused.http_status}, {self.refused.detail}): updates that no answer"
-            " confirmed were sent again without a look, or are unknown."
+            f"Orders can't be read here: {self.why_refused}. Updates that no answer confirmed were sent again unread,"
+            " or are unknown."
         )

@@ -18,7 +18,7 @@ class RowAttempts(AnswerLog):
     """The updates of one row so far, and the requests that make more of them.
 
     `previous` is the last status other than the wanted one that the order was seen with. `ended_by` is the reading
-    after which the update is not sent again. `ever_in_doubt`: an earlier update may have been applied.
+    after which the update is not sent again. A row of an interrupted start is `in_doubt` from the beginning.
     """
 
     __slots__ = (
@@ -26,11 +26,12 @@ class RowAttempts(AnswerLog):
         "sent_at", "update",
     )  # fmt: skip
 
-    def __init__(self, update: StatusUpdate, exchange: Exchange, *, ever_in_doubt: bool = False) -> None:
+    def __init__(self, update: StatusUpdate, exchange: Exchange, *, in_doubt: bool = False) -> None:
         super().__init__(exchange, update.row, update.order_id)
-        self.update, self.ever_in_doubt = update, ever_in_doubt
+        self.update = update
         self.sent = 0
-        self.in_doubt = False  # the last update may have been applied, and the order was not read since
+        self.in_doubt = in_doubt  # the last update may have been applied, and the order was not read since
+        self.ever_in_doubt = in_doubt
         self.previous: str | None = None
         self.ended_by: Reading | None = None
         self.answer: Answer[Any] = STOPPED  # to the last update
@@ -101,13 +102,14 @@ class RowAttempts(AnswerLog):
 
     async def before_next(self, answer: Answer[Any], number: int) -> bool:
         """Read what may have been applied, and make durable what was sent; False when nothing more is to be sent."""
-        if self.in_doubt and not await self._is_to_be_sent_again():
+        if self.in_doubt and not await self.is_to_be_sent_again():
             return False
         if (self.sent, self.previous) != self._checkpoint and not await self.checkpoint():
             return False
         return await super().before_next(answer, number)
 
-    async def _is_to_be_sent_again(self) -> bool:
+    async def is_to_be_sent_again(self) -> bool:
+        """Read the order of an update in doubt; when nothing more is to be sent, `ended_by` says why."""
         reading = await self.read_back()
         expected = self.update.expected_id
         if reading.seen is Seen.OTHER and (not expected or reading.status_id == expected):

@@ -108,11 +108,13 @@ class Runner:
 
     async def _stages(self) -> AsyncIterator[Stage]:
         journal, delivery = self._journal, self._delivery
-        yield Stage("settling", self._pages(journal.in_doubt), delivery.settle)
+        settle = delivery.read_doubt if self._canary else delivery.settle  # nothing is sent before the canary
+        yield Stage("settling", self._pages(journal.in_doubt), settle)
         if listing := self._listing:
             yield Stage("comparing", listing.next_page, listing.read)
         if self._canary:
             yield Stage("canary", self._claim_canary, delivery.send_canary, claimed=True, then=self._end_canary)
+            yield Stage("settling", self._pages(journal.in_doubt), delivery.settle)
         to_send = True
         while to_send:
             yield Stage("sending", self._claim, delivery.send, claimed=True)

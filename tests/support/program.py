@@ -126,4 +126,4 @@ def requests(sandbox: Sandbox) -> list[Request]:
 def judge(rows: Rows, sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
     """The guarantees that must hold after any run, from the result rows and the sandbox's ledger."""
     orders = {order: found["status"]["id"] for order, found in sandbox.orders.items()}
-    judge_rows(rows, sheet_rows, requests(sandbox), orders, kills=kills)
+    judge_rows(rows, sheet_rows, requests(sandbox), orders, kills=kills, before=status_id("Planned"))
