@@ -4,8 +4,8 @@ import random
 
 import pytest
 from support.fault_list import FAULTS, says
-from support.fault_runs import WANTED, Attack, Outcome, all_of, some_orders
-from support.fault_server import GET, PUT, Fault, answer
+from support.fault_runs import WANTED, Attack, Outcome, all_of, some_orders, staged
+from support.fault_server import GET, PUT, TOKEN, Fault, answer
 
 pytestmark = pytest.mark.usefixtures("quick")
 DOUBTFUL = ("reset after applying", "reset after the body", "504 after applying", "503", "204", "html, not applied")
@@ -119,3 +119,17 @@ async def test_what_a_gateway_gave_up_on_is_read_when_the_service_has_had_its_ti
     outcome = await brought_to_its_end(attack)
     assert {row["result"] for row in outcome.rows} == {"updated"}
     assert of_kind(outcome, PUT, order) == 1
+
+
+@pytest.mark.parametrize("compare", [True, False])
+async def test_a_row_that_was_refused_stays_failed_when_a_later_start_sends_nothing(compare: bool) -> None:
+    """It left once: a start that stops before it is sent again does not call it `not_sent`."""
+    faults = {(PUT, 0): FAULTS["307 elsewhere"], (TOKEN, 1): FAULTS["401"]}
+    rows = updates(2)
+    async with staged(Attack(faults, rows, {"compare": compare}, signs_in=True)) as scene:
+        for code in (6, 5):
+            summary, found = await scene.start()
+            assert summary.exit_code == code
+            assert [(row["result"], row["result_attempts"]) for row in found] == [("failed", "1"), ("not_sent", "0")]
+        outcome = await scene.bring_to_its_end(1)
+    assert {row["result"] for row in outcome.rows} == {"updated"}

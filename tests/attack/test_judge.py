@@ -50,6 +50,14 @@ def test_503_among_many_tells_that_nothing_was_done() -> None:
     assert Doubts([*few, *[put(YES, order=str(number)) for number in range(200)], put(ONCE), put(YES)]).unread
 
 
+def test_an_update_that_was_read_to_be_applied_is_not_sent_again() -> None:
+    """The reading has settled it; one that shows another status, or a status in between, has not."""
+    right, other = (Request(A, status, is_reading=True, said=SHOWN) for status in ("s", "other"))
+    assert Doubts([put(LOST), right, put(YES)]).needless
+    assert not Doubts([put(LOST), other, put(YES)]).needless
+    assert not Doubts([put(LOST), right, put(YES, "next"), put(YES)]).needless
+
+
 def test_the_next_status_of_an_order_needs_no_reading_after_a_yes() -> None:
     """In a sequence each update follows one that has ended: by a yes, or by a reading, even by one without success."""
     assert not Doubts([put(YES), put(YES, "next"), put(YES)]).unread

@@ -35,9 +35,10 @@ _KINDS = (
 
 @dataclass(eq=False)
 class Seen:
-    """One request as the service saw it. `status` is None when its body had not arrived; `about` is mostly an order.
+    """One request as the service saw it. `about` is mostly an order.
 
-    `said` is what the client could learn from the answer.
+    `status` is what an update asks for, None when its body had not arrived; or what a reading showed. `said` is what
+    the client could learn from the answer.
     """
 
     kind: str
@@ -383,6 +384,8 @@ class FaultServer:
             await self._answer(exchange)
         if not (fault and fault.slow):  # the client has not given up
             seen.said = read_answer(exchange.said, exchange.yes)
+        if seen.kind == GET and seen.said.is_right:
+            seen.status = self.orders[seen.about]
 
     async def _answer(self, exchange: Exchange) -> None:
         await exchange.read()

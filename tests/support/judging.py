@@ -38,6 +38,7 @@ def judge_rows(
     asked = {row["result_order_id"]: row for row in rows if row["result_order_id"]}
     assert {one.order for one in sent} <= set(asked), "nothing was sent that was not asked for"
     assert not doubts.unread, doubts.unread[:10]
+    assert not doubts.needless, doubts.needless[:10]
     for row in rows:
         _judge_row(row, doubts, kills, before)
     _judge_attempts(rows, sent, unseen)

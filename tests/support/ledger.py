@@ -32,7 +32,7 @@ NOTHING = Said()
 class Request:
     """An update or a reading of one order, as its service saw it.
 
-    `status` is what an update asks for, None when its body did not arrive.
+    `status` is what an update asks for, None when its body did not arrive; or what a reading showed, None if unknown.
     """
 
     order: str
@@ -81,19 +81,22 @@ class Doubts:
     """What is in doubt after these requests, in the order of their arrival.
 
     `open`: by order, the last update, if it may have been applied and was not read since. `unread`: what was sent again
-    although the update before it was in doubt. `applied`: pairs of order and status. `confirmed`: those that the
-    service confirmed, or showed afterwards. `cannot_read`: readings were refused for good, so none is asked for.
+    although the update before it was in doubt. `needless`: what was sent although a reading had shown it. `applied`:
+    pairs of order and status. `confirmed`: those that the service confirmed, or showed afterwards. `cannot_read`:
+    readings were refused for good, so none is asked for.
     """
 
     requests: Sequence[Request]
     open: dict[str, Request] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    needless: list[str] = field(default_factory=list)
     confirmed: set[tuple[str, str]] = field(default_factory=set)
     applied: set[tuple[str, str]] = field(default_factory=set)
     cannot_read: bool = False
 
     def __post_init__(self) -> None:
         self._last: dict[str, Request] = {}
+        self._shown: dict[str, str | None] = {}  # by the last reading since the last update
         self._tried: set[str] = set()  # orders that were asked for since their last update, with or without success
         for request, busy in zip(self.requests, busy_times(self.requests), strict=True):
             if request.is_reading:
@@ -106,7 +109,8 @@ class Doubts:
         self._tried.add(reading.order)
         if reading.said.is_right:
             self.open.pop(reading.order, None)
-            if last and last.status and last.applied:
+            self._shown[reading.order] = reading.status
+            if last and last.status and (reading.status == last.status if reading.status else last.applied):
                 self.confirmed.add((last.order, last.status))
         was_updated = last is not None and last.said.is_right
         is_refused = 400 <= reading.said.code < 500 and reading.said.code not in NOT_YET
@@ -119,6 +123,8 @@ class Doubts:
         follows = last and update.status != last.status and (last.said.is_right or tried)  # in a sequence
         if last and not self.cannot_read and not follows:
             self.unread.append(f"{update.order} was sent again unread after {last.said.code or 'no answer'}")
+        if update.status and self._shown.pop(update.order, None) == update.status:
+            self.needless.append(f"{update.order} was sent although a reading showed its status")
         self._last[update.order] = update
         if update.applied and update.status:
             self.applied.add((update.order, update.status))
