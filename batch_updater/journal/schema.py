@@ -76,13 +76,16 @@ _MERGE = {
 }
 
 
-def _merge(fields: tuple[str, ...]) -> str:
+def _merge(fields: tuple[str, ...], *more: str) -> str:
     """Return the statement that merges a tuple of these fields, of which the first is the row, into its row."""
-    changes = (f"{name} = {_MERGE.get(name, '{0}').format(f'?{n}')}" for n, name in enumerate(fields[1:], 2))
+    merged = (f"{name} = {_MERGE.get(name, '{0}').format(f'?{n}')}" for n, name in enumerate(fields[1:], 2))
+    changes = (*merged, *more)
     return f"UPDATE rows SET changes = changes + 1, {', '.join(changes)} WHERE row = ?1"  # noqa: S608 - constants
 
 
-OUTCOME, CHECKPOINT = _merge(RowOutcome._fields), _merge(Checkpoint._fields)
+OUTCOME = _merge(RowOutcome._fields)
+# An update may leave after a checkpoint: what an outcome said of the row before holds no longer.
+CHECKPOINT = _merge(Checkpoint._fields, "result = CASE WHEN state = 'claimed' THEN NULL ELSE result END")
 # An order that had another status before its update was sent has this one by that, though no answer confirmed it.
 CONFIRM = (
     "UPDATE rows SET changes = changes + 1, result = 'updated', code = 'confirmed_by_reading',"

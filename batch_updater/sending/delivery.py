@@ -83,13 +83,14 @@ class Delivery:
         row = RowAttempts(update, self.exchange, in_doubt=True)
         if not await row.is_to_be_sent_again():
             return self._settled(row, row.ended_by, interrupted=True)
-        remark = ""
+        sent = await self._send(row, self._announce)
         if why := self.exchange.readings.why_refused:
             remark = f"sent again after an interruption, for it could not be read back: {why}"
-        return (await self._send(row, self._keep_reading))._replace(remark=remark)
+            return sent._replace(remark=remark)
+        return sent
 
-    async def _keep_reading(self, row: RowAttempts) -> RowOutcome | None:
-        """Make the order's status durable before its update is sent (again)."""
+    async def _announce(self, row: RowAttempts) -> RowOutcome | None:
+        """Make durable that an update is about to leave, and what status its order has."""
         return None if await row.checkpoint() else self._outcome(row, outcome.decide_outcome(STOPPED, row.doubt))
 
     async def read_doubt(self, update: StatusUpdate) -> RowOutcome | None:
@@ -148,9 +149,7 @@ class Delivery:
             expected = self._named(wanted.expected_id)
             detail = f"not sent, for the order is {self._named(found)}, and {expected} was expected"
             return self._outcome(row, End(State.ENDED, Result.CONFLICT, "status_moved", detail), 200)
-        if await row.checkpoint():
-            return None
-        return self._outcome(row, outcome.decide_outcome(STOPPED, row.doubt))
+        return await self._announce(row)
 
     def _read(self, update: StatusUpdate) -> Awaitable[Answer[str]]:
         return self.exchange.read(update.order_id, update.row)

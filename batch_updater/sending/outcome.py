@@ -55,11 +55,13 @@ def decide_outcome(answer: Answer[Any], doubt: Doubt, *, stopping: bool = False)
     code, detail = answer.code, answer.detail
     if answer.verdict is Verdict.DONE:
         return End(State.ENDED, Result.UPDATED, code, detail)
-    stopped = stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}
     if answer.code == "order_not_found":
         return End(State.ENDED, Result.FAILED, code, detail)
+    stopped = stopping or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}
+    if stopped and doubt.ever:
+        return End(State.CLAIMED, Result.UNKNOWN, code, detail)
     if doubt.unread or (doubt.ever and answer.verdict is Verdict.REFUSED):
-        return End(State.CLAIMED if stopped else State.ENDED, Result.UNKNOWN, code, detail)
+        return End(State.ENDED, Result.UNKNOWN, code, detail)
     if answer.verdict is Verdict.REFUSED or not stopped:
         return End(State.ENDED, Result.FAILED, code, detail)
     if doubt.sent:  # every update so far was refused: it is sent again later
@@ -81,7 +83,7 @@ def decide_by_reading(answer: Answer[Any], reading: Reading, update: StatusUpdat
     if reading.seen is Seen.MISSING:
         return End(State.ENDED, Result.FAILED, "order_not_found", reading.detail)
     if reading.seen is Seen.STOPPED:
-        return decide_outcome(answer, doubt._replace(unread=True), stopping=True)
+        return decide_outcome(answer, doubt, stopping=True)
     return End(State.ENDED, Result.UNKNOWN, answer.code, f"{answer.detail}; could not be read back: {reading.detail}")
 
 

@@ -79,22 +79,22 @@ def test_a_stop_before_rows_are_read_back_leaves_them_in_doubt(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     """Resumable; the same command reads them, and sends none of them a second time."""
-    sheet = write_sheet(tmp_path / "o.csv", good_rows(20))
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(15))
     with served(lose_answers=1.0) as sandbox:
         asked = ("run", sheet, "--yes", "--retries", 0, "--timeout", 20)
         process = start(*asked, env=environment(sandbox.base_url))
-        while len(puts(sandbox)) < 20:
+        while len(puts(sandbox)) < 15:
             time.sleep(0.01)
         time.sleep(0.5)
         process.send_signal(number)
         process.communicate(timeout=30)
         assert process.returncode == code
         summary = summary_of(sheet)
-        assert (summary["resumable"], summary["results"], summary["codes"]) == (True, {"unknown": 20}, {"stopped": 20})
+        assert (summary["resumable"], summary["results"], summary["codes"]) == (True, {"unknown": 15}, {"stopped": 15})
         again = program(*asked, env=environment(sandbox.base_url))
         assert again.returncode == 0, again.stderr
-        assert (len(puts(sandbox)), len(readings(sandbox))) == (20, 20)
-        judge(read_result(newest_run(sheet) / "results.csv"), 20, sandbox)
+        assert (len(puts(sandbox)), len(readings(sandbox))) == (15, 15)
+        judge(read_result(newest_run(sheet) / "results.csv"), 15, sandbox)
 
 
 def test_the_status_that_undo_puts_back_is_the_last_one_that_was_read(tmp_path: Path) -> None:

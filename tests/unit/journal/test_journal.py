@@ -210,6 +210,9 @@ def test_a_claim_is_taken_back_when_its_order_was_to_be_read_and_was_not(
         journal.mark_interrupted()
         assert [row for row, state in kept(journal, "row", "state") if state == "planned"] == planned
         assert [row for row, flag in kept(journal, "row", "uncounted") if flag] == uncounted
+        journal.checkpoint([Checkpoint(6)])  # it is about to be sent again
+        journal.mark_interrupted()
+        assert [row for row, flag in kept(journal, "row", "uncounted") if flag] == [*uncounted, 6]
 
 
 SAYS = ("state", "result", "code", "detail", "http_status", "attempts", "sent_at", "duration_ms")

@@ -77,6 +77,7 @@ def test_a_stop_leaves_what_may_have_been_applied_in_doubt(answer: Answer) -> No
     """It stays claimed, and is read first by the next start; where it can't be read the row ends as unknown."""
     found = decide_outcome(answer, UNREAD, stopping=True)
     assert found == (CLAIMED, UNKNOWN, answer.code, answer.detail, "")
+    assert decide_outcome(answer, Doubt(ever=True), stopping=True)[:2] == (CLAIMED, UNKNOWN)
     if answer.verdict not in {Verdict.STOP, Verdict.UNAUTHORIZED}:
         assert decide_outcome(answer, UNREAD, stopping=False)[:2] == (ENDED, UNKNOWN)
 
