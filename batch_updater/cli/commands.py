@@ -16,6 +16,7 @@ from batch_updater.cli.options import (
     PATH,
     PLAN_OPTIONS,
     READ_OPTIONS,
+    RESULT_OPTIONS,
     SEND_OPTIONS,
     SERVICE_OPTIONS,
     WATCH_OPTIONS,
@@ -112,6 +113,21 @@ def _undo(run: Path, dry_run: bool, **options: Any) -> int:
         from batch_updater.cli import console
 
         return console.undo_run(run, settings, output, dry_run=dry_run)
+
+
+@commands.command(name="resume")
+@click.argument("run", type=PATH)
+@with_options(SEND_OPTIONS, RESULT_OPTIONS, CONFIRM_OPTIONS, SERVICE_OPTIONS, DISPLAY_OPTIONS, WATCH_OPTIONS)
+def _resume(run: Path, dry_run: bool, **options: Any) -> int:
+    """Go on with the unfinished RUN.
+
+    It is sent from the copy of the sheet in its folder, by the choices that it was planned by; the sheet need not be
+    there any more. RUN is a run folder or any file in it.
+    """
+    with _call(run, options) as (settings, output):
+        from batch_updater.cli import console
+
+        return console.resume_run(run, settings, output, dry_run=dry_run)
 
 
 @commands.command(name="results")

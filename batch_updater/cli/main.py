@@ -26,7 +26,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 def _say_interrupted() -> None:
     click.echo(INTERRUPTED, err=True)
     words = without_option(sys.argv[1:], "--notify")
-    if words[:1] == ["run"]:
+    if words[:1] in (["run"], ["resume"]):
         click.echo(escape_controls(f"To go on: {command_line(words)}"), err=True)
 
 

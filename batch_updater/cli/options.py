@@ -69,9 +69,12 @@ SEND_OPTIONS = Group(PACE_OPTIONS.title, (
     click.option("--forget-rate", is_flag=True, default=None,
                  help="Forget the rate that the last run on this service learned, and start without it."),
 ))  # fmt: skip
-WRITE_OPTIONS = Group("Writing", (
+RESULT_OPTIONS = Group("Writing", (
     click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),
     click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
+))  # fmt: skip
+WRITE_OPTIONS = Group(RESULT_OPTIONS.title, (
+    *RESULT_OPTIONS.options,
     click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
     click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
 ))  # fmt: skip
