@@ -17,6 +17,7 @@ from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
+from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.reports.metrics import Meter, metered
 from batch_updater.reports.provenance import add_rates, start_facts
 from batch_updater.sending.stages import Runner
@@ -56,6 +57,8 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     if refused := tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
+    if not what_is_left(run.journal, run.facts):
+        return await asyncio.to_thread(finish, run, Counters())  # an earlier start could not write the result file
     if settings.forget_rate:
         await asyncio.to_thread(forget, tenant.base_url, tenant.account)
     guess = run.start_rate.rate if run.start_rate else None

@@ -142,8 +142,9 @@ def _results(run: Path, as_json: bool) -> int:
     from batch_updater.app import outputs
     from batch_updater.cli.console import OutputOptions, show_summary
 
-    show_summary(outputs.results(run), OutputOptions(as_json=as_json))
-    return ExitCode.DONE
+    summary = outputs.results(run)
+    show_summary(summary, OutputOptions(as_json=as_json))
+    return ExitCode.DONE if summary.results_file else ExitCode.STOPPED
 
 
 @commands.command(name="runs")
