@@ -7,6 +7,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
@@ -81,7 +82,7 @@ def write_outputs(run: Run) -> RunSummary:
     is_open = bool(what_is_left(run.journal, run.facts))
     end = _end_of(run, is_open=is_open)
     lacks_results = path is None and run.facts.phase is not Phase.FINISHED
-    code = end.exit_code
+    code, next_limit = end.exit_code, last_failure_limit(run.journal, run.facts).next_allowed
     if code == ExitCode.DONE and (is_open or any(rows.results.get(word) for word in NOT_DONE)):
         code = ExitCode.NOT_ALL_DONE
     if path is None and code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
@@ -96,7 +97,8 @@ def write_outputs(run: Run) -> RunSummary:
         reason="\n".join(part for part in (end.reason, trouble) if part),
         notes=(*run.source.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end.started),
-        resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts)),
+        resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
+        next_limit=next_limit,
         follow_up_options=tuple(follow_up_options(run.facts)),
         frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip

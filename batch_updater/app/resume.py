@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import start_rate
+from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import (
     Run,
     check_output,
@@ -76,16 +77,21 @@ def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:
     """Return how the sheet's own command picks its run up; there is none for data without a name."""
     if is_nameless(file.name):
         return []
-    command = tuple(run_command(file, found.folder.path, found.facts))
+    command = tuple(run_command(file, found.folder.path, found.facts, _next_limit(found)))
     return [Remedy("to finish that run{back}: {command}", {"back": back}, command)]
 
 
 def _other_ways(found: FoundRun) -> list[Remedy]:
-    command = tuple(resume_command(found.folder.path, found.facts))
+    command = tuple(resume_command(found.folder.path, found.facts, _next_limit(found)))
     return [
         Remedy("to finish that run from its copy of the sheet: {command}", command=command),
         Remedy("to give it up and start anew: the present command with {restart}"),
     ]
+
+
+def _next_limit(found: FoundRun) -> int | None:
+    with read_journal(found.folder.journal_path) as journal:
+        return last_failure_limit(journal, found.facts).next_allowed
 
 
 def _pick_up(found: FoundRun, file: Path, settings: Settings, tenant: Tenant) -> Run | None:

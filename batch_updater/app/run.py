@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import LearnedRate
+from batch_updater.app.failure_limit import FailureLimit, failure_limit
 from batch_updater.common.errors import InputError, ResumeError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
@@ -45,6 +46,11 @@ class Run:
             return Path(self.facts.output)
         suffix = ".xlsx" if self.source.is_excel else ".csv"
         return self.folder.path / f"results{suffix}"
+
+    @property
+    def failure_limit(self) -> FailureLimit:
+        """How many of its rows have failed so far, and how many may."""
+        return failure_limit(self.journal, self.settings)
 
     @property
     def open_rows(self) -> int:

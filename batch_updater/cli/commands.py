@@ -23,11 +23,11 @@ from batch_updater.cli.options import (
     WRITE_OPTIONS,
     CommandGroup,
     with_options,
-    without_option,
 )
 from batch_updater.cli.practice import demo, sandbox
 from batch_updater.cli.system_limits import check_memory, make_room
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
+from batch_updater.common.remedies import without_option
 from batch_updater.common.secret import Secret
 
 if TYPE_CHECKING:

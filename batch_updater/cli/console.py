@@ -112,7 +112,7 @@ def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
         checked.clear()
         if not output.quiet:
             _show_plan(opened, err=True)
-        if not output.yes and not opened.tenant.refused:
+        if not output.yes and not (opened.tenant.refused or opened.failure_limit.refusal):
             _confirm(opened)
         with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
             return run_loop(send(opened, on_progress=bar.update, catch_signals=True))

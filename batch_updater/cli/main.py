@@ -11,10 +11,9 @@ from typing import NoReturn
 import click
 
 from batch_updater.cli.commands import INTERRUPTED, NO_MEMORY, commands
-from batch_updater.cli.options import without_option
 from batch_updater.cli.streams import explain_loss, guard_streams
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
-from batch_updater.common.remedies import command_line
+from batch_updater.common.remedies import command_line, without_option
 from batch_updater.common.secret import masked
 from batch_updater.common.text import escape_controls, escape_lines
 

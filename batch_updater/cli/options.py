@@ -60,7 +60,7 @@ PACE_OPTIONS = Group("Sending", (
                  help="Search the highest rate that the service accepts, once it has refused something.  [adapt]"),
     click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
     click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
-    click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
+    click.option("--max-failures", metavar="N|P%", help="Stop when more rows of the run have failed.  [none]"),
     click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
 ))  # fmt: skip
 SEND_OPTIONS = Group(PACE_OPTIONS.title, (
@@ -121,18 +121,6 @@ def with_options(*groups: Group) -> Decorator:
         return command
 
     return decorate
-
-
-def without_option(words: list[str], name: str) -> list[str]:
-    """Return the words without this option and its value: some values must not be shown again."""
-    kept = []
-    rest = iter(words)
-    for word in rest:
-        if word == name:
-            next(rest, None)
-        elif not word.startswith(f"{name}="):
-            kept.append(word)
-    return kept
 
 
 def _outdated(error: click.UsageError, words: Sequence[str]) -> str:

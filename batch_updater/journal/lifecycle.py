@@ -16,6 +16,7 @@ IN_DOUBT = "state = 'claimed'"
 UNKNOWN = "state = 'ended' AND result = 'unknown'"
 STILL_TO_COME = "state IN ('queued', 'planned')"
 TO_SEND = "state IN ('planned', 'queued', 'claimed')"
+EVER_TO_SEND = "state <> 'waiting' AND NOT (state = 'ended' AND result IN ('invalid', 'conflict') AND claim = 0)"
 MAY_HAVE_CHANGED = "state = 'ended' AND result IN ('updated', 'unknown')"
 # An order that is read first has a durable reading before its update is sent.
 CERTAINLY_NOT_SENT = "{0}state = 'claimed' AND {0}previous_status_id IS NULL AND (? OR {0}expected_id <> '')"
