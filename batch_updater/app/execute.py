@@ -95,4 +95,5 @@ def client_for(run: Run) -> OrderClient:
     return OrderClient(
         run.tenant.base_url, run.tenant.tokens, timeout=run.settings.timeout, concurrency=run.settings.concurrency,
         prepared=run.plan.rows >= PREPARED_FROM, network=run.tenant.network,
+        confirmations=run.settings.confirmations,
     )  # fmt: skip

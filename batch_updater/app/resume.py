@@ -112,7 +112,7 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
         ) from None
     try:
         refuse_if_strict(file, journal, settings)
-        journal.unclaim_unread()
+        journal.mark_interrupted()
         source = open_source(folder.input_path, read_options(settings), shown_as=file)
         columns, facts = columns_of(source, settings), journal.facts()
         if settings.output:

@@ -28,7 +28,7 @@ def find_run(place: Path) -> RunFolder:
     folder = place if place.is_dir() else place.parent
     if not (folder / JOURNAL).is_file():
         raise SettingsError(f"{place} is no run folder.", "name a folder like orders.runs/20261123T101500Z-3f9a")
-    return RunFolder(folder)
+    return RunFolder(folder if RUN_ID.fullmatch(folder.name) else folder.resolve())  # `.` has no run id
 
 
 def run_folders(place: Path) -> list[RunFolder]:

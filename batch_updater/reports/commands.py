@@ -14,7 +14,7 @@ from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import FRAME, JOURNAL, STDIN, UNDO_SHEET, runs_place
 
 _OF_COLUMNS = frozenset({"order_column", "status_column", "expect_column", "order_by"})
-NO_OPTIONS = frozenset({"production", "status_map"})  # settings that only the config file has
+NO_OPTIONS = frozenset({"confirmations", "production", "status_map"})  # settings that only the config file has
 
 
 def option_words(settings: Settings) -> list[str]:

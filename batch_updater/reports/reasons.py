@@ -33,6 +33,10 @@ MEANINGS: Mapping[str, Meaning] = {
         "The service has no such order.",
         "Check the ids against Evreka360, and that the sheet belongs to this tenant.",
     ),
+    "wrong_address": Meaning(
+        "The service does not know the request's address.",
+        "Check the base URL, and the prefix in it.",
+    ),
     "ambiguous_order": Meaning("Several orders have this name.", "Write the order's id instead. " + _CORRECT),
     "no_previous_status": Meaning(
         "The status before was not recorded.",

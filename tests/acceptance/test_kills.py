@@ -16,7 +16,20 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
-from support.program import DONE, PLANNED, environment, good_rows, judge, program, puts, served, write_sheet
+from support.journals import undo_sheet
+from support.judging import judge_undo
+from support.program import (
+    DONE,
+    PLANNED,
+    environment,
+    good_rows,
+    judge,
+    program,
+    puts,
+    requests,
+    served,
+    write_sheet,
+)
 
 from batch_updater.inputs.pandas_io import read_results
 from batch_updater.journal.facts import Phase
@@ -225,7 +238,8 @@ def kill_and_resume(kill: Callable[[Job, Sandbox], int], job: Job, copy: Path, s
     found = rows_of(job.runs)
     judge(found, job.rows, sandbox, kills=kills)
     job.check(found)
-    assert len(list(job.runs.glob("2*/journal.sqlite"))) == 1, "one run, picked up each time"
+    (journal,) = job.runs.glob("2*/journal.sqlite")  # one run, picked up each time
+    judge_undo(undo_sheet(journal.parent, copy / "undo.csv"), requests(sandbox), found)
     return kills
 
 

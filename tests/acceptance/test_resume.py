@@ -73,7 +73,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("damage", list(DAMAGE))
 def test_a_damaged_run_is_refused_and_restart_is_offered(tmp_path: Path, damage: str) -> None:
     """Exit 2, a clear message, nothing sent; `runs` calls it damaged; --restart starts anew."""
-    sheet = write_sheet(tmp_path / "o.csv", good_rows(150))
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(3000))  # more than are in the -wal file
     with served(latency=0.02) as sandbox:
         break_off(sheet, sandbox, signal.SIGKILL)
         DAMAGE[damage](newest_run(sheet))
