@@ -17,6 +17,7 @@ from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
+from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.reports.metrics import Meter, metered
 from batch_updater.reports.provenance import add_rates, start_facts
 from batch_updater.sending.stages import Runner
@@ -56,6 +57,11 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     if refused := tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
+    if not what_is_left(run.journal, run.facts):
+        return await asyncio.to_thread(finish, run, Counters())  # an earlier start could not write the result file
+    limit = run.failure_limit
+    if over := limit.refusal:
+        return await asyncio.to_thread(finish, run, Counters(), over.exit_code, str(over))
     if settings.forget_rate:
         await asyncio.to_thread(forget, tenant.base_url, tenant.account)
     guess = run.start_rate.rate if run.start_rate else None
@@ -63,7 +69,7 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     async with client_for(run) as client:
         runner = Runner(
             run.journal, client, pacer, settings.sending, rows=run.open_rows, names=tenant.names,
-            max_failures=settings.failure_limit(run.plan.to_send),
+            max_failures=limit.allowed, failed_before=limit.failed,
             stop=stop, on_progress=tell, on_record=meter.record if meter else None,
         )  # fmt: skip
         with handled_signals(stop, enabled=catch_signals) as interrupted:

@@ -16,6 +16,7 @@ IN_DOUBT = "state = 'claimed'"
 ANY_PLANNED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_planned WHERE state = 'planned')"
 ANY_QUEUED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_queued WHERE state = 'queued')"
 TO_SEND = "state IN ('planned', 'queued', 'claimed')"
+EVER_TO_SEND = "state <> 'waiting' AND NOT (state = 'ended' AND result IN ('invalid', 'conflict') AND claim = 0)"
 # An order that is read first has a durable reading before its update is sent.
 CERTAINLY_NOT_SENT = "{0}state = 'claimed' AND {0}previous_status_id IS NULL AND (? OR {0}expected_id <> '')"
 OPEN_CLAIM = "state = 'claimed' AND result IS NOT 'unknown'"  # no outcome says yet what was sent

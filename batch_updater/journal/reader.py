@@ -147,6 +147,10 @@ class JournalReader:
         """Return how many rows may still be sent for each status id, the most frequent first."""
         return self._counts("status_id", lifecycle.TO_SEND)
 
+    def to_send_in_all(self) -> int:
+        """Return how many rows the run was to send when it was planned."""
+        return int(self._value(f"SELECT count(*) FROM rows WHERE {lifecycle.EVER_TO_SEND}"))  # noqa: S608 - constants
+
     def attempts(self) -> int:
         """Return how many PUTs were sent so far, over all starts of the run."""
         return int(self._value("SELECT sum(attempts) FROM rows") or 0)

@@ -21,7 +21,7 @@ class Meaning:
 
 
 _RETRY = "Run the result file again with --only failed,unknown; nothing is sent twice that is confirmed."
-_GO_ON = "Run the same command again: it resumes this run."
+_GO_ON = "To resume this run, type the same command again, or the one that is proposed."
 _CORRECT = "Correct these cells in the result file, then run it with --only invalid."
 MEANINGS: Mapping[str, Meaning] = {
     "ok": Meaning("The API confirmed the update."),

@@ -58,6 +58,12 @@ class ResultRows:
         if next(entries, None) is not None:
             raise JournalError("The journal has more rows than the copy of the sheet.")
 
+    def count_all(self) -> None:
+        """Count every row of the journal, when not all could be streamed."""
+        self._begin()
+        for entry in self._journal.entries():
+            self._count(_result_row((), entry, self._facts, self._run_id))
+
     def _count(self, row: ResultRow) -> None:
         self.results[str(row.result)] += 1
         self.codes[row.code] += 1

@@ -53,18 +53,19 @@ class Stage:
 class Runner:
     """Handles all open rows of a journal. When `stop` is requested, what is in flight has 25 s to finish.
 
-    `rows` is the number of rows in `Progress`, `names` are the names of statuses by id. `on_progress` is called about
-    ten times a second, `on_record` for each row that ends, both from the event loop.
+    `rows` is the number of rows in `Progress`, `failed_before` that of failures in earlier starts, `names` are names of
+    statuses by id. `on_progress` is called about ten times a second, `on_record` for each row that ends, both from the
+    event loop.
     """
 
     def __init__(
         self, journal: Journal, client: OrderClient, pacer: Pacer, options: SendOptions | None = None, *,
-        rows: int = 0, max_failures: int | None = None, names: Mapping[str, str] | None = None,
+        rows: int = 0, max_failures: int | None = None, failed_before: int = 0, names: Mapping[str, str] | None = None,
         stop: Stop | None = None, on_progress: OnProgress | None = None,
         on_record: Callable[[RowOutcome], None] | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
-        options = options or SendOptions()
+        options, self._failed_before = options or SendOptions(), failed_before
         self._canary, self._max_failures, self._outage_budget = options.canary, max_failures, options.outage_budget
         self._stop, self._on_progress, self._on_record = stop or Stop(), on_progress, on_record
         self.counters = Counters()
@@ -258,7 +259,7 @@ class Runner:
                 self._check_failures()
 
     def _check_failures(self) -> None:
-        failed = self.counters.results[Result.FAILED] + self.counters.results[Result.UNKNOWN]
+        failed = self._failed_before + self.counters.results[Result.FAILED] + self.counters.results[Result.UNKNOWN]
         if self._max_failures is not None and failed > self._max_failures and not self._control.stopping.is_set():
             what = f"More than {self._max_failures:,} rows have failed."
             self._control.fail(StoppedError(what, "see the result file for the reasons"))
