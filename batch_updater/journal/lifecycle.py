@@ -13,7 +13,8 @@ from batch_updater.common.models import State
 from batch_updater.journal.facts import RunFacts
 
 IN_DOUBT = "state = 'claimed'"
-STILL_TO_COME = "state IN ('queued', 'planned')"
+ANY_PLANNED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_planned WHERE state = 'planned')"
+ANY_QUEUED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_queued WHERE state = 'queued')"
 TO_SEND = "state IN ('planned', 'queued', 'claimed')"
 # An order that is read first has a durable reading before its update is sent.
 CERTAINLY_NOT_SENT = "{0}state = 'claimed' AND {0}previous_status_id IS NULL AND (? OR {0}expected_id <> '')"
@@ -31,8 +32,8 @@ LAST_WORD_ON_ITS_ORDER = (
 )
 # The last row of a sequence that followed one whose answers were lost: a late answer may have undone it.
 POSSIBLY_OVERWRITTEN = (
-    "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL"
-    " AND row = (SELECT max(l.row) FROM rows l WHERE l.order_id = rows.order_id AND l.state = 'ended')"
+    "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL AND NOT EXISTS"
+    " (SELECT 1 FROM rows l WHERE l.order_id = rows.order_id AND l.row > rows.row AND l.state = 'ended')"
     " AND EXISTS (SELECT 1 FROM rows e WHERE e.order_id = rows.order_id AND e.row < rows.row"
     " AND e.claim > 0"
     " AND NOT (e.code IN ('ok', 'already_set') AND e.attempts <= 1 AND NOT e.uncounted AND e.remark = ''))"

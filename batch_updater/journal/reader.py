@@ -173,7 +173,7 @@ class JournalReader:
 
     def has_planned(self) -> bool:
         """Return whether some row can be sent now."""
-        return bool(self._value("SELECT EXISTS (SELECT 1 FROM rows WHERE state = 'planned')"))
+        return bool(self._value(f"SELECT {lifecycle.ANY_PLANNED}"))
 
     def an_updated_order(self) -> str:
         """Return an order that this run has updated; "" when there is none."""

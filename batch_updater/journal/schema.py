@@ -90,6 +90,10 @@ CONFIRM = (
     " WHERE row = ? AND (attempts > 0 OR uncounted) AND previous_status_id <> status_id"
 )
 CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', claim = ? WHERE row = ?"
+CLAIM_UP_TO = (  # one statement for a block of planned rows takes less time than one for each
+    "UPDATE rows INDEXED BY rows_planned SET changes = changes + 1, state = 'claimed', claim = ?"
+    " WHERE state = 'planned' AND row <= ?"
+)
 MARK_UNCOUNTED = f"UPDATE rows SET changes = changes + 1, uncounted = 1 WHERE {OPEN_CLAIM}"  # noqa: S608 - a constant
 UNCLAIM = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE row = ? AND state = 'claimed'"
 UNCLAIM_UNREAD = f"UPDATE rows SET changes = changes + 1, state = 'planned' WHERE {CERTAINLY_NOT_SENT.format('')}"  # noqa: S608 - constants

@@ -162,20 +162,6 @@ def test_a_canary_is_spread_over_the_statuses(folder: Path) -> None:
         assert journal.claim_canary(9) == []
 
 
-def test_claims_cost_the_same_to_the_end(folder: Path) -> None:
-    """The thousandth row is found without looking at those before it, also when outcomes come in."""
-    with plan(folder, orders(range(1, 1001)), "sequence") as journal:
-        steps: list[None] = []
-        journal._db.set_progress_handler(lambda: steps.append(None), 10)
-        costs = []
-        for count in (1, 900, 1):
-            steps.clear()
-            journal.claim(count)
-            costs.append(len(steps))
-            journal.record([ended(1)])
-    assert costs[2] <= costs[0] + 10 < costs[1]
-
-
 @pytest.mark.parametrize(
     ("give_back", "again"),
     [
