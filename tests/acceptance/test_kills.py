@@ -38,7 +38,7 @@ from batch_updater.sandbox.server import Sandbox, status_id
 
 KILLS_PER_CASE = 5
 NO_FAULT = 98  # as dying.py says it
-FAULTS = {"latency": 0.005, "error_rate": 0.05, "lose_answers": 0.02}
+FAULTS = {"latency": 0.005, "error_rate": 0.05, "lose_answers": 0.02, "gateway_timeouts": 0.02}
 DYING = Path(__file__).parents[1] / "support" / "dying.py"
 MOMENTS = {"before-commit": 40, "after-commit": 40, "after-claim-number": 12, "before-move": 3, "after-move": 3}
 Row = dict[str, str]
@@ -180,7 +180,8 @@ def compare(here: Path, sandbox: Sandbox, *options: str, how: str = "--compare")
 
 def undo(here: Path, sandbox: Sandbox) -> Job:
     """The undo of a run that nobody killed."""
-    faults, sandbox.options = sandbox.options, replace(sandbox.options, error_rate=0.0, lose_answers=0.0)
+    faults = sandbox.options
+    sandbox.options = replace(faults, error_rate=0.0, lose_answers=0.0, gateway_timeouts=0.0)
     sheet = write_sheet(here / "o.csv", good_rows(300))
     ended = program("run", sheet, "--yes", "--compare", env=environment(sandbox.base_url))
     assert ended.returncode == 0, ended.stderr

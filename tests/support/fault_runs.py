@@ -173,18 +173,22 @@ async def staged(attack: Attack) -> AsyncIterator[Scene]:
 
 
 async def all_of(attacks: Iterable[tuple[str, Attack]], starts: int = 4) -> dict[str, Outcome]:
-    """Bring many runs to their ends, some at once; names the one that fails."""
+    """Bring many runs to their ends, some at once; names those that fail."""
     turn = asyncio.Semaphore(AT_ONCE)
     found: dict[str, Outcome] = {}
+    failures: list[Exception] = []
 
     async def one(name: str, attack: Attack) -> None:
         async with turn, staged(attack) as scene:
             try:
                 found[name] = await scene.bring_to_its_end(starts)
             except Exception as error:
-                raise AssertionError(f"{name}: {error!r}") from error
+                error.add_note(name)
+                failures.append(error)
 
     async with asyncio.TaskGroup() as group:
         for name, attack in attacks:
             group.create_task(one(name, attack))
+    if failures:
+        raise ExceptionGroup("runs that failed", failures)
     return found
