@@ -70,8 +70,10 @@ _MERGE = {
     "previous_status_id": "coalesce(nullif({0}, status_id), previous_status_id, {0})",
     "http_status": "coalesce({0}, http_status)",
     "duration_ms": "coalesce({0}, duration_ms)",
-    "code": "coalesce(nullif({0}, ''), code)",
-    "detail": "coalesce(nullif({0}, ''), detail)",
+    # A row that an earlier start has sent is never said to be unsent: what was said of it then stays.
+    "result": "CASE WHEN {0} = 'not_sent' AND attempts > 0 THEN 'failed' ELSE {0} END",
+    "code": "CASE WHEN {0} = '' OR (?3 = 'not_sent' AND attempts > 0) THEN code ELSE {0} END",
+    "detail": "CASE WHEN {0} = '' OR (?3 = 'not_sent' AND attempts > 0) THEN detail ELSE {0} END",
     "remark": "coalesce(nullif({0}, ''), remark)",
 }
 

@@ -106,8 +106,8 @@ def _result_of(entry: Entry) -> tuple[Result, str, str]:
             return Result.UNKNOWN, "stopped", "the run ended while this row was under way"
         case State.QUEUED:
             return Result.NOT_SENT, "stopped", f"the run stopped before row {entry.leader} of this order had ended"
-        case State.PLANNED if entry.result == Result.FAILED:
-            return Result.FAILED, code, f"{detail}; the run stopped before it was sent again"
+        case State.PLANNED if entry.attempts:
+            return Result.FAILED, code or "stopped", f"{detail or 'refused'}; the run stopped before it was sent again"
         case _:
             result = _RESULTS.get(entry.result or "", Result.NOT_SENT)
             return result, code or "stopped", detail or "the run stopped before this row"

@@ -46,9 +46,9 @@ class Delivery:
         if reading is None:
             if stopping or not outcome.needs_reading(answer, row.doubt):
                 return outcome.decide_outcome(answer, row.doubt, stopping=stopping)
-            if outcome.is_read_later(answer, row.doubt) and self.exchange.readings.refused is None:
+            if row.doubt.late and self.exchange.readings.refused is None:
                 self.last_silence = time.monotonic()
-                return End(State.CLAIMED, Result.UNKNOWN, answer.code, answer.detail)
+                return outcome.leave_in_doubt(answer)
             reading = await row.read_back()
         return outcome.decide_by_reading(answer, reading, row.update, row.doubt, self._named(reading.status_id))
 

@@ -22,12 +22,14 @@ class End(NamedTuple):
 class Doubt(NamedTuple):
     """What is known of a row's updates: `sent` how many, `unread` whether one may have been applied and was not read.
 
-    `ever`: whether one was in doubt at any time: it may be applied late, and make the service refuse the next.
+    `ever`: whether one was in doubt at any time: it may be why the service refuses the next. `late`: whether one may
+    be applied after it was read.
     """
 
     sent: int = 0
     unread: bool = False
     ever: bool = False
+    late: bool = False
 
 
 def already_set(update: StatusUpdate) -> RowOutcome:
@@ -45,9 +47,18 @@ def needs_reading(answer: Answer[Any], doubt: Doubt) -> bool:
     return doubt.ever
 
 
-def is_read_later(answer: Answer[Any], doubt: Doubt) -> bool:
-    """Return whether the last update may still be applied, so that the order is read at the end of the phase."""
-    return doubt.unread and answer.is_doubtful and answer.http_status in MAY_BE_APPLIED_LATE
+def may_be_late(answer: Answer[Any]) -> bool:
+    """Return whether an update in doubt with this answer may still be applied some time later."""
+    return answer.http_status in MAY_BE_APPLIED_LATE
+
+
+def leave_in_doubt(answer: Answer[Any]) -> End:
+    """Return how a row stands whose order is read at the end of the phase, when nothing can be applied any more."""
+    return End(State.CLAIMED, Result.UNKNOWN, answer.code, answer.detail, _refusal(answer))
+
+
+def _refusal(answer: Answer[Any]) -> str:
+    return f"the last one was refused: {answer.detail}" if answer.verdict is Verdict.REFUSED else ""
 
 
 def decide_outcome(answer: Answer[Any], doubt: Doubt, *, stopping: bool = False) -> End:
@@ -72,9 +83,7 @@ def decide_outcome(answer: Answer[Any], doubt: Doubt, *, stopping: bool = False)
 def decide_by_reading(answer: Answer[Any], reading: Reading, update: StatusUpdate, doubt: Doubt, found: str) -> End:
     """Return how a row stands by its last answer and the reading after it; `found` is the status read, for a person."""
     if reading.seen is Seen.RIGHT:
-        refused = answer.verdict is Verdict.REFUSED
-        remark = f"the last one was refused: {answer.detail}" if refused else ""
-        return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED, remark)
+        return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED, _refusal(answer))
     if reading.seen is Seen.OTHER:
         code = "not_applied" if answer.is_doubtful else answer.code
         if update.expected_id and reading.status_id != update.expected_id:

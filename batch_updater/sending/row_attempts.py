@@ -8,7 +8,7 @@ from batch_updater.api.connector import UnconnectedError
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.models import Answer, Checkpoint, StatusUpdate, Verdict
 from batch_updater.sending.exchange import AnswerLog, Exchange
-from batch_updater.sending.outcome import Doubt
+from batch_updater.sending.outcome import Doubt, may_be_late
 from batch_updater.sending.readings import Reading, Seen
 
 LOST: Answer[Never] = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
@@ -22,8 +22,18 @@ class RowAttempts(AnswerLog):
     """
 
     __slots__ = (
-        "_answered", "_began", "_checkpoint", "answer", "ended_by", "ever_in_doubt", "in_doubt", "previous", "sent",
-        "sent_at", "update",
+        "_answered",
+        "_began",
+        "_checkpoint",
+        "answer",
+        "ended_by",
+        "ever_in_doubt",
+        "in_doubt",
+        "may_be_late",
+        "previous",
+        "sent",
+        "sent_at",
+        "update",
     )  # fmt: skip
 
     def __init__(self, update: StatusUpdate, exchange: Exchange, *, in_doubt: bool = False) -> None:
@@ -32,6 +42,7 @@ class RowAttempts(AnswerLog):
         self.sent = 0
         self.in_doubt = in_doubt  # the last update may have been applied, and the order was not read since
         self.ever_in_doubt = in_doubt
+        self.may_be_late = False  # an update in doubt may be applied after it was read
         self.previous: str | None = None
         self.ended_by: Reading | None = None
         self.answer: Answer[Any] = STOPPED  # to the last update
@@ -42,7 +53,7 @@ class RowAttempts(AnswerLog):
     @property
     def doubt(self) -> Doubt:
         """What is known of the updates."""
-        return Doubt(self.sent, self.in_doubt, self.ever_in_doubt)
+        return Doubt(self.sent, self.in_doubt, self.ever_in_doubt, self.may_be_late)
 
     @property
     def unrecorded(self) -> int:
@@ -82,6 +93,7 @@ class RowAttempts(AnswerLog):
             self.exchange.counters.put += 1
             if answer.verdict is not Verdict.DONE and self.exchange.is_doubtful(answer):
                 self.in_doubt = self.ever_in_doubt = True
+                self.may_be_late |= may_be_late(answer)
                 self.exchange.count_wording(answer)
 
     async def get(self) -> Answer[str]:

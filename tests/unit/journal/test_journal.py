@@ -273,6 +273,19 @@ def test_the_previous_status_is_the_last_reading_that_shows_another_one(
         assert kept(journal, "previous_status_id") == [(previous,)]
 
 
+@pytest.mark.parametrize(("attempts", "said"), [(1, ("failed", "redirect", "elsewhere")), (0, ("not_sent", "x", "y"))])
+def test_a_row_that_was_sent_once_is_never_said_to_be_unsent(
+    folder: Path, attempts: int, said: tuple[str, ...]
+) -> None:
+    """A later start that stops before it leaves what the earlier one has said of it."""
+    with plan(folder, [(2, A, S)]) as journal:
+        journal.claim(1)
+        journal.record([RowOutcome(2, State.PLANNED, Result.FAILED, "redirect", "elsewhere", 302, attempts)])
+        journal.claim(1)
+        journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "x", "y")])
+        assert kept(journal, "state", "result", "code", "detail") == [("planned", *said)]
+
+
 def test_facts_are_kept_and_replaced(folder: Path) -> None:
     """As they were given, over a restart; a later one replaces its namesake only."""
     with plan(folder, [], "first") as journal:

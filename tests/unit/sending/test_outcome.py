@@ -11,7 +11,8 @@ from batch_updater.sending.outcome import (
     decide_by_reading,
     decide_later,
     decide_outcome,
-    is_read_later,
+    leave_in_doubt,
+    may_be_late,
     needs_reading,
 )
 from batch_updater.sending.readings import Reading, Seen
@@ -90,9 +91,15 @@ def test_what_was_once_in_doubt_is_read_before_its_row_ends(answer: Answer) -> N
 
 @pytest.mark.parametrize("answer", ALL)
 def test_a_gateway_may_give_up_before_the_service_does(answer: Answer) -> None:
-    """After silence, 502, 503 and 504 an order is read some time later, after any other answer at once."""
-    assert is_read_later(answer, UNREAD) is (answer in (GATEWAY, UNAVAILABLE, LOST))
-    assert not is_read_later(answer, DOUBTED)
+    """After silence, 502, 503 and 504 an update may still be applied, after any other answer it is or is not."""
+    if answer.is_doubtful:
+        assert may_be_late(answer) is (answer in (GATEWAY, UNAVAILABLE, LOST))
+
+
+def test_what_is_read_later_keeps_what_was_said() -> None:
+    """The row stays in doubt with its last answer; a refusal stays beside what the reading will say."""
+    assert leave_in_doubt(GATEWAY) == (CLAIMED, UNKNOWN, "server_error", "answered 504", "")
+    assert leave_in_doubt(REFUSED) == (CLAIMED, UNKNOWN, "conflict", "no", "the last one was refused: no")
 
 
 @pytest.mark.parametrize(

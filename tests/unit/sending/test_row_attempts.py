@@ -56,7 +56,7 @@ async def test_what_may_have_been_applied_is_read_before_it_is_sent_again(doubtf
     assert await row.put() is DONE
     assert names(service) == ["put", "get", "checkpoint", "put"]
     assert service.events[2] == Checkpoint(2, 1, row.sent_at, "before")
-    assert (row.doubt, row.previous) == (Doubt(2, ever=True), "before")
+    assert (row.doubt, row.previous) == (Doubt(2, ever=True, late=doubtful is LOST), "before")
 
 
 async def test_an_order_that_is_right_already_is_not_sent_again() -> None:
@@ -135,7 +135,7 @@ async def test_a_stop_while_an_order_is_read_leaves_it_in_doubt() -> None:
     service.read_order = lambda _order: stop(row)  # type: ignore[method-assign]
     await row.put()
     assert row.ended_by
-    assert (row.ended_by.seen, row.doubt) == (Seen.STOPPED, Doubt(1, unread=True, ever=True))
+    assert (row.ended_by.seen, row.doubt) == (Seen.STOPPED, Doubt(1, unread=True, ever=True, late=True))
 
 
 async def stop(row: RowAttempts) -> Answer[str]:
@@ -148,7 +148,7 @@ async def test_an_update_whose_time_is_over_has_been_sent() -> None:
     row = row_over(ScriptedService(asyncio.CancelledError()))
     with pytest.raises(asyncio.CancelledError):
         await row.put()
-    assert row.doubt == Doubt(1, unread=True, ever=True)
+    assert row.doubt == Doubt(1, unread=True, ever=True, late=True)
     row = row_over(ScriptedService(UnconnectedError()))
     with pytest.raises(asyncio.CancelledError):
         await row.put()
