@@ -1,6 +1,6 @@
 """The service's requests: signed, sent once, and their answers read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +16,8 @@ from batch_updater.api.credentials import Grant, Granted
 from batch_updater.api.network import DIRECT, Network
 from batch_updater.api.timeouts import Deadlines
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, StatusUpdate, Verdict
-from batch_updater.common.secret import without
+from batch_updater.common.secret import masked
+from batch_updater.common.text import shortened
 
 MAX_LIST = 2 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
@@ -29,14 +30,18 @@ ResponseReader = Callable[[int, Mapping[str, str], bytes], Answer[T]]
 class OrderClient:
     """Sends requests to one origin as one account; an async context manager.
 
+    `confirmations` are wordings of a 200 or 201 that mean yes, besides the one that the API documents.
+
     Its methods raise CredentialsError or StoppedError only when there is no token; all else is in the answer.
     """
 
     def __init__(
         self, base_url: str, tokens: Tokens, *, timeout: float, concurrency: int,
-        prepared: bool = False, network: Network = DIRECT,
+        prepared: bool = False, network: Network = DIRECT, confirmations: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self._base_url, self._tokens = base_url, tokens
+        accepted = frozenset(" ".join(words.split()).casefold() for words in confirmations)
+        self._read_update = partial(protocol.classify, confirmations=accepted)
         self._signed_as = -1  # the generation of the token in the headers
         self._headers: dict[str, str] = {}
         connector = Connector(network, limit=concurrency + 1)  # one more for the token
@@ -54,10 +59,14 @@ class OrderClient:
         self._deadlines.stop()
         await self._transport.close()
 
+    async def sign_in(self) -> None:
+        """Get a token, unless there is a good one: what is cancelled here has certainly not been sent."""
+        await self._tokens.current()
+
     async def update_status(self, update: StatusUpdate) -> Answer[Never]:
         """Send one PUT, exactly once, and return what its answer means. Network failures are answers too."""
         url = protocol.update_url(self._base_url, update.order_id)
-        return await self._signed("PUT", url, protocol.update_body(update.status_id), protocol.classify)
+        return await self._signed("PUT", url, protocol.update_body(update.status_id), self._read_update)
 
     async def read_order(self, order_id: str) -> Answer[str]:
         """Read one order; the payload is the id of its present status."""
@@ -91,12 +100,12 @@ class OrderClient:
         if generation != self._signed_as:
             self._headers = {**ALWAYS, "Authorization": f"Bearer {token}", "Content-Type": JSON}
             self._signed_as = generation
-
-        def read_masked(status: int, headers: Mapping[str, str], body: bytes) -> Answer[T]:
-            return read(status, headers, without(body, (token,)))  # a service may repeat what it was sent
-
-        answer = await self._exchange(transport.Request(method, url, self._headers, data, limit), read_masked)
-        return replace(answer, token_generation=generation) if answer.verdict is Verdict.UNAUTHORIZED else answer
+        answer = await self._exchange(transport.Request(method, url, self._headers, data, limit), read)
+        if answer.verdict is Verdict.DONE:
+            return answer
+        refused = generation if answer.verdict is Verdict.UNAUTHORIZED else 0
+        detail, wording = (shortened(masked(text), protocol.MAX_DETAIL) for text in (answer.detail, answer.wording))
+        return replace(answer, detail=detail, wording=wording, token_generation=refused)  # it may repeat what was sent
 
     async def _ask_for_token(self, form: dict[str, str], grant: Grant) -> Answer[Granted]:
         basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())

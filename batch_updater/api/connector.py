@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from batch_updater.api.connection_errors import LATE, ConnectionReasons, NoConnectionError
@@ -23,7 +24,9 @@ class UnconnectedError(asyncio.CancelledError):
 
 
 class _Handler(ResponseHandler):
-    """Parses answers, and closes the connection when they do not end.
+    """Parses answers, and closes the connection when they do not end, or after a 5xx.
+
+    Some servers close a connection after a 5xx without saying so, and the next request on it would be lost.
 
     aiohttp stops reading while a body waits to be read, but not while answers do: an endless stream of 1xx, which
     uvloop reads 8 MB at a time, took 146 MB for one connection.
@@ -34,6 +37,13 @@ class _Handler(ResponseHandler):
         super().data_received(data)
         if len(self) > MOST_UNREAD:
             self.abort()
+
+    async def read(self) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+        """Return the next answer and its body."""
+        message, content = await super().read()
+        if message.code >= 500:
+            self.force_close()
+        return message, content
 
 
 class Connector(aiohttp.TCPConnector):

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant
+from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant, check_token
 from batch_updater.api.keyring_store import read_keyring
-from batch_updater.common.errors import SettingsError
+from batch_updater.common.errors import NoCredentialsError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 
@@ -14,14 +14,14 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
     """Return credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
 
     The keyring stores them by `base_url`, so that no service gets the credentials of another.
-    Raises SettingsError when there are none or when one could not be sent.
+    Raises NoCredentialsError when there are none, SettingsError when one is missing or can't be used.
     """
-    places: tuple[Callable[[str], Secret | None], ...] = (
-        lambda name: secret_from(name, environment),
-        lambda name: read_keyring(name, base_url),
+    places: tuple[tuple[Callable[[str], Secret | None], Callable[[str], str]], ...] = (
+        (lambda name: secret_from(name, environment), lambda name: _variable(name, environment)),
+        (lambda name: read_keyring(name, base_url), "{} in the keyring".format),
     )
-    for find in places:
-        token = next((secret for name in TOKEN_NAMES if (secret := find(name))), None)
+    for find, called in places:
+        token = next((check_token(secret, called(name)) for name in TOKEN_NAMES if (secret := find(name))), None)
         values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
         grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
         if token or grant:
@@ -29,7 +29,7 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
         if values:
             missing = ", ".join(name for name in GRANT_NAMES if name not in values)
             raise SettingsError(f"To sign in, {missing} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
-    raise SettingsError(
+    raise NoCredentialsError(
         "No access token.",
         Remedy(
             "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
@@ -42,10 +42,19 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
 
 def secret_from(name: str, environment: Mapping[str, str]) -> Secret | None:
     """Return the secret of this name, or of the file that `<name>_FILE` names, or None. Raises SettingsError."""
-    text = environment.get(name, "").strip() or _from_file(name, environment.get(f"{name}_FILE"))
+    text = _given(name, environment) or _from_file(name, environment.get(f"{name}_FILE"))
     if any("\ud800" <= char <= "\udfff" for char in text or ""):  # how a stray byte of the environment is read
         raise SettingsError(f"{name} holds a byte that is no text.", "copy it again, as UTF-8")
     return Secret(text) if text else None
+
+
+def _given(name: str, environment: Mapping[str, str]) -> str:
+    return environment.get(name, "").strip()
+
+
+def _variable(name: str, environment: Mapping[str, str]) -> str:
+    """Return the name of the variable that `secret_from` goes by."""
+    return name if _given(name, environment) else f"{name}_FILE"
 
 
 def _from_file(name: str, path: str | None) -> str | None:

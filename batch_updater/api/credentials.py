@@ -8,6 +8,19 @@ from batch_updater.common.secret import Secret
 
 TOKEN_NAMES = ("EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN")
 GRANT_NAMES = ("EVREKA360_AUTH_CLIENT_ID", "EVREKA360_AUTH_CLIENT_SECRET", "EVREKA360_API_USER", "EVREKA360_API_PASS")
+SHORTEST_TOKEN = 8  # characters; a shorter one stands in other text too, and can't be masked there
+
+
+def check_token(token: Secret, name: str = "The access token") -> Secret:
+    """Return the token. Raises SettingsError, which calls it by `name`, when it can't be used as one."""
+    text = token.reveal()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingsError(f"{name} holds a blank or a character that no token has.", "copy it again")
+    if len(text) < SHORTEST_TOKEN:
+        raise SettingsError(
+            f"{name} has fewer than {SHORTEST_TOKEN} characters, too few for an access token.", "copy all of it"
+        )
+    return token
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +41,15 @@ class Grant:
 class Credentials:
     """A static token, the values to sign in with, or both: then the token is used until it is refused.
 
-    Raises SettingsError for a token that no header can carry.
+    Raises SettingsError for a token that no header can carry, or that is too short to be masked.
     """
 
     token: Secret | None = None
     grant: Grant | None = None
 
     def __post_init__(self) -> None:
-        text = "" if self.token is None else self.token.reveal()
-        if not text.isascii() or not text.isprintable() or " " in text:
-            raise SettingsError("The access token holds a blank or a character that no token has.", "copy it again")
+        if self.token is not None:
+            check_token(self.token)
 
     @property
     def account(self) -> str | None:

@@ -16,19 +16,23 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from batch_updater.api.credentials import Granted
+from batch_updater.api.credentials import SHORTEST_TOKEN, Granted
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, Verdict
 from batch_updater.common.secret import Secret
 from batch_updater.common.text import UUID_SHAPE, shortened
 
 CONFIRMATION = "order status updated successfully"
+MAX_DETAIL = 300  # characters of what a service says
 MAX_WAIT = 300.0  # seconds; the longest wait that is granted to a service
 PAGE_LENGTH = 50  # the longest that the API allows
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-RETRIED_STATUSES = {408: "timeout", 425: "server_error"}
+NOT_LOOKED_AT = {425: "server_error", 429: "rate_limited", 503: "server_error"}  # but for a single 503
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # from JSON that is not as expected
-_REFUSED = {403: "forbidden", 404: "order_not_found", 409: "conflict", 412: "precondition_failed"}
+_REFUSED = {
+    400: "validation_error", 403: "forbidden", 404: "wrong_address", 405: "wrong_address", 409: "conflict",
+    412: "precondition_failed", 422: "validation_error",
+}  # fmt: skip
 T = TypeVar("T")
 
 
@@ -76,7 +80,7 @@ def update_body(status_id: str) -> bytes:
 
 
 def detail_text(body: bytes) -> str:
-    """Return the API's own reason as one line of at most 300 characters; empty when there is none.
+    """Return the API's own reason as one line; empty when there is none. It may be long, and hold secrets.
 
     `detail` may be a string or FastAPI's list of `{"loc", "msg", "type"}`.
     """
@@ -89,7 +93,7 @@ def detail_text(body: bytes) -> str:
         detail = "; ".join(_problem(item) for item in detail[:5])
     if not isinstance(detail, str):
         return ""
-    return shortened(" ".join(detail.split()), 300)
+    return " ".join(detail.split())
 
 
 def _problem(item: object) -> str:
@@ -123,21 +127,25 @@ def _http_date(text: str) -> datetime | None:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer[Never]:
-    """Return what an answer to a status update means for its row. Never raises."""
-    if status == 200:
-        return _classify_success(body)
+def classify(
+    status: int, headers: Mapping[str, str], body: bytes, confirmations: frozenset[str] = frozenset()
+) -> Answer[Never]:
+    """Return what an answer to a status update means for its row. Never raises.
+
+    `confirmations` are wordings that mean yes, in small letters, besides the one that the API documents.
+    """
+    if 200 <= status < 300:
+        return _classify_success(status, body, confirmations)
     detail, wait = detail_text(body), retry_after(headers)
     if status == 401:
         return Answer(Verdict.UNAUTHORIZED, "unauthorized", detail or "the service did not accept the token", status)
     if 300 <= status < 400:
         return Answer(Verdict.STOP, "redirect", "the service redirects; check the base URL", status)
-    if status in {429, 503}:
-        code = "rate_limited" if status == 429 else "server_error"
+    if code := NOT_LOOKED_AT.get(status):
         return Answer(Verdict.THROTTLED, code, detail or f"the service answered {status}", status, wait)
-    if status in RETRIED_STATUSES or status >= 500:
+    if status == 408 or status >= 500:
         verdict = Verdict.THROTTLED if wait is not None else Verdict.RETRY
-        code = RETRIED_STATUSES.get(status, "server_error")
+        code = "timeout" if status == 408 else "server_error"
         return Answer(verdict, code, detail or f"answered {status}", status, wait)
     if 400 <= status < 500:
         return _classify_refusal(status, detail)
@@ -145,18 +153,28 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer[Nev
 
 
 @lru_cache(16)
-def _classify_success(body: bytes) -> Answer[Never]:
-    """Return what a 200 means; cached, for nearly all answers of a run are the same few bytes."""
-    detail = detail_text(body)
-    if detail.casefold() == CONFIRMATION:
-        return Answer(Verdict.DONE, "ok", detail, 200)
-    return _unexpected(detail or "answered 200 without the API's confirmation")
+def _classify_success(status: int, body: bytes, confirmations: frozenset[str]) -> Answer[Never]:
+    """Return what a 2xx means; cached, for nearly all answers of a run are the same few bytes."""
+    words = wording(body)
+    said = shortened(words, MAX_DETAIL).casefold()  # as it is shown, and may have been copied
+    if (status == 200 and said == CONFIRMATION) or (status in {200, 201} and said in confirmations):
+        return Answer(Verdict.DONE, "ok", words, status)
+    detail = words or f"answered {status} without the API's confirmation"
+    return Answer(Verdict.UNKNOWN, "unexpected_response", detail, status, wording=words)
+
+
+def wording(body: bytes) -> str:
+    """Return what an answer says as one line: its `detail`, else its text; "" for markup. It may hold secrets."""
+    if detail := detail_text(body):
+        return detail
+    text = " ".join(body[:5000].decode("utf-8", "replace").split())
+    return "" if text.startswith("<") or not text.isprintable() else text
 
 
 def _classify_refusal(status: int, detail: str) -> Answer[Never]:
-    if status == 400 and detail.endswith("not found"):
+    if status in {400, 404} and detail.endswith("not found"):  # the API's own words; a bare 404 is another address
         return Answer(Verdict.REFUSED, "order_not_found", detail, status)
-    code = _REFUSED.get(status, "validation_error" if status in {400, 422} else "unexpected_response")
+    code = _REFUSED.get(status, "unexpected_response")
     return Answer(Verdict.REFUSED, code, detail or f"the service answered {status}", status)
 
 
@@ -242,6 +260,9 @@ def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[
         access = refresh = life = None
     if not isinstance(access, str) or not access.isascii() or not access.isprintable():
         return _unexpected("the token endpoint returned no token")
+    if len(access) < SHORTEST_TOKEN:
+        detail = f"the token endpoint returned a token of fewer than {SHORTEST_TOKEN} characters"
+        return Answer(Verdict.STOP, "unexpected_response", detail, status, hint="check that it is the right service")
     expires = float(life) if isinstance(life, int | float) and 0 < life < 1e9 else None
     renewal = Secret(refresh) if isinstance(refresh, str) and refresh else None
     return _done(Granted(Secret(access), renewal, expires))

@@ -16,6 +16,7 @@ from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
+from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.reports.metrics import Meter, metered
 from batch_updater.reports.provenance import add_rates, start_facts
 from batch_updater.sending.stages import Runner
@@ -55,11 +56,16 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     if refused := tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
+    if not what_is_left(run.journal, run.facts):
+        return await asyncio.to_thread(finish, run, Counters())  # an earlier start could not write the result file
+    limit = run.failure_limit
+    if over := limit.refusal:
+        return await asyncio.to_thread(finish, run, Counters(), over.exit_code, str(over))
     pacer, began = pacer_for(settings.sending), time.time()
     async with client_for(run) as client:
         runner = Runner(
             run.journal, client, pacer, settings.sending, rows=run.open_rows, names=tenant.names,
-            max_failures=settings.failure_limit(run.plan.to_send),
+            max_failures=limit.allowed, failed_before=limit.failed,
             stop=stop, on_progress=tell, on_record=meter.record if meter else None,
         )  # fmt: skip
         with handled_signals(stop, enabled=catch_signals) as interrupted:
@@ -83,4 +89,5 @@ def client_for(run: Run) -> OrderClient:
     return OrderClient(
         run.tenant.base_url, run.tenant.tokens, timeout=run.settings.timeout, concurrency=run.settings.concurrency,
         prepared=run.plan.rows >= PREPARED_FROM, network=run.tenant.network,
+        confirmations=run.settings.confirmations,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The runs that there have been, as `batch-updater runs` lists them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import Any
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.text import escape_controls
-from batch_updater.journal.facts import Phase
-from batch_updater.journal.find_runs import is_nameless, run_folders
+from batch_updater.journal.facts import Phase, RunFacts
+from batch_updater.journal.find_runs import run_folders
 from batch_updater.journal.integrity import read_number
 from batch_updater.journal.lock import worker
 from batch_updater.journal.reader import read_journal
@@ -53,13 +53,13 @@ def runs(place: Path) -> list[RunInfo]:
 
     Raises SettingsError when there is no such place.
     """
-    newer: set[tuple[Path, str, str]] = set()
+    newer: dict[Path, list[RunFacts]] = defaultdict(list)
     folders = sorted(run_folders(place), key=lambda folder: folder.run_id, reverse=True)
-    return [_info(folder, newer) for folder in folders]
+    return [_info(folder, newer[folder.path.parent]) for folder in folders]
 
 
-def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
-    """Describe a run. `newer` has the inputs of newer runs, which leave their older ones behind."""
+def _info(folder: RunFolder, newer: list[RunFacts]) -> RunInfo:
+    """Describe a run. `newer` has a newer run of each input, which leaves the older ones behind; it is added to."""
     owner = worker(folder)
     if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
         state = f"being planned, {owner}" if owner else "planning broke off; nothing was sent"
@@ -75,12 +75,13 @@ def _info(folder: RunFolder, newer: set[tuple[Path, str, str]]) -> RunInfo:
     is_open = sum(states.values()) - sum(results.values())
     unfinished = facts.phase is not Phase.FINISHED
     state = {Phase.PLANNED: "not started", Phase.SENDING: "broken off"}.get(facts.phase, str(facts.phase))
-    key = folder.path.parent, facts.name, facts.sha256 if is_nameless(facts.name) else ""
+    is_left = any(map(facts.has_input_of, newer))
+    if not is_left:
+        newer.append(facts)
     if unfinished and owner:
         state, unfinished = f"under way, {owner}", False
-    elif unfinished and key in newer:
+    elif unfinished and is_left:
         state, unfinished = f"{state}, then left by a newer run", False
-    newer.add(key)
     done = results["updated"] + results["unchanged"]
     not_done = sum(results.values()) - done
     return RunInfo(folder, facts.input, state, unfinished, sum(states.values()), done, is_open, not_done)

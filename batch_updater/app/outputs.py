@@ -7,6 +7,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
@@ -30,19 +31,23 @@ from batch_updater.reports.rows import ResultRows, iso
 def results(place: Path) -> RunSummary:
     """Write the result file, summary and report of a run again, from its journal; nothing is sent.
 
-    Raises SettingsError when `place` is no run, LockedError while it is under way, JournalError.
+    A run that lacked nothing but its result file is finished by that. Raises SettingsError when `place` is no run,
+    LockedError while it is under way, JournalError.
     """
     folder = find_run(place)
     if who := worker(folder):  # what is written now could take the place of what that writes in the end
         raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
     with reopen_run(folder) as run:
-        return write_outputs(run)
+        summary = write_outputs(run)
+        if not summary.resumable and run.facts.phase is not Phase.FINISHED:
+            run.journal.update_facts(phase=Phase.FINISHED, end=_end_of(run, is_open=False))
+        return summary
 
 
 def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str = "") -> RunSummary:
     """End a start of a run: write the result file and `summary.json` from the journal, and return the summary.
 
-    A result file or journal that can't be written is told by `exit_code` and `reason`.
+    A result file or journal that can't be written is told by `exit_code` and `reason`; the run is not finished then.
     """
     seconds = max(round(time.monotonic() - run.began, 3), 0.001)
     before = run.facts.requests
@@ -54,18 +59,17 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
         started=run.started, ended=time.time(), seconds=seconds, exit_code=int(code), reason=reason,
         rows_per_second=round(counters.ended / seconds, 1),
     )  # fmt: skip
-    run.facts = run.facts.with_changes(requests=requests, end=end)
-    if what_is_left(run.journal, run.facts):
-        run.facts = run.facts.with_changes(phase=Phase.STOPPED)
-    else:
-        if code == ExitCode.STOPPED:  # it was to stop early, and nothing was left to do
-            end = end.model_copy(update={"exit_code": int(ExitCode.DONE)})
-        run.facts = run.facts.with_changes(phase=Phase.FINISHED, end=end)
+    run.facts = run.facts.with_changes(requests=requests, end=end, phase=Phase.STOPPED)
+    if code == ExitCode.STOPPED and not what_is_left(run.journal, run.facts):  # it was to stop early, and had ended
+        end = end.model_copy(update={"exit_code": int(ExitCode.DONE)})
+        run.facts = run.facts.with_changes(end=end)
     summary = write_outputs(run)
+    run.facts = run.facts.with_changes(phase=Phase.STOPPED if summary.resumable else Phase.FINISHED)
     try:
         run.journal.update_facts(requests=requests, end=end, phase=run.facts.phase, notes=run.facts.notes)
     except JournalError as error:
-        return replace(summary, exit_code=int(error.exit_code), reason=f"{summary.reason}\n{error}".strip())
+        reason = f"{summary.reason}\n{error}".strip()
+        return replace(summary, exit_code=int(error.exit_code), resumable=True, reason=reason)
     return summary
 
 
@@ -73,15 +77,19 @@ def write_outputs(run: Run) -> RunSummary:
     """Write the result file and `summary.json` of a run, finished or not, and return the summary."""
     rows = ResultRows(run.source, run.journal, run.folder.run_id)
     path, trouble, about = _write_somewhere(run, rows)
-    end, is_open = _end_of(run), bool(what_is_left(run.journal, run.facts))
-    code = end.exit_code
+    if path is None:
+        rows.count_all()
+    is_open = bool(what_is_left(run.journal, run.facts))
+    end = _end_of(run, is_open=is_open)
+    lacks_results = path is None and run.facts.phase is not Phase.FINISHED
+    code, next_limit = end.exit_code, last_failure_limit(run.journal, run.facts).next_allowed
     if code == ExitCode.DONE and (is_open or any(rows.results.get(word) for word in NOT_DONE)):
         code = ExitCode.NOT_ALL_DONE
     if path is None and code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
         code = ExitCode.STOPPED
     summary = RunSummary(
         run_id=run.folder.run_id, input=run.facts.input, base_url=run.facts.base_url,
-        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code), resumable=is_open,
+        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code), resumable=is_open or lacks_results,
         rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
         requests={"put": run.journal.attempts(), **run.facts.requests.model_dump()},
         seconds=end.seconds, rows_per_second=end.rows_per_second,
@@ -89,7 +97,8 @@ def write_outputs(run: Run) -> RunSummary:
         reason="\n".join(part for part in (end.reason, trouble) if part),
         notes=(*run.source.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end.started),
-        resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts)),
+        resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
+        next_limit=next_limit,
         follow_up_options=tuple(follow_up_options(run.facts)),
         frame=None if path is None else lambda: read_results(path),
     )  # fmt: skip
@@ -110,14 +119,13 @@ def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
         return summary
 
 
-def _end_of(run: Run) -> Ended:
-    """Return how the newest start ended, by the journal; one that was killed left nothing."""
+def _end_of(run: Run, *, is_open: bool) -> Ended:
+    """Return how the newest start ended, by the journal; one that was killed left nothing but what it had sent."""
     if run.facts.phase in {Phase.STOPPED, Phase.FINISHED} and run.facts.end:
         return run.facts.end
-    reason, began = "The run was broken off, or is under way.", run.folder.began
-    return Ended(
-        started=began, ended=began, seconds=0.001, exit_code=int(ExitCode.STOPPED), reason=reason, rows_per_second=0.0
-    )
+    code, reason = (ExitCode.STOPPED, "The run was broken off, or is under way.") if is_open else (ExitCode.DONE, "")
+    began = run.folder.began
+    return Ended(started=began, ended=began, seconds=0.001, exit_code=int(code), reason=reason, rows_per_second=0.0)
 
 
 def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list[str]]:

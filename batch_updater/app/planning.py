@@ -54,7 +54,8 @@ def plan(
         hold_for(folder)
         try:
             sha256 = freeze(file, folder)
-            run = None if settings.restart else resume_unfinished(file, sha256, place, settings, tenant)
+            wanted = facts_for(folder, file, sha256, settings, tenant)
+            run = None if settings.restart else resume_unfinished(file, wanted, place, settings, tenant)
             if run:
                 hold_for(run.folder)
                 discard(folder)

@@ -1,5 +1,6 @@
 """What a run would do: the counts of its plan, and what its orders have now. Nothing is sent."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +49,10 @@ async def preview(run: Run, stop: Stop | None = None, on_progress: OnProgress | 
 def trial_summary(run: Run) -> dict[str, Any]:
     """Return what `plan --json` prints: the words of the summary, with nothing sent."""
     plan = run.plan
-    counts = {
-        "not_sent": plan.to_send,
-        "duplicate": plan.duplicates,
-        "invalid": plan.invalid,
-        "conflict": plan.conflicts,
-    }
+    counts = Counter({"not_sent": plan.to_send, "unknown": plan.in_doubt, "duplicate": plan.duplicates})
+    counts += Counter(run.journal.results())
     return {
         "schema": 1, "run_id": None, "input": run.facts.input, "base_url": run.facts.base_url, "exit_code": 0,
-        "resumable": False, "rows": plan.rows, "results": {word: n for word, n in counts.items() if n},
+        "resumable": False, "rows": plan.rows, "results": dict(counts),
         "codes": run.journal.codes(), "statuses": plan.statuses, "notes": run.source.notes,
     }  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.files import replaced
-from batch_updater.common.models import RejectedRow, SourceRow, State, StatusUpdate
+from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
 from batch_updater.common.text import escape_formula
 from batch_updater.journal.reader import JournalReader
 
@@ -41,10 +41,8 @@ def write_undo_sheet(journal: JournalReader, path: Path) -> None:
     """Write the sheet that puts back what a run has changed.
 
     The same journal gives the same bytes, so that an interrupted undo is picked up.
-    Raises SettingsError when there is nothing to undo or rows are in doubt, OSError.
+    Raises SettingsError when there is nothing to undo, OSError.
     """
-    if journal.states().get(State.CLAIMED):
-        raise SettingsError("The run has rows in doubt.", "finish it first: run the same sheet again")
     rows = journal.to_undo()
     if (first := next(rows, None)) is None:
         raise SettingsError("This run has changed nothing; there is nothing to undo.")

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import (
     Run,
     check_output,
     check_tenant,
     columns_of,
-    facts_for,
     read_options,
     refuse_if_strict,
     with_choices,
@@ -19,15 +19,15 @@ from batch_updater.common.errors import JournalError, ResumeError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.source import open_source
-from batch_updater.journal.facts import Phase
-from batch_updater.journal.find_runs import find_run, is_nameless, newest_run
+from batch_updater.journal.facts import Phase, RunFacts
+from batch_updater.journal.find_runs import FoundRun, find_run, newest_runs
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.lock import lock_with_undone_runs
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import RunFolder
+from batch_updater.journal.run_folder import RunFolder, is_nameless
 from batch_updater.planning.plan import read_plan
 from batch_updater.planning.preflight import Tenant
-from batch_updater.reports.commands import run_command
+from batch_updater.reports.commands import resume_command, run_command
 
 
 @contextlib.contextmanager
@@ -52,24 +52,50 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
         yield run
 
 
-def resume_unfinished(file: Path, sha256: str, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
-    """Return the unfinished run of this input, opened. Raises ResumeError when this start asks for something else."""
-    found = newest_run(place, file.name, sha256 if is_nameless(file.name) else None)
-    if found is None or found[1].phase is Phase.FINISHED:
-        return None
-    folder, facts = found
-    if differ := facts.differences(facts_for(folder, file, sha256, settings, tenant)):
-        first = "" if facts.sha256 == sha256 else ", put the file back as it was"
-        same = tuple(run_command(file, folder.path, facts))
-        raise ResumeError(
-            [f"{file} has an unfinished run, {folder.run_id}, and this start differs from it:", *differ],
-            [
-                Remedy("to finish that run{first}: {command}", {"first": first}, same),
-                Remedy("to give it up and start anew: the present command with {restart}"),
-            ],
-        )
-    run = _reopen(folder, file, settings, tenant)
-    if run.journal.claims or facts.status_names:
+def resume_unfinished(file: Path, wanted: RunFacts, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
+    """Return the unfinished run of this input, opened; None when there is none. `wanted` are a new run's facts.
+
+    Only the newest run of the input is picked up. Raises ResumeError when this start asks for something else than that
+    run, and when it has the bytes of an unfinished run that is older, or another input's.
+    """
+    newest, same_bytes = newest_runs(place, wanted)
+    if newest and not newest.is_finished:
+        if differ := newest.facts.differences(wanted):
+            has = f"{file} has an unfinished run, {newest.folder.run_id}, and this start differs from it:"
+            back = "" if newest.facts.sha256 == wanted.sha256 else ", put the file back as it was"
+            raise ResumeError([has, *differ], [*_same_command(file, newest, back), *_other_ways(newest)])
+        return _pick_up(newest, file, settings, tenant)
+    if same_bytes and not same_bytes.is_finished:
+        why = "newer runs followed it" if newest else f"it is a run of {same_bytes.facts.input}"
+        has = f"{same_bytes.folder.run_id}, a run of the same data, is unfinished and is not picked up: {why}."
+        raise ResumeError(has, _other_ways(same_bytes))
+    return None
+
+
+def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:
+    """Return how the sheet's own command picks its run up; there is none for data without a name."""
+    if is_nameless(file.name):
+        return []
+    command = tuple(run_command(file, found.folder.path, found.facts, _next_limit(found)))
+    return [Remedy("to finish that run{back}: {command}", {"back": back}, command)]
+
+
+def _other_ways(found: FoundRun) -> list[Remedy]:
+    command = tuple(resume_command(found.folder.path, found.facts, _next_limit(found)))
+    return [
+        Remedy("to finish that run from its copy of the sheet: {command}", command=command),
+        Remedy("to give it up and start anew: the present command with {restart}"),
+    ]
+
+
+def _next_limit(found: FoundRun) -> int | None:
+    with read_journal(found.folder.journal_path) as journal:
+        return last_failure_limit(journal, found.facts).next_allowed
+
+
+def _pick_up(found: FoundRun, file: Path, settings: Settings, tenant: Tenant) -> Run | None:
+    run = _reopen(found.folder, file, settings, tenant)
+    if run.journal.claims or found.facts.status_names:
         return run
     run.journal.close()  # nothing was sent, and its statuses were never looked up: a new plan may know them
     return None
@@ -85,7 +111,7 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
         ) from None
     try:
         refuse_if_strict(file, journal, settings)
-        journal.unclaim_unread()
+        journal.mark_interrupted()
         source = open_source(folder.input_path, read_options(settings), shown_as=file)
         columns, facts = columns_of(source, settings), journal.facts()
         if settings.output:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from batch_updater.app.failure_limit import FailureLimit, failure_limit
 from batch_updater.common.errors import InputError, ResumeError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
@@ -15,7 +16,7 @@ from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.reader import JournalReader
-from batch_updater.journal.run_folder import RunFolder, discard
+from batch_updater.journal.run_folder import RunFolder, discard, path_from
 from batch_updater.planning.plan import Plan, read_plan
 from batch_updater.planning.preflight import Tenant
 
@@ -43,6 +44,11 @@ class Run:
             return Path(self.facts.output)
         suffix = ".xlsx" if self.source.is_excel else ".csv"
         return self.folder.path / f"results{suffix}"
+
+    @property
+    def failure_limit(self) -> FailureLimit:
+        """How many of its rows have failed so far, and how many may."""
+        return failure_limit(self.journal, self.settings)
 
     @property
     def open_rows(self) -> int:
@@ -74,7 +80,7 @@ def delete_run(run: Run) -> None:
 def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant) -> RunFacts:
     """Return the facts of a run of this file that is planned now."""
     return RunFacts(
-        run_id=folder.run_id, name=file.name, input=str(file), sha256=sha256,
+        run_id=folder.run_id, name=file.name, input=str(file), sha256=sha256, path=path_from(folder.path.parent, file),
         base_url=tenant.base_url, account=tenant.account,
         on_conflict=settings.on_conflict, compare=settings.compares, status_map=settings.status_map,
         reading=settings.model_dump(mode="json", include=set(RESUME_KEYS)),
@@ -84,7 +90,10 @@ def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, te
 
 def with_choices(settings: Settings | None, facts: RunFacts) -> Settings:
     """Return the settings with what a run was planned by in place of their own."""
-    planned = {"on_conflict": facts.on_conflict, "compare": facts.compare, "status_map": facts.status_map}
+    planned = {
+        "on_conflict": facts.on_conflict, "compare": facts.compare, "status_map": facts.status_map,
+        "compare_list": bool(facts.settings.get("compare_list")),
+    }  # fmt: skip
     return Settings(**{**(settings.model_dump() if settings else {}), **facts.reading, **planned})
 
 

@@ -7,7 +7,7 @@ from batch_updater.api.credential_sources import find_credentials
 from batch_updater.api.credentials import Credentials
 from batch_updater.api.network import find_network
 from batch_updater.api.protocol import check_base_url
-from batch_updater.common.errors import InputError, SettingsError
+from batch_updater.common.errors import InputError, NoCredentialsError, SettingsError
 from batch_updater.common.models import OrderStatus
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
@@ -19,13 +19,14 @@ def find_service(
 ) -> Tenant:
     """Return the service and the credentials for it, `token` or what the environment has, without asking anybody.
 
-    Raises SettingsError when there is no usable address, or no credentials and `needs_token`.
+    Raises SettingsError when there is no usable address, when the credentials can't be used, and, with `needs_token`,
+    when there are none.
     """
     tenant = resolve_service(settings, environment)
     try:
         return with_credentials(tenant, Credentials(token) if token else find_credentials(environment, tenant.base_url))
-    except SettingsError:
-        if needs_token or token:
+    except NoCredentialsError:
+        if needs_token:
             raise
         return tenant
 

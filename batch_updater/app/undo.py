@@ -33,6 +33,8 @@ def undo(
 @contextlib.contextmanager
 def _undo(folder: RunFolder, settings: Settings, tenant: Tenant, on_rows: OnRows, *, trial: bool) -> Iterator[Run]:
     sheet = folder.path / UNDO_SHEET
+    if settings.runs_dir:  # the undo is elsewhere, and names the run by this path, from whatever working folder
+        sheet = sheet.absolute()
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, settings, tenant) as run:
             stack.enter_context(lock_with_undone_runs(folder, run.facts))

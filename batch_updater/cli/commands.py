@@ -16,17 +16,18 @@ from batch_updater.cli.options import (
     PATH,
     PLAN_OPTIONS,
     READ_OPTIONS,
+    RESULT_OPTIONS,
     SEND_OPTIONS,
     SERVICE_OPTIONS,
     WATCH_OPTIONS,
     WRITE_OPTIONS,
     CommandGroup,
     with_options,
-    without_option,
 )
 from batch_updater.cli.practice import demo, sandbox
 from batch_updater.cli.system_limits import check_memory, make_room
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
+from batch_updater.common.remedies import without_option
 from batch_updater.common.secret import Secret
 
 if TYPE_CHECKING:
@@ -114,6 +115,21 @@ def _undo(run: Path, dry_run: bool, **options: Any) -> int:
         return console.undo_run(run, settings, output, dry_run=dry_run)
 
 
+@commands.command(name="resume")
+@click.argument("run", type=PATH)
+@with_options(SEND_OPTIONS, RESULT_OPTIONS, CONFIRM_OPTIONS, SERVICE_OPTIONS, DISPLAY_OPTIONS, WATCH_OPTIONS)
+def _resume(run: Path, dry_run: bool, **options: Any) -> int:
+    """Go on with the unfinished RUN.
+
+    It is sent from the copy of the sheet in its folder, by the choices that it was planned by; the sheet need not be
+    there any more. RUN is a run folder or any file in it.
+    """
+    with _call(run, options) as (settings, output):
+        from batch_updater.cli import console
+
+        return console.resume_run(run, settings, output, dry_run=dry_run)
+
+
 @commands.command(name="results")
 @click.argument("run", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on stdout.")
@@ -126,8 +142,9 @@ def _results(run: Path, as_json: bool) -> int:
     from batch_updater.app import outputs
     from batch_updater.cli.console import OutputOptions, show_summary
 
-    show_summary(outputs.results(run), OutputOptions(as_json=as_json))
-    return ExitCode.DONE
+    summary = outputs.results(run)
+    show_summary(summary, OutputOptions(as_json=as_json))
+    return ExitCode.DONE if summary.results_file else ExitCode.STOPPED
 
 
 @commands.command(name="runs")

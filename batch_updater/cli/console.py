@@ -20,6 +20,7 @@ from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import send
 from batch_updater.app.planning import OnRows, plan, try_plan
 from batch_updater.app.preview import trial_summary
+from batch_updater.app.resume import resume
 from batch_updater.app.run import Run, delete_run
 from batch_updater.app.service import find_service, statuses
 from batch_updater.app.undo import undo
@@ -75,6 +76,15 @@ def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: b
     return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
 
 
+def resume_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
+    """Go on with an unfinished run, or only show its plan; return the exit status. Raises BatchUpdaterError."""
+
+    def make(_on_rows: OnRows) -> Planned:
+        return resume(run, settings, find_service(settings, os.environ))
+
+    return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
+
+
 def _plan_and_report(make: MakePlan, subject: Path, output: OutputOptions) -> int:
     notices = Notices(output.notify) if output.notify else None
     try:
@@ -102,7 +112,7 @@ def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
         checked.clear()
         if not output.quiet:
             _show_plan(opened, err=True)
-        if not output.yes and not opened.tenant.refused:
+        if not output.yes and not (opened.tenant.refused or opened.failure_limit.refusal):
             _confirm(opened)
         with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
             return run_loop(send(opened, on_progress=bar.update, catch_signals=True))

@@ -11,10 +11,9 @@ from typing import NoReturn
 import click
 
 from batch_updater.cli.commands import INTERRUPTED, NO_MEMORY, commands
-from batch_updater.cli.options import without_option
 from batch_updater.cli.streams import explain_loss, guard_streams
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
-from batch_updater.common.remedies import command_line
+from batch_updater.common.remedies import command_line, without_option
 from batch_updater.common.secret import masked
 from batch_updater.common.text import escape_controls, escape_lines
 
@@ -26,7 +25,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 def _say_interrupted() -> None:
     click.echo(INTERRUPTED, err=True)
     words = without_option(sys.argv[1:], "--notify")
-    if words[:1] == ["run"]:
+    if words[:1] in (["run"], ["resume"]):
         click.echo(escape_controls(f"To go on: {command_line(words)}"), err=True)
 
 

@@ -60,16 +60,19 @@ PACE_OPTIONS = Group("Sending", (
                  help="Search the highest rate that the service accepts, once it has refused something.  [adapt]"),
     click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
     click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
-    click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed.  [none]"),
+    click.option("--max-failures", metavar="N|P%", help="Stop when more rows of the run have failed.  [none]"),
     click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
 ))  # fmt: skip
 SEND_OPTIONS = Group(PACE_OPTIONS.title, (
     click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
     *PACE_OPTIONS.options,
 ))  # fmt: skip
-WRITE_OPTIONS = Group("Writing", (
+RESULT_OPTIONS = Group("Writing", (
     click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),
     click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
+))  # fmt: skip
+WRITE_OPTIONS = Group(RESULT_OPTIONS.title, (
+    *RESULT_OPTIONS.options,
     click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
     click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
 ))  # fmt: skip
@@ -116,18 +119,6 @@ def with_options(*groups: Group) -> Decorator:
         return command
 
     return decorate
-
-
-def without_option(words: list[str], name: str) -> list[str]:
-    """Return the words without this option and its value: some values must not be shown again."""
-    kept = []
-    rest = iter(words)
-    for word in rest:
-        if word == name:
-            next(rest, None)
-        elif not word.startswith(f"{name}="):
-            kept.append(word)
-    return kept
 
 
 def _outdated(error: click.UsageError, words: Sequence[str]) -> str:

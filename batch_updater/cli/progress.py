@@ -67,6 +67,8 @@ class ProgressBar:
             _Piece(4, f"{progress.in_flight} in flight"),
             *_speed(progress),
         ]
+        if unconfirmed := progress.unconfirmed:
+            pieces.insert(2, _Piece(2, f"{unconfirmed:,} unconfirmed", "magenta"))
         if self._bar:
             self._show(progress, pieces)
         elif not self._quiet and self._clock() - self._last >= _RARELY:

@@ -54,6 +54,10 @@ class SettingsError(BatchUpdaterError):
     exit_code = ExitCode.USAGE
 
 
+class NoCredentialsError(SettingsError):
+    """There is neither a token nor the values to sign in with."""
+
+
 class InputError(BatchUpdaterError):
     """The sheet can't be used; nothing was sent."""
 

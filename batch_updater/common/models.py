@@ -118,6 +118,13 @@ class Answer(Generic[T_co]):
     payload: T_co | None = None
     token_generation: int = 0  # of the token that it was sent with, when that was refused
     hint: str | Remedy = ""  # what you can do, when that is known
+    wording: str = ""  # what a 2xx says that is not the API's confirmation
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the request may have been carried out although no answer says so."""
+        unanswered = self.verdict in {Verdict.RETRY, Verdict.UNKNOWN}
+        return self.was_sent and (unanswered or (self.verdict is Verdict.THROTTLED and not self.asks_to_slow_down))
 
     @property
     def needs_human(self) -> bool:
@@ -126,8 +133,8 @@ class Answer(Generic[T_co]):
 
     @property
     def asks_to_slow_down(self) -> bool:
-        """Whether the service asked for fewer requests: by 429, or by a Retry-After on any answer."""
-        return self.verdict is Verdict.THROTTLED and (self.wait is not None or self.http_status == 429)
+        """Whether the service asked for fewer requests: by 425 or 429, or by a Retry-After on any answer."""
+        return self.verdict is Verdict.THROTTLED and (self.wait is not None or self.http_status in {425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,8 @@ class ListedOrder:
 class RowOutcome(NamedTuple):
     """How one row ended. `attempts` are those not in a checkpoint; `sent_at` is seconds since the epoch.
 
-    `state` is ENDED, PLANNED for a row to be sent at the next start, or CLAIMED for one left in doubt.
+    `state` is ENDED, PLANNED for a row to be sent (again), or CLAIMED for one left in doubt. An empty `code` or
+    `detail` leaves what an earlier outcome said.
     """
 
     row: int
@@ -210,7 +218,7 @@ class ResultRow(NamedTuple):
     http_status: int | None
     code: str
     detail: str
-    attempts: int
+    attempts: int | None  # None: not known exactly
     order_id: str
     status_id: str
     status_name: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from batch_updater.common.models import Result
 
-NOT_RIGHT = (Result.FAILED.value, Result.UNKNOWN.value, "*", "-", "!")
+NOT_RIGHT = (Result.FAILED.value, "*", "-", "!")
 
 
 class Stop:
@@ -54,10 +54,11 @@ class Progress:
     """How far a run or a verification has come. Times are seconds since the epoch.
 
     `stage` is one of settling, comparing, canary, sending, reading back, rechecking and verifying.
-    `results` counts the rows that have ended in this start by result word, of a verification by symbol; `rows` is how
-    many there are to end. `limit` is requests per second, None for none. `pause_reason` is the result code of the
-    answer that caused the pause, `last_seen` the detail of the last failure. `requests` counts, as the summary does,
-    `put`, `get`, `token`, `retried` (attempts after the first) and `throttled` (answers that asked for fewer).
+    `results` counts the rows that have ended in this start by result word, of a verification by symbol; a row that is
+    still to be read back counts as unknown. `rows` is how many there are to end. `limit` is requests per second, None
+    for none. `pause_reason` is the result code of the answer that caused the pause, `last_seen` the detail of the last
+    failure. `requests` counts, as the summary does, `put`, `get`, `token`, `retried` (attempts after the first) and
+    `throttled` (answers that asked for fewer).
     """
 
     stage: str
@@ -79,8 +80,13 @@ class Progress:
 
     @property
     def failed(self) -> int:
-        """Rows that have failed or ended unknown, or orders that do not have the wanted status."""
+        """Rows that have failed, or orders that do not have the wanted status."""
         return sum(self.results.get(word, 0) for word in NOT_RIGHT)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Rows that no answer has confirmed, still to be read back or not to be read."""
+        return self.results.get(Result.UNKNOWN.value, 0)
 
 
 OnProgress = Callable[[Progress], None]

@@ -17,6 +17,18 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(["batch-updater", *words])
 
 
+def without_option(words: Sequence[str], name: str) -> list[str]:
+    """Return the words without this option and its value: some values must not be shown again."""
+    kept = []
+    rest = iter(words)
+    for word in rest:
+        if word == name:
+            next(rest, None)
+        elif not word.startswith(f"{name}="):
+            kept.append(word)
+    return kept
+
+
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """One sentence of advice, in which settings and commands are placeholders.

@@ -1,25 +1,25 @@
 """Texts that must not be shown, and how they are masked in other text."""
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections import deque
 from typing import NoReturn
+from weakref import ref
 
-_SHORTEST, _MOST = 6, 1000  # characters: shorter ones occur in ordinary words; secrets that are remembered
-_made: dict[str, None] = {}
+_SHORTEST = 6  # characters: shorter ones occur in ordinary words
+_in_use: dict["ref[Secret]", str] = {}
+_gone: deque[str] = deque(maxlen=1000)  # a request that was signed with one may still be answered
+_ESCAPE = re.compile(r"%[0-7][0-9a-f]|(?:%[c-f][0-9a-f])(?:%[89ab][0-9a-f])+|\\u[0-9a-f]{4}|\\.", re.IGNORECASE)
 
 
 class Secret:
     """A text that repr, str, format and pickle never show; only `reveal` returns it."""
 
-    __slots__ = ("__text",)
+    __slots__ = ("__text", "__weakref__")
 
     def __init__(self, text: str) -> None:
         self.__text = text
         if len(text) >= _SHORTEST:
-            _made[text] = None
-            if len(_made) > _MOST:
-                _made.pop(next(iter(_made)), None)
+            _in_use[ref(self, _retire)] = text
 
     def reveal(self) -> str:
         """Return the text."""
@@ -37,26 +37,43 @@ class Secret:
         raise TypeError("a secret is neither copied nor pickled")
 
 
+def _retire(secret: "ref[Secret]") -> None:
+    _gone.append(_in_use[secret])  # before it leaves the others: it is masked at every moment
+    del _in_use[secret]
+
+
 def masked(text: str) -> str:
-    """Return the text with `***` for every secret that this process has made: for unforeseen errors."""
-    return without(text.encode("utf-8", "surrogatepass"), list(_made)).decode("utf-8", "surrogatepass")
+    """Return the text with `***` for every secret in use and the last 1,000 that were, plain or escaped.
 
-
-def without(body: bytes, secrets: Iterable[str]) -> bytes:
-    """Return the bytes with `***` for each secret, plain or escaped as in URLs or JSON."""
+    Any of their characters may be escaped as in URLs or JSON.
+    """
+    secrets = sorted({*_in_use.values(), *_gone}, key=len, reverse=True)  # one may begin with another
     for secret in secrets:
-        body = body.replace(secret.encode(), b"***")
-        if b"%" in body or b"\\" in body:
-            body = _escaped(secret).sub(b"***", body)
-    return body
+        text = text.replace(secret, "***")
+    return _without_escaped(text, secrets) if "%" in text or "\\" in text else text
 
 
-@lru_cache(16)
-def _escaped(secret: str) -> re.Pattern[bytes]:
-    """Return a pattern for a secret of which any character may be escaped."""
-    return re.compile("".join(map(_one, secret)).encode())
+def _without_escaped(text: str, secrets: list[str]) -> str:
+    plain, places = _unescaped(text)
+    for secret in secrets:
+        while (at := plain.find(secret)) >= 0:
+            text = f"{text[: places[at]]}***{text[places[at + len(secret)] :]}"
+            plain, places = _unescaped(text)
+    return text
 
 
-def _one(character: str) -> str:
-    plain, code = re.escape(character), "|".join(f"%{byte:02x}" for byte in character.encode())
-    return rf"(?:{plain}|(?i:{code}|\\u{ord(character):04x})|\\{plain})"
+def _unescaped(text: str) -> tuple[str, list[int]]:
+    """Return the text without escapes, and where in `text` each of its characters begins, its end included."""
+    places: list[int] = []
+    plain, end = "", 0
+    for found in _ESCAPE.finditer(text):
+        plain += text[end : found.start()] + _character(found[0])
+        places += range(end, found.start() + 1)
+        end = found.end()
+    return plain + text[end:], [*places, *range(end, len(text) + 1)]
+
+
+def _character(escape: str) -> str:
+    if escape[0] == "%":
+        return bytes.fromhex(escape.replace("%", "")).decode("utf-8", "replace")[0]
+    return chr(int(escape[2:], 16)) if len(escape) > 2 else escape[1]

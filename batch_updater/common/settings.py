@@ -68,6 +68,7 @@ class Settings(BaseModel):
     expect_column: str | None = None
     canary: int = Field(0, ge=0, le=10_000)
     status_map: dict[str, str] = {}
+    confirmations: tuple[str, ...] = ()
     production: bool = False
     concurrency: int = Field(20, ge=1, le=1000)
     rate: float | None = Field(None, gt=0, le=1_000_000)
@@ -105,6 +106,11 @@ class Settings(BaseModel):
             if not sign or not column.strip():
                 raise ValueError("use 'Column=value'")
         return conditions or ()
+
+    @field_validator("confirmations", mode="before")
+    @classmethod
+    def _lines(cls, value: object) -> object:
+        return tuple(line for line in value.split("\n") if line.strip()) if isinstance(value, str) else value
 
     @field_validator("rows", mode="before")
     @classmethod

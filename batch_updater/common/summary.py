@@ -33,8 +33,9 @@ class RunSummary:
     """The outcome of a run. Times are ISO 8601 UTC, `seconds` is the wall time of this start.
 
     `rate` holds the limit at the end and how it was found, in requests per second. `resume_command` holds the words
-    after the program's name that resume the run, `follow_up_options` the options for `run` of its result file. `frame`
-    reads the result file as a pandas DataFrame; `results()` calls it.
+    after the program's name that resume the run, `follow_up_options` the options for `run` of its result file;
+    `next_limit` is the limit of failures to go on with, when more rows have failed than might. `frame` reads the result
+    file as a pandas DataFrame; `results()` calls it.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class RunSummary:
     report_file: str = ""
     rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": []})
     resume_command: tuple[str, ...] = ()
+    next_limit: int | None = None
     follow_up_options: tuple[str, ...] = ()
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
@@ -70,7 +72,7 @@ class RunSummary:
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain JSON types, as `summary.json` has it."""
         keys = {"result_counts": "results", "code_counts": "codes"}
-        own = {"frame", "resume_command", "follow_up_options"}  # for callers in this process only
+        own = {"frame", "resume_command", "next_limit", "follow_up_options"}  # for callers in this process only
         values = {keys.get(name, name): getattr(self, name) for name in _FIELDS if name not in own}
         reasons = [reason.to_dict() for reason in self.reasons]
         return {"schema": 1, **values, "notes": list(self.notes), "reasons": reasons, "rate": dict(self.rate)}

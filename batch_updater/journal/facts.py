@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from batch_updater.common.errors import ExitCode
+from batch_updater.journal.run_folder import is_nameless
 
 
 class Phase(StrEnum):
@@ -65,7 +66,8 @@ class Ended(_Frozen):
 class RunFacts(_Frozen):
     """The facts of a run, as its journal holds them.
 
-    `input` is the sheet as it was named, `name` its file name, `sha256` that of its bytes. `reading` and `status_map`
+    `input` is the sheet as it was named, `name` its file name, `path` where it lies, seen from the runs folder (empty
+    for stdin, a DataFrame, and in journals of earlier versions), `sha256` that of its bytes. `reading` and `status_map`
     are the settings by which it was planned, `compare` whether orders are read before they are sent. `root` is the id
     of the run that this one follows up; its rows then carry the row numbers of that run's sheet.
     """
@@ -74,6 +76,7 @@ class RunFacts(_Frozen):
     name: str
     input: str
     sha256: str
+    path: str = ""
     base_url: str
     account: str | None = None
     on_conflict: str = "hold"
@@ -107,6 +110,15 @@ class RunFacts(_Frozen):
     def ended_early(self) -> bool:
         """Whether the last start was interrupted or stopped."""
         return self.end is None or self.end.exit_code not in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}
+
+    def has_input_of(self, other: "RunFacts") -> bool:
+        """Whether this run has the input of another run in the same runs folder: a sheet of the same path.
+
+        What comes from stdin or a DataFrame has no path: all such runs of a folder have one input.
+        """
+        if is_nameless(self.name) or is_nameless(other.name):
+            return is_nameless(self.name) and is_nameless(other.name)
+        return self.path == other.path if self.path and other.path else self.name == other.name
 
     def differences(self, wanted: "RunFacts") -> list[str]:
         """Return how a new start differs from what this run was planned for, one sentence each."""

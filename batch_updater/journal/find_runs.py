@@ -1,13 +1,26 @@
-"""Find the runs of a sheet, and the newest of them."""
+"""Find the runs of an input, and the newest of them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
 from batch_updater.common.remedies import Remedy
-from batch_updater.journal.facts import RunFacts
+from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.integrity import read_number
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import CLAIMS, FRAME, JOURNAL, RUN_ID, STDIN, RunFolder, runs_place
+from batch_updater.journal.run_folder import CLAIMS, JOURNAL, RUN_ID, RunFolder, runs_place
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """An earlier run and its facts."""
+
+    folder: RunFolder
+    facts: RunFacts
+
+    @property
+    def is_finished(self) -> bool:
+        return self.facts.phase is Phase.FINISHED
 
 
 def find_run(place: Path) -> RunFolder:
@@ -15,7 +28,7 @@ def find_run(place: Path) -> RunFolder:
     folder = place if place.is_dir() else place.parent
     if not (folder / JOURNAL).is_file():
         raise SettingsError(f"{place} is no run folder.", "name a folder like orders.runs/20261123T101500Z-3f9a")
-    return RunFolder(folder)
+    return RunFolder(folder if RUN_ID.fullmatch(folder.name) else folder.resolve())  # `.` has no run id
 
 
 def run_folders(place: Path) -> list[RunFolder]:
@@ -30,28 +43,40 @@ def run_folders(place: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in found if RUN_ID.fullmatch(path.name) and path.is_dir()]
 
 
-def newest_run(place: Path, name: str, sha256: str | None = None) -> tuple[RunFolder, RunFacts] | None:
-    """Return the newest run of this input (with this `sha256`, if given) and its facts; None when there is none.
+def newest_runs(place: Path, wanted: RunFacts) -> tuple[FoundRun | None, FoundRun | None]:
+    """Return the newest run here that has the input of `wanted`, and the newest of the same bytes, if there are any.
 
-    Raises ResumeError when a newer journal can't be read or is gone: it may be this input's.
+    Raises ResumeError when a journal newer than the former can't be read or is gone: it may be this input's.
     """
-    places = {path.parent for name in (JOURNAL, CLAIMS) for path in place.glob(f"*/{name}")}
-    for folder in map(RunFolder, sorted(places, key=lambda path: path.name, reverse=True)):
+    same_input: FoundRun | None = None
+    same_bytes: FoundRun | None = None
+    for folder in _newest_first(place):
         try:
-            if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
-                continue  # killed while it was planned
-            with read_journal(folder.journal_path) as journal:
-                facts = journal.facts()
-            if facts.name == name and sha256 in {None, facts.sha256}:
-                return folder, facts
+            found = _read(folder)
         except JournalError as error:
+            if same_input:
+                continue
             raise ResumeError(
                 f"The newest run here, {folder.run_id}, can't be picked up. {error.message}",
                 Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
             ) from None
-    return None
+        if found and not same_input and found.facts.has_input_of(wanted):
+            same_input = found
+        if found and not same_bytes and found.facts.sha256 == wanted.sha256:
+            same_bytes = found
+        if same_input and (same_bytes or not same_input.is_finished):
+            break
+    return same_input, same_bytes
 
 
-def is_nameless(name: str) -> bool:
-    """Whether an input has no name of its own, so that the same name does not mean the same data."""
-    return name in {STDIN.name, FRAME.name}
+def _newest_first(place: Path) -> list[RunFolder]:
+    places = {path.parent for name in (JOURNAL, CLAIMS) for path in place.glob(f"*/{name}")}
+    return [RunFolder(path) for path in sorted(places, key=lambda path: path.name, reverse=True)]
+
+
+def _read(folder: RunFolder) -> FoundRun | None:
+    """Return a run with its facts; None for one that was killed while it was planned. Raises JournalError."""
+    if not folder.journal_path.exists() and not read_number(folder.path / CLAIMS):
+        return None
+    with read_journal(folder.journal_path) as journal:
+        return FoundRun(folder, journal.facts())

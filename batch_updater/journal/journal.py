@@ -65,12 +65,11 @@ class Journal(JournalWriter):
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         super().__init__(path, db)
-        self._cursor = 0  # rows up to here are not planned
         self._claims = path.with_suffix(".claims")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        queued = "SELECT EXISTS (SELECT 1 FROM rows INDEXED BY rows_queued WHERE state = 'queued')"
-        self.sequenced = bool(self._value(queued))  # whether some orders get several statuses, one after the other
+        # Whether some orders get several statuses, one after the other.
+        self.sequenced = bool(self._value(f"SELECT {lifecycle.ANY_QUEUED}"))
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -114,24 +113,29 @@ class Journal(JournalWriter):
 
     def claim(self, count: int) -> list[StatusUpdate]:
         """Announce the next `count` planned rows as about to be sent; durable when this returns."""
-        query = f"SELECT {schema.UPDATE} FROM rows WHERE row > ? AND state = 'planned' ORDER BY row LIMIT ?"  # noqa: S608 - a constant
-        found = self._claim(query, (self._cursor, count))
-        self._cursor = found[-1].row if found else self._cursor
+        found = self._planned("row", count)
+        if found:
+            self._announce(schema.CLAIM_UP_TO, [found[-1].row])
         return found
 
     def claim_canary(self, count: int) -> list[StatusUpdate]:
         """Announce `count` planned rows spread over the statuses; durable when this returns."""
-        nth = "row_number() OVER (PARTITION BY status_id ORDER BY row)"
-        query = f"SELECT {schema.UPDATE} FROM rows WHERE state = 'planned' ORDER BY {nth}, row LIMIT ?"  # noqa: S608 - constants
-        return self._claim(query, (count,))
-
-    def _claim(self, query: str, values: tuple[int, ...]) -> list[StatusUpdate]:
-        found = [schema.update_of(row) for row in list(self._select(query, values))]
+        found = self._planned("row_number() OVER (PARTITION BY status_id ORDER BY row), row", count)
         if found:
-            number = self.claims + 1
-            self._change((schema.CLAIM, [(number, update.row) for update in found]), claims=1)
-            self._write_claim_number(number)
+            self._announce(schema.CLAIM, [update.row for update in found])
         return found
+
+    def _planned(self, order: str, count: int) -> list[StatusUpdate]:
+        query = (
+            f"SELECT {schema.UPDATE} FROM rows INDEXED BY rows_planned WHERE state = 'planned'"  # noqa: S608 - constants
+            f" ORDER BY {order} LIMIT ?"
+        )
+        return [schema.update_of(row) for row in list(self._select(query, (count,)))]
+
+    def _announce(self, claim: str, rows: list[int]) -> None:
+        number = self.claims + 1
+        self._change((claim, [(number, row) for row in rows]), claims=1)
+        self._write_claim_number(number)
 
     def _write_claim_number(self, number: int) -> None:
         """Overwrite the number in one write: it needs no disk space, and a kill leaves the old or the new number."""
@@ -147,12 +151,17 @@ class Journal(JournalWriter):
     def unclaim(self, rows: Iterable[int]) -> None:
         """Take back the claim of rows that were certainly not sent."""
         self._change((schema.UNCLAIM, [(row,) for row in rows]))
-        self._cursor = 0
 
-    def unclaim_unread(self) -> None:
-        """Take back claims of orders that are read first and were not: a reading is durable before anything is sent."""
-        unclaim = f"UPDATE rows SET changes = changes + 1, state = 'planned' WHERE {lifecycle.CERTAINLY_NOT_SENT}"  # noqa: S608 - a constant
-        self._change((unclaim.format(""), [(self.facts().compare,)]))
+    def mark_interrupted(self) -> None:
+        """Prepare to go on after a start that may have been killed.
+
+        Claims of orders that are read first and were not are taken back: a reading is durable before anything is sent.
+        Of other rows without an outcome an update may have left that was never counted.
+        """
+        self._change(
+            (schema.UNCLAIM_UNREAD, [(self.facts().compare,)]),
+            (schema.MARK_UNCOUNTED, [()]),
+        )
 
     def checkpoint(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Write checkpoints; they are durable when this returns."""
@@ -165,13 +174,10 @@ class Journal(JournalWriter):
         unchanged = [(o.row,) for o in items if o.result is Result.UNCHANGED]
         values = [(o.row, o.state.value, o.result.value, *o[3:]) for o in items]  # SQLite takes plain texts faster
         self._change((schema.OUTCOME, values), (schema.CONFIRM, unchanged), (schema.RELEASE, ended))
-        if ended or any(o.state is State.PLANNED for o in items):
-            self._cursor = 0
 
     def has_open(self) -> bool:
         """Whether rows of a sequence are still to be sent, now or after an earlier row of their order."""
-        query = f"SELECT EXISTS (SELECT 1 FROM rows WHERE {lifecycle.STILL_TO_COME})"  # noqa: S608 - a constant
-        return self.sequenced and bool(self._value(query))
+        return self.sequenced and bool(self._value(f"SELECT {lifecycle.ANY_QUEUED} OR {lifecycle.ANY_PLANNED}"))
 
     def record_readings(self, readings: Iterable[ReadBack]) -> None:
         """Write what `verify` has read."""

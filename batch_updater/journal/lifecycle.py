@@ -1,8 +1,8 @@
 """The life cycle of a row: named conditions as SQL, and what is left to do in a run.
 
 Most rows go from planned to claimed to ended. A row that repeats an earlier one stays `waiting`; one that gives its
-order another status is `queued` until the earlier one has ended. A claimed row without an outcome is in doubt: its
-update may have been applied.
+order another status is `queued` until the earlier one has ended. A claimed row is in doubt: its update may have been
+applied, so its order is read before anything else happens to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,17 @@ from batch_updater.common.models import State
 from batch_updater.journal.facts import RunFacts
 
 IN_DOUBT = "state = 'claimed'"
-UNKNOWN = "state = 'ended' AND result = 'unknown'"
-STILL_TO_COME = "state IN ('queued', 'planned')"
+ANY_PLANNED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_planned WHERE state = 'planned')"
+ANY_QUEUED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_queued WHERE state = 'queued')"
 TO_SEND = "state IN ('planned', 'queued', 'claimed')"
-MAY_HAVE_CHANGED = "state = 'ended' AND result IN ('updated', 'unknown')"
+EVER_TO_SEND = "state <> 'waiting' AND NOT (state = 'ended' AND result IN ('invalid', 'conflict') AND claim = 0)"
 # An order that is read first has a durable reading before its update is sent.
 CERTAINLY_NOT_SENT = "{0}state = 'claimed' AND {0}previous_status_id IS NULL AND (? OR {0}expected_id <> '')"
+OPEN_CLAIM = "state = 'claimed' AND result IS NOT 'unknown'"  # no outcome says yet what was sent
+MAY_HAVE_CHANGED = (
+    "(state = 'ended' AND result IN ('updated', 'unknown'))"
+    f" OR (state = 'claimed' AND NOT ({CERTAINLY_NOT_SENT.format('')}))"
+)
 USABLE = (
     "{0}order_id <> '' AND ({0}result IS NULL OR {0}result NOT IN ('invalid', 'conflict')) AND {0}state <> 'waiting'"
 )
@@ -28,10 +33,11 @@ LAST_WORD_ON_ITS_ORDER = (
 )
 # The last row of a sequence that followed one whose answers were lost: a late answer may have undone it.
 POSSIBLY_OVERWRITTEN = (
-    "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL"
-    " AND row = (SELECT max(l.row) FROM rows l WHERE l.order_id = rows.order_id AND l.state = 'ended')"
+    "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL AND NOT EXISTS"
+    " (SELECT 1 FROM rows l WHERE l.order_id = rows.order_id AND l.row > rows.row AND l.state = 'ended')"
     " AND EXISTS (SELECT 1 FROM rows e WHERE e.order_id = rows.order_id AND e.row < rows.row"
-    " AND e.claim > 0 AND NOT (e.code IN ('ok', 'already_set') AND e.attempts <= 1 AND e.remark = ''))"
+    " AND e.claim > 0"
+    " AND NOT (e.code IN ('ok', 'already_set') AND e.attempts <= 1 AND NOT e.uncounted AND e.remark = ''))"
 )
 
 

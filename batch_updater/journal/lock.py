@@ -18,7 +18,7 @@ from batch_updater.common.errors import LockedError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder
+from batch_updater.journal.run_folder import JOURNAL, RUN_ID, UNDO_SHEET, RunFolder, runs_place
 
 PATIENCE = 0.5  # seconds: `worker` holds a lock for a moment to see whether a run is under way
 
@@ -29,14 +29,14 @@ def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]
 
     A dead process holds no lock. Yield a function that records which run the lock is held for.
     """
-    name = file.name
+    name = _lock_name(file)
     owner = place / f".{name}.owner"
     try:
         place.mkdir(parents=True, exist_ok=True)
         lock = FileLock(place / f".{name}.lock", thread_local=False)
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        raise LockedError(f"Another run of {name} is under way ({_read_owner(owner)}).", "wait for it") from None
+        raise LockedError(f"Another run of {file.name} is under way ({_read_owner(owner)}).", "wait for it") from None
     except OSError as error:
         hint = Remedy("choose another place with {runs_dir}")
         raise SettingsError(f"{place} can't be written: {error.strerror}.", hint) from None
@@ -49,19 +49,34 @@ def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]
         lock.release()  # the empty lock file stays: removing it would let two runs hold two locks
 
 
+def _lock_name(file: Path) -> str:
+    """Return what tells inputs with one place for their runs apart; undos have sheets of one name in many folders."""
+    run = file.parent.name
+    return f"{run}.{file.name}" if file.name == UNDO_SHEET and RUN_ID.fullmatch(run) else file.name
+
+
 @contextlib.contextmanager
 def lock_with_undone_runs(folder: RunFolder, facts: RunFacts) -> Iterator[None]:
     """Hold the lock of a run, and for an undo that of the run which it undoes, and so on: they have the same orders.
 
     `facts` are those of its journal. Raises LockedError, or JournalError when a run above can't be read.
     """
-    with lock_input(folder.path.parent, Path(facts.input)) as hold_for, contextlib.ExitStack() as stack:
+    folder = RunFolder(folder.path.resolve())  # locks lie beside it, however it was named
+    sheet = _find_sheet(folder, Path(facts.input))
+    with lock_input(folder.path.parent, sheet) as hold_for, contextlib.ExitStack() as stack:
         hold_for(folder)
-        if above := _undone(folder, Path(facts.input)):
+        if above := _undone(folder, sheet):
             with read_journal(above.journal_path) as journal:
                 facts = journal.facts()
             stack.enter_context(lock_with_undone_runs(above, facts))
         yield
+
+
+def _find_sheet(folder: RunFolder, file: Path) -> Path:
+    """Return the sheet of a run, which may have been named relative to another working folder."""
+    place = folder.path.parent
+    beside = place.parent / file.name
+    return beside if runs_place(beside, None) == place else file
 
 
 def _undone(folder: RunFolder, file: Path) -> RunFolder | None:
@@ -106,6 +121,7 @@ def _write_owner(path: Path, run_id: str = "") -> None:
 
 def worker(folder: RunFolder) -> str:
     """Return which process works on this run now; empty for none."""
+    folder = RunFolder(folder.path.resolve())
     for path in folder.path.parent.glob(".*.lock"):
         lock = FileLock(path, timeout=0, thread_local=False)
         try:

@@ -38,6 +38,7 @@ class Entry(NamedTuple):
     previous_status_id: str | None
     remark: str
     root_row: int | None
+    uncounted: int
     may_have_left: bool
     leader_result: str | None
     leader_state: str | None
@@ -146,6 +147,10 @@ class JournalReader:
         """Return how many rows may still be sent for each status id, the most frequent first."""
         return self._counts("status_id", lifecycle.TO_SEND)
 
+    def to_send_in_all(self) -> int:
+        """Return how many rows the run was to send when it was planned."""
+        return int(self._value(f"SELECT count(*) FROM rows WHERE {lifecycle.EVER_TO_SEND}"))  # noqa: S608 - constants
+
     def attempts(self) -> int:
         """Return how many PUTs were sent so far, over all starts of the run."""
         return int(self._value("SELECT sum(attempts) FROM rows") or 0)
@@ -157,12 +162,8 @@ class JournalReader:
         return [update_of(found) for found in list(self._select(query, (after, count)))]
 
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
-        """Return claimed rows without an outcome, in order, after row `after`."""
+        """Return claimed rows, whose updates may have been applied, in order, after row `after`."""
         return self._page(lifecycle.IN_DOUBT, after, count)
-
-    def unknown(self, after: int, count: int) -> list[StatusUpdate]:
-        """Return rows that ended unknown, in order, after row `after`."""
-        return self._page(lifecycle.UNKNOWN, after, count)
 
     def possibly_overwritten(self, after: int, count: int) -> list[StatusUpdate]:
         """Return last rows of sequences that a late answer may have undone, in order, after row `after`."""
@@ -173,6 +174,15 @@ class JournalReader:
     def to_verify(self, after: int, count: int) -> list[StatusUpdate]:
         """Return the rows that set the final status of their order, in order, after row `after`."""
         return self._page(lifecycle.LAST_WORD_ON_ITS_ORDER, after, count)
+
+    def has_planned(self) -> bool:
+        """Return whether some row can be sent now."""
+        return bool(self._value(f"SELECT {lifecycle.ANY_PLANNED}"))
+
+    def an_updated_order(self) -> str:
+        """Return an order that this run has updated; "" when there is none."""
+        query = "SELECT order_id FROM rows WHERE state = 'ended' AND result = 'updated' LIMIT 1"
+        return str(self._value(query) or "")
 
     def planned_for(self, orders: Iterable[ListedOrder]) -> list[StatusUpdate]:
         """Return planned rows whose order has the wanted status already."""
@@ -187,7 +197,7 @@ class JournalReader:
             " SELECT c.order_id, coalesce(f.previous_status_id, ''), l.status_id FROM changed c"
             " JOIN rows f ON f.row = c.first JOIN rows l ON l.row = c.last ORDER BY c.first"
         )
-        yield from self._select(query)
+        yield from self._select(query, (self.facts().compare,))
 
     def readings(self) -> Iterator[tuple[ReadBack, str, str]]:
         """Yield what `verify` has read, in order, each with the order's id and the status it should have."""

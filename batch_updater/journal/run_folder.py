@@ -1,6 +1,7 @@
 """Run folders: their names, their files, and where they are made."""
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -60,6 +61,22 @@ def runs_place(file: Path, runs_dir: Path | None) -> Path:
     if runs_dir is not None:
         return runs_dir
     return Path("stdin.runs") if file == STDIN else file.parent / f"{file.stem}.runs"
+
+
+def is_nameless(name: str) -> bool:
+    """Whether an input has no name of its own, so that the same name does not mean the same data."""
+    return name in {STDIN.name, FRAME.name}
+
+
+def path_from(place: Path, file: Path) -> str:
+    """Return where a sheet lies, seen from the folder of its runs: both can be moved together. Empty when nameless."""
+    if is_nameless(file.name):
+        return ""
+    sheet, place = file.parent.resolve() / file.name, place.resolve()
+    try:
+        return Path(os.path.relpath(sheet, place)).as_posix()
+    except ValueError:  # another drive of Windows
+        return sheet.as_posix()
 
 
 def new_run(place: Path) -> RunFolder:

@@ -6,8 +6,9 @@ from typing import Any
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.models import SENT, Checkpoint, RejectedRow, RowOutcome, StatusUpdate
+from batch_updater.journal.lifecycle import CERTAINLY_NOT_SENT, OPEN_CLAIM
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- One row. Every commit that changes rows changes it too, so that a lost commit shows.
@@ -26,13 +27,15 @@ CREATE TABLE rows (
   changes INTEGER NOT NULL DEFAULT 0,  -- since it was planned
   checksum INTEGER NOT NULL DEFAULT 0,  -- of what is sent; SQLite does not notice a flipped bit in a value
   root_row INTEGER,  -- its number in the sheet that the work began with, when that is another one
-  order_text TEXT NOT NULL DEFAULT '', status_text TEXT NOT NULL DEFAULT ''  -- a rejected row's cells, to be corrected
+  order_text TEXT NOT NULL DEFAULT '', status_text TEXT NOT NULL DEFAULT '',  -- a rejected row's cells, to be corrected
+  uncounted INTEGER NOT NULL DEFAULT 0  -- 1: a start was killed while an update may have left that no count holds
 );
 CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
 """
 INDEXES = """
 CREATE INDEX rows_order ON rows (order_id, row);
 CREATE INDEX rows_queued ON rows (leader) WHERE state = 'queued';
+CREATE INDEX rows_planned ON rows (row) WHERE state = 'planned';
 """
 # The statements that upgrade a journal of each older version to the next one.
 UPGRADES: dict[int, tuple[str, ...]] = {
@@ -40,6 +43,10 @@ UPGRADES: dict[int, tuple[str, ...]] = {
         "ALTER TABLE rows ADD COLUMN root_row INTEGER",
         "ALTER TABLE rows ADD COLUMN order_text TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE rows ADD COLUMN status_text TEXT NOT NULL DEFAULT ''",
+    ),
+    5: (
+        "ALTER TABLE rows ADD COLUMN uncounted INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX rows_planned ON rows (row) WHERE state = 'planned'",
     ),
 }
 UPDATE = ", ".join((*StatusUpdate._fields, "checksum"))  # the columns that `update_of` reads
@@ -59,28 +66,42 @@ HOLD_BACK = (
 _MERGE = {
     "attempts": "attempts + {0}",
     "sent_at": "coalesce(sent_at, {0})",
-    "previous_status_id": "coalesce(previous_status_id, {0})",
+    # The last reading that shows another status than the wanted one counts.
+    "previous_status_id": "coalesce(nullif({0}, status_id), previous_status_id, {0})",
     "http_status": "coalesce({0}, http_status)",
     "duration_ms": "coalesce({0}, duration_ms)",
+    # A row that an earlier start has sent is never said to be unsent: what was said of it then stays.
+    "result": "CASE WHEN {0} = 'not_sent' AND attempts > 0 THEN 'failed' ELSE {0} END",
+    "code": "CASE WHEN {0} = '' OR (?3 = 'not_sent' AND attempts > 0) THEN code ELSE {0} END",
+    "detail": "CASE WHEN {0} = '' OR (?3 = 'not_sent' AND attempts > 0) THEN detail ELSE {0} END",
     "remark": "coalesce(nullif({0}, ''), remark)",
 }
 
 
-def _merge(fields: tuple[str, ...]) -> str:
+def _merge(fields: tuple[str, ...], *more: str) -> str:
     """Return the statement that merges a tuple of these fields, of which the first is the row, into its row."""
-    changes = (f"{name} = {_MERGE.get(name, '{0}').format(f'?{n}')}" for n, name in enumerate(fields[1:], 2))
+    merged = (f"{name} = {_MERGE.get(name, '{0}').format(f'?{n}')}" for n, name in enumerate(fields[1:], 2))
+    changes = (*merged, *more)
     return f"UPDATE rows SET changes = changes + 1, {', '.join(changes)} WHERE row = ?1"  # noqa: S608 - constants
 
 
-OUTCOME, CHECKPOINT = _merge(RowOutcome._fields), _merge(Checkpoint._fields)
+OUTCOME = _merge(RowOutcome._fields)
+# An update may leave after a checkpoint: what an outcome said of the row before holds no longer.
+CHECKPOINT = _merge(Checkpoint._fields, "result = CASE WHEN state = 'claimed' THEN NULL ELSE result END")
 # An order that had another status before its update was sent has this one by that, though no answer confirmed it.
 CONFIRM = (
     "UPDATE rows SET changes = changes + 1, result = 'updated', code = 'confirmed_by_reading',"
     " detail = 'an earlier start sent it and no answer confirmed it; read back, the order has the status'"
-    " WHERE row = ? AND attempts > 0 AND previous_status_id <> status_id"
+    " WHERE row = ? AND (attempts > 0 OR uncounted) AND previous_status_id <> status_id"
 )
 CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', claim = ? WHERE row = ?"
+CLAIM_UP_TO = (  # one statement for a block of planned rows takes less time than one for each
+    "UPDATE rows INDEXED BY rows_planned SET changes = changes + 1, state = 'claimed', claim = ?"
+    " WHERE state = 'planned' AND row <= ?"
+)
+MARK_UNCOUNTED = f"UPDATE rows SET changes = changes + 1, uncounted = 1 WHERE {OPEN_CLAIM}"  # noqa: S608 - a constant
 UNCLAIM = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE row = ? AND state = 'claimed'"
+UNCLAIM_UNREAD = f"UPDATE rows SET changes = changes + 1, state = 'planned' WHERE {CERTAINLY_NOT_SENT.format('')}"  # noqa: S608 - constants
 RELEASE = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'queued' AND leader = ?"
 COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_changes() - ?"
 

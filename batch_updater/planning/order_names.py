@@ -10,6 +10,7 @@ from batch_updater.api.protocol import PAGE_LENGTH
 from batch_updater.api.retry import Attempts
 from batch_updater.common.errors import InputError, SettingsError, StoppedError
 from batch_updater.common.models import ListedOrder, Verdict
+from batch_updater.common.secret import masked
 from batch_updater.common.settings import SendOptions
 from batch_updater.common.text import shown
 from batch_updater.planning.preflight import Tenant, explain_failure
@@ -104,5 +105,5 @@ def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
             what, others = f"more orders are called like '{shown(name)}' than a page lists", " or another"
         detail = f"{what}; write the id instead: {' or '.join(ids[:3])}{others}"
         return RejectedOrder("ambiguous_order", detail)
-    near = "".join(f"; there is '{shown(order.name)}'" for order in found[:1])
+    near = "".join(f"; there is '{shown(masked(order.name))}'" for order in found[:1])
     return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'{near}")

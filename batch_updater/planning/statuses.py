@@ -2,10 +2,12 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import OrderStatus
+from batch_updater.common.secret import masked
 from batch_updater.common.text import escape_controls
 
 
@@ -28,15 +30,16 @@ class StatusBook:
     """Finds statuses by id and by name. `aliases` maps the sheet's own words to status names or ids.
 
     Raises SettingsError for two words that differ in spelling only and mean different things.
-    `names` are by id, with control characters escaped.
+    `statuses` are without secrets, and so are `names`, by id, with control characters escaped.
     """
 
     def __init__(self, statuses: Iterable[OrderStatus], aliases: Mapping[str, str] | None = None) -> None:
-        self.statuses = tuple(statuses)
+        known = tuple(statuses)
+        self.statuses = tuple(replace(one, name=masked(one.name), color=masked(one.color)) for one in known)
         self.names = {status.id: escape_controls(status.name) for status in self.statuses}
         self._by_name: dict[str, list[OrderStatus]] = {}
-        for status in self.statuses:
-            self._by_name.setdefault(folded(status.name), []).append(status)
+        for status, shown in zip(known, self.statuses, strict=True):
+            self._by_name.setdefault(folded(status.name), []).append(shown)
         self._aliases = _folded_once(aliases or {})
 
     def check_id(self, status_id: str) -> None:

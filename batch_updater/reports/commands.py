@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch_updater.common.remedies import as_option
+from batch_updater.common.remedies import as_option, without_option
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import RunFacts
-from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, runs_place
+from batch_updater.journal.run_folder import FRAME, JOURNAL, STDIN, UNDO_SHEET, runs_place
 
 _OF_COLUMNS = frozenset({"order_column", "status_column", "expect_column", "order_by"})
-NO_OPTIONS = frozenset({"production", "status_map"})  # settings that only the config file has
+NO_OPTIONS = frozenset({"confirmations", "production", "status_map"})  # settings that only the config file has
 
 
 def option_words(settings: Settings) -> list[str]:
@@ -34,17 +34,25 @@ def _option(name: str, value: Any) -> list[str]:
     return [word for one in values for word in (as_option(name), "tab" if one == "\t" else str(one))]
 
 
-def run_command(sheet: Path, run_dir: Path, facts: RunFacts) -> list[str]:
-    """Return the command that resumes this run of a sheet, with the choices that must be the same.
+def run_command(sheet: Path, run_dir: Path, facts: RunFacts, max_failures: int | None = None) -> list[str]:
+    """Return the command that resumes this run of a sheet, with the choices that must be the same and this limit.
 
-    The run of an undo is resumed by `undo`.
+    The run of an undo is resumed by `undo`; that of a DataFrame, which no command can name, from its folder.
     """
-    choices: dict[str, Any] = {"base_url": facts.base_url}
+    if sheet.name == FRAME.name:
+        return resume_command(run_dir, facts, max_failures)
+    choices: dict[str, Any] = {"base_url": facts.base_url, "max_failures": max_failures}
     if (place := run_dir.resolve().parent) != runs_place(sheet, None).resolve():
         choices["runs_dir"] = place
     if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
         return ["undo", _path(sheet.parent), *option_words(Settings(**choices))]
     return ["run", _path(sheet), *option_words(Settings(**choices, **facts.reading, **_handling(facts)))]
+
+
+def resume_command(run_dir: Path, facts: RunFacts, max_failures: int | None = None) -> list[str]:
+    """Return the command that resumes this run from its folder alone, by the choices that it was planned by."""
+    choices: dict[str, Any] = {"base_url": facts.base_url, "max_failures": max_failures}
+    return ["resume", _path(run_dir), *option_words(Settings(**choices))]
 
 
 def follow_up_options(facts: RunFacts) -> list[str]:
@@ -70,13 +78,21 @@ def _path(path: Path | str) -> str:
     return f"./{name}" if name.startswith("-") and name != "-" else name
 
 
+def _resuming(summary: RunSummary, typed: Sequence[str]) -> list[str]:
+    """Return a command that was typed as it must be typed to resume its run."""
+    words = [word for word in typed if word != as_option("restart")]  # it would start another run
+    if summary.next_limit is None:
+        return words
+    name, *rest = without_option(words, as_option("max_failures"))
+    return [name, *_option("max_failures", summary.next_limit), *rest]
+
+
 def next_step(summary: RunSummary, typed: Sequence[str] = ()) -> tuple[str, list[str]]:
     """Return why and what to type next; `typed` is the command that resumes the run, if you typed one."""
     counts = summary.result_counts
     if summary.resumable:
-        why = "To go on" if summary.input != "-" else "To go on, with the same data on stdin"
-        restart = as_option("restart")  # it would start another run
-        return why, [word for word in typed or summary.resume_command if word != restart]
+        resuming = _resuming(summary, typed) if typed else list(summary.resume_command)
+        return "To go on, with the same data on stdin" if STDIN.name in resuming else "To go on", resuming
     if not summary.results_file:
         return "When there is space, to write the results", ["results", _path(summary.run_dir)]
     again = {"To try those again": ("failed", "unknown"), "After correcting those": ("invalid", "conflict")}

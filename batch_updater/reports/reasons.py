@@ -21,7 +21,7 @@ class Meaning:
 
 
 _RETRY = "Run the result file again with --only failed,unknown; nothing is sent twice that is confirmed."
-_GO_ON = "Run the same command again: it resumes this run."
+_GO_ON = "To resume this run, type the same command again, or the one that is proposed."
 _CORRECT = "Correct these cells in the result file, then run it with --only invalid."
 MEANINGS: Mapping[str, Meaning] = {
     "ok": Meaning("The API confirmed the update."),
@@ -32,6 +32,10 @@ MEANINGS: Mapping[str, Meaning] = {
     "order_not_found": Meaning(
         "The service has no such order.",
         "Check the ids against Evreka360, and that the sheet belongs to this tenant.",
+    ),
+    "wrong_address": Meaning(
+        "The service does not know the request's address.",
+        "Check the base URL, and the prefix in it.",
     ),
     "ambiguous_order": Meaning("Several orders have this name.", "Write the order's id instead. " + _CORRECT),
     "no_previous_status": Meaning(

@@ -58,6 +58,12 @@ class ResultRows:
         if next(entries, None) is not None:
             raise JournalError("The journal has more rows than the copy of the sheet.")
 
+    def count_all(self) -> None:
+        """Count every row of the journal, when not all could be streamed."""
+        self._begin()
+        for entry in self._journal.entries():
+            self._count(_result_row((), entry, self._facts, self._run_id))
+
     def _count(self, row: ResultRow) -> None:
         self.results[str(row.result)] += 1
         self.codes[row.code] += 1
@@ -69,13 +75,21 @@ class ResultRows:
 
 def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: str) -> ResultRow:
     result, code, detail = _result_of(entry)
-    detail = "; ".join(part for part in (detail, entry.remark) if part)
+    attempts = None if _is_uncounted(entry) else entry.attempts
+    uncounted = "" if attempts is not None else "how often it was sent is not known, for a start was broken off"
     return ResultRow(
-        cells=cells, result=result, http_status=entry.http_status, code=code, detail=detail, attempts=entry.attempts,
+        cells=cells, result=result, http_status=entry.http_status, code=code,
+        detail="; ".join(part for part in (detail, entry.remark, uncounted) if part), attempts=attempts,
         order_id=entry.order_id, status_id=entry.status_id, status_name=facts.status_names.get(entry.status_id, ""),
         previous_status_id=entry.previous_status_id or "", row=(entry.root_row if facts.root else None) or entry.row,
         sent_at=iso(entry.sent_at) if entry.sent_at else "", duration_ms=entry.duration_ms, run_id=run_id,
     )  # fmt: skip
+
+
+def _is_uncounted(entry: Entry) -> bool:
+    """Return whether an update may have left without being counted, in this start or an earlier one."""
+    is_open = entry.state == State.CLAIMED and entry.result != Result.UNKNOWN and entry.may_have_left
+    return is_open or bool(entry.uncounted)
 
 
 def _result_of(entry: Entry) -> tuple[Result, str, str]:
@@ -86,10 +100,14 @@ def _result_of(entry: Entry) -> tuple[Result, str, str]:
         case State.WAITING:
             led_by = entry.leader_result if entry.leader_state == State.ENDED else Result.NOT_SENT.value
             return Result.DUPLICATE, code, f"{detail}, which is {led_by}"
+        case State.CLAIMED if entry.result == Result.UNKNOWN:
+            return Result.UNKNOWN, "stopped", f"{detail}; the run stopped before the order was read back"
         case State.CLAIMED if entry.may_have_left:
-            return Result.UNKNOWN, code or "stopped", detail or "the run ended while this row was under way"
+            return Result.UNKNOWN, "stopped", "the run ended while this row was under way"
         case State.QUEUED:
             return Result.NOT_SENT, "stopped", f"the run stopped before row {entry.leader} of this order had ended"
+        case State.PLANNED if entry.attempts:
+            return Result.FAILED, code or "stopped", f"{detail or 'refused'}; the run stopped before it was sent again"
         case _:
             result = _RESULTS.get(entry.result or "", Result.NOT_SENT)
             return result, code or "stopped", detail or "the run stopped before this row"

@@ -13,6 +13,7 @@ from aiohttp import encode_basic_auth, web
 
 _ENTRY: web.RequestKey[dict[str, Any]] = web.RequestKey("entry", dict)
 STATUSES = ("Planned", "Assigned", "In Progress", "Completed", "Cancelled", "Postponed")
+_GATEWAY_TIMEOUT = "<html><head><title>504 Gateway Time-out</title></head><body>nginx</body></html>"
 CLIENT_ID, CLIENT_SECRET, USER, PASSWORD = "sandbox-client", "sandbox-secret", "sandbox-user", "sandbox-pass"
 
 
@@ -27,6 +28,8 @@ class SandboxOptions:
     read_errors: float = 0.0  # share of orders' details answered 503
     rate_limit: float = 0.0
     lose_answers: float = 0.0
+    gateway_timeouts: float = 0.0  # share of updates that are applied and answered 504, in HTML
+    answer_with: int | None = None  # the status (200 to 299) of the answers to updates that are applied
     orders: int = 10_000
     seed: int = 1
     token_ttl: float = 0.0
@@ -119,6 +122,7 @@ class Sandbox:
         self.ledger.append(entry)
         request[_ENTRY] = entry
         try:
+            await request.read()  # what has arrived is done, even when the client goes away meanwhile
             await asyncio.sleep(self.options.latency)
             response: web.StreamResponse = self._gate(request) or await handler(request)
             if not entry.get("lost"):
@@ -169,7 +173,17 @@ class Sandbox:
         if self._random.random() < self.options.lose_answers and request.transport:
             entry["lost"] = True
             request.transport.abort()
-        return web.json_response({"detail": "Order status updated successfully"})
+        return self._answer_to_applied()
+
+    def _answer_to_applied(self) -> web.Response:
+        if self.options.gateway_timeouts and self._random.random() < self.options.gateway_timeouts:
+            return web.Response(status=504, text=_GATEWAY_TIMEOUT, content_type="text/html")
+        status = self.options.answer_with
+        if status is None:
+            return web.json_response({"detail": "Order status updated successfully"})
+        if status in {204, 205}:  # which have no body (RFC 9110, 15.3.5 and 15.3.6)
+            return web.Response(status=status)
+        return web.json_response({"detail": "Saved"}, status=status)
 
     def set_status(self, order: str, wanted: str) -> None:
         """Set an order's status, as a dispatcher in the service would; not in the ledger."""

@@ -1,36 +1,56 @@
 """Handle one row until it ends: compare, send, read back."""
 
-from collections.abc import Awaitable, Mapping
-from typing import Any
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
 
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.errors import StoppedError
 from batch_updater.common.models import Answer, Checkpoint, ReadBack, Result, RowOutcome, State, StatusUpdate, Verdict
-from batch_updater.sending.exchange import Exchange, RowAttempts
-from batch_updater.sending.outcome import already_set, decide_outcome
+from batch_updater.sending import outcome
+from batch_updater.sending.exchange import Exchange
+from batch_updater.sending.outcome import End, already_set
+from batch_updater.sending.readings import Reading, Seen
+from batch_updater.sending.row_attempts import RowAttempts
 
-CANNOT_READ = frozenset({403, 404, 405})
+ReadFirst = Callable[[RowAttempts], Awaitable[RowOutcome | None]]
 
 
 class Delivery:
     """Handles rows; each method returns the outcome of one row. `names` are the names of statuses by id."""
 
-    def __init__(self, exchange: Exchange, *, compare: bool, sequenced: bool, names: Mapping[str, str]) -> None:
-        self.exchange, self._control = exchange, exchange.control
-        self._compare, self._sequenced, self._names = compare, sequenced, names
+    def __init__(self, exchange: Exchange, *, names: Mapping[str, str]) -> None:
+        self.exchange, self._control, self._names = exchange, exchange.control, names
         self.canary_failure: StoppedError | None = None
+        self.last_silence: float | None = None  # when an update last ended that may still be applied, monotonic
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
-        """Send a claimed row until it has ended, or the run stops."""
+        """Send a claimed row until it has ended, is to be read later, or the run stops."""
         row = RowAttempts(update, self.exchange)
-        outcome = await self._compare_first(row) if self._compare or update.expected_id else None
-        if outcome is None:
-            outcome = self._outcome(row, await row.put())
-        if self._sequenced and outcome.state is State.ENDED and outcome.result is Result.UNKNOWN:
-            if read := await self.read_back(update):
-                return outcome._replace(state=read.state, result=read.result, code=read.code, detail=read.detail)
-            return outcome._replace(state=State.CLAIMED)  # rows queued behind it wait for a later start
-        return outcome
+        return await self._send(row, self._compare_first if self.exchange.compare or update.expected_id else None)
+
+    async def _send(self, row: RowAttempts, read_first: ReadFirst | None) -> RowOutcome:
+        """Send a row, unless reading its order first ends it."""
+        try:
+            ended = await read_first(row) if read_first else None
+            return ended or self._outcome(row, await self._end(row, await row.put()))
+        except asyncio.CancelledError:
+            if not (task := asyncio.current_task()) or not task.cancelling():
+                raise
+            return self._outcome(row, outcome.decide_outcome(row.answer, row.doubt, stopping=True))
+
+    async def _end(self, row: RowAttempts, answer: Answer[str]) -> End:
+        """Return how a row stands after its last update, read back where that is needed."""
+        stopping = self._control.stopping.is_set() or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}
+        reading = row.ended_by
+        if reading is None:
+            if stopping or not outcome.needs_reading(answer, row.doubt):
+                return outcome.decide_outcome(answer, row.doubt, stopping=stopping)
+            if row.doubt.late and self.exchange.readings.refused is None:
+                self.last_silence = time.monotonic()
+                return outcome.leave_in_doubt(answer)
+            reading = await row.read_back()
+        return outcome.decide_by_reading(answer, reading, row.update, row.doubt, self._named(reading.status_id))
 
     async def send_canary(self, update: StatusUpdate) -> RowOutcome:
         """Send a row and read it back; set `canary_failure` for anything but the wanted status.
@@ -38,50 +58,56 @@ class Delivery:
         Rows in flight are then still read back, so that none is reported as right that is not; no other is sent.
         """
         if self.canary_failure:
-            return self._outcome(RowAttempts(update, self.exchange), STOPPED)
-        outcome = await self.send(update)
-        stopped = outcome.state is not State.ENDED and self._control.stopping.is_set()
-        if stopped or outcome.result is Result.UNCHANGED:
-            return outcome
-        seen = f"{outcome.result}, {outcome.detail}"
-        if outcome.result is Result.UPDATED:
+            return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, STOPPED.code, STOPPED.detail)
+        sent = await self.send(update)
+        stopped = sent.state is not State.ENDED and self._control.stopping.is_set()
+        if stopped or sent.result is Result.UNCHANGED:
+            return sent
+        seen = f"{sent.result}, {sent.detail}"
+        if sent.result is Result.UPDATED:
             answer = await self._read(update)
             if answer.payload == update.status_id or (not answer.payload and self._control.stopping.is_set()):
-                return outcome
+                return sent
             if answer.payload:
                 seen = f"confirmed, but read back it is {self._named(answer.payload)}"
-                outcome = outcome._replace(result=Result.FAILED, code="not_applied", detail=seen)
+                sent = sent._replace(result=Result.FAILED, code="not_applied", detail=seen)
             else:
                 seen = f"confirmed, but could not be read back: {answer.detail}"
         self.canary_failure = self.canary_failure or StoppedError(
             f"The canary failed: row {update.row} is {seen}.", "check this order, then run again"
         )
-        return outcome
+        return sent
 
     async def settle(self, update: StatusUpdate) -> RowOutcome | None:
-        """Read a row in doubt back: right already, or to be sent (again); None when that can't be known now."""
-        answer = await self._read(update)
-        if answer.payload == update.status_id:
-            detail = "the previous start was interrupted; read back, the order has the status"
-            return RowOutcome(update.row, State.ENDED, Result.UPDATED, "confirmed_after_interruption", detail)
-        if answer.payload is not None:
-            remark = "in doubt after an interruption, then sent" if self._sequenced else ""  # a late answer may come
-            return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "", remark=remark)
-        if answer.http_status in CANNOT_READ:
-            remark = f"sent again after an interruption, for it could not be read back ({answer.http_status})"
-            return RowOutcome(update.row, State.PLANNED, Result.NOT_SENT, "stopped", "", remark=remark)
-        return None
+        """Read a row in doubt back; where it was not applied, send it again. None when the run stops."""
+        row = RowAttempts(update, self.exchange, in_doubt=True)
+        if not await row.is_to_be_sent_again():
+            return self._settled(row, row.ended_by, interrupted=True)
+        sent = await self._send(row, self._announce)
+        if why := self.exchange.readings.why_refused:
+            remark = f"sent again after an interruption, for it could not be read back: {why}"
+            return sent._replace(remark=remark)
+        return sent
 
-    async def read_back(self, update: StatusUpdate) -> RowOutcome | None:
-        """Settle a row that ended unknown; None when the order can't be read."""
-        answer = await self._read(update)
-        if answer.payload is None:
+    async def _announce(self, row: RowAttempts) -> RowOutcome | None:
+        """Make durable that an update is about to leave, and what status its order has."""
+        return None if await row.checkpoint() else self._outcome(row, outcome.decide_outcome(STOPPED, row.doubt))
+
+    async def read_doubt(self, update: StatusUpdate) -> RowOutcome | None:
+        """Read a row in doubt back; None when it is still to be sent, or the run stops."""
+        row = RowAttempts(update, self.exchange, in_doubt=True)
+        return None if await row.is_to_be_sent_again() else self._settled(row, row.ended_by, interrupted=True)
+
+    async def read_later(self, update: StatusUpdate) -> RowOutcome | None:
+        """Read a row back whose update may have been applied late; None when the run stops."""
+        row = RowAttempts(update, self.exchange, in_doubt=True)
+        return self._settled(row, await row.read_back(), interrupted=False)
+
+    def _settled(self, row: RowAttempts, reading: Reading | None, *, interrupted: bool) -> RowOutcome | None:
+        if reading is None or reading.seen is Seen.STOPPED:
             return None
-        if answer.payload == update.status_id:
-            detail = "no answer confirmed it; read back, the order has the status"
-            return RowOutcome(update.row, State.ENDED, Result.UPDATED, "confirmed_by_reading", detail)
-        detail = f"never confirmed; read back, the order is {self._named(answer.payload)}"
-        return RowOutcome(update.row, State.ENDED, Result.FAILED, "not_applied", detail)
+        found = self._named(reading.status_id)
+        return self._outcome(row, outcome.decide_later(reading, found, interrupted=interrupted))
 
     async def recheck(self, update: StatusUpdate) -> RowOutcome | None:
         """Check whether a late answer to an earlier row of the order has undone this one."""
@@ -112,34 +138,31 @@ class Delivery:
         answer = await row.get()
         found = answer.payload
         if found is None:
-            outcome = self._outcome(row, answer)
+            end = outcome.decide_outcome(answer, row.doubt, stopping=self._control.stopping.is_set())
             unread = "" if answer.code == "order_not_found" else "the order can't be read, "
-            return outcome._replace(detail=f"{outcome.detail}; {unread}nothing was sent")
+            return self._outcome(
+                row, end._replace(detail=f"{end.detail}; {unread}nothing was sent"), answer.http_status
+            )
         if found == wanted.status_id:
             return already_set(wanted)
         if wanted.expected_id and found != wanted.expected_id:
             expected = self._named(wanted.expected_id)
             detail = f"not sent, for the order is {self._named(found)}, and {expected} was expected"
-            return RowOutcome(
-                wanted.row, State.ENDED, Result.CONFLICT, "status_moved", detail, 200, previous_status_id=found
-            )
-        row.previous = found
-        return None if await row.checkpoint() else self._outcome(row, STOPPED)
+            return self._outcome(row, End(State.ENDED, Result.CONFLICT, "status_moved", detail), 200)
+        return await self._announce(row)
 
     def _read(self, update: StatusUpdate) -> Awaitable[Answer[str]]:
-        return RowAttempts(update, self.exchange).get()
+        return self.exchange.read(update.order_id, update.row)
 
     def _named(self, status_id: str | None) -> str:
         """Return a status by its name, or by its id when the service listed no names."""
         name = self._names.get(status_id or "")
         return f"'{name}'" if name else status_id or ""
 
-    def _outcome(self, row: RowAttempts, answer: Answer[Any]) -> RowOutcome:
-        """Return the outcome of a row whose last answer is this."""
-        stopping = self._control.stopping.is_set()
-        state, result, detail, remark = decide_outcome(answer, doubtful=row.doubtful, stopping=stopping)
+    def _outcome(self, row: RowAttempts, end: End, http_status: int | None = None) -> RowOutcome:
+        """Return the outcome of a row that stands like this."""
         sent = row.sent > 0
         return RowOutcome(
-            row.update.row, state, result, answer.code, detail, answer.http_status, row.sent - row.checkpointed,
-            row.sent_at if sent else None, row.duration_ms if sent else None, row.previous, remark,
+            row.row, end.state, end.result, end.code, end.detail, row.answer.http_status if sent else http_status,
+            row.unrecorded, row.sent_at if sent else None, row.duration_ms, row.previous, end.remark,
         )  # fmt: skip

@@ -1,11 +1,12 @@
-"""One row's requests: sent, tried again, counted, and made durable in between."""
+"""What the requests of all rows share: one pace, one retry loop, one stop, and what their answers show together."""
 
-import asyncio
+import json
 import logging
-import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Never, TypeVar
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
 
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import Pacer
@@ -13,10 +14,13 @@ from batch_updater.api.pacing.rate_log import PaceLog
 from batch_updater.api.retry import STOPPED, Attempts, Observer, SendOnce
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.log import event
-from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, StatusUpdate, Verdict
+from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, Verdict
 from batch_updater.sending.control import Control
-from batch_updater.sending.outcome import CUT
+from batch_updater.sending.readings import Readings
 
+RECENT = 50  # answers by which a storm of 503 is told
+STORM = 10  # more of them that are 503 than this
+KINDS = 100  # wordings that are counted
 T = TypeVar("T")
 
 
@@ -25,6 +29,7 @@ class Exchange:
     """What the requests of all rows share. Stops the run after an answer that concerns all rows.
 
     `checkpoint` makes one durable; False when the journal can't be written. `retries` are the attempts after the first.
+    `find_updated` is as in `Readings`; with `compare` no update is sent whose order can't be read.
     """
 
     client: OrderClient
@@ -33,19 +38,24 @@ class Exchange:
     counters: Counters
     checkpoint: Callable[[Checkpoint], Awaitable[bool]]
     retries: int
+    find_updated: Callable[[], Awaitable[str]]
+    compare: bool = False
     silence: str = ""  # why the last unanswered request had no answer
 
     def __post_init__(self) -> None:
         self.pace_log = PaceLog(self.pacer)
+        self.readings = Readings(self.read, self.find_updated, self.control.stopping.is_set)
+        self.wordings: Counter[tuple[int | None, str]] = Counter()  # of 2xx that are not the API's confirmation
+        self._unavailable = deque([False] * RECENT, RECENT)  # whether each of the last answers was a 503
         self._attempts = Attempts(
             self.retries + 1, pace=self.pacer, waits_out_outages=True,
             stopping=self.control.stopping.is_set, sleep=self.control.sleep, counters=self.counters,
         )  # fmt: skip
 
-    async def run(self, request: SendOnce[T], row: "RowAttempts") -> Answer[T]:
+    async def run(self, request: SendOnce[T], observer: Observer) -> Answer[T]:
         """Return the last answer to all attempts of a request."""
         try:
-            answer = await self._attempts.run(request, self._renew, row)
+            answer = await self._attempts.run(request, self._renew, observer)
         except BatchUpdaterError as error:  # there is no token
             self.control.fail(error)
             return STOPPED
@@ -70,76 +80,71 @@ class Exchange:
             self.counters.get += 1
             return self.client.list_orders(page)
 
-        return await self.run(read, RowAttempts(StatusUpdate(0, "", ""), self))
+        return await self.run(read, AnswerLog(self))
+
+    async def read(self, order_id: str, row: int = 0) -> Answer[str]:
+        """Read an order; return the last answer, whose payload is the id of the order's present status."""
+
+        def read() -> Awaitable[Answer[str]]:
+            self.counters.get += 1
+            return self.client.read_order(order_id)
+
+        return await self.run(read, AnswerLog(self, row, order_id))
+
+    def saw(self, answer: Answer[Any]) -> None:
+        """Take an answer into account for those of other rows."""
+        self._unavailable.append(answer.http_status == 503)
+        if answer.http_status is None:
+            self.silence = answer.detail
+
+    def is_doubtful(self, answer: Answer[Any]) -> bool:
+        """Return whether the update of this answer may have been applied. In a storm of 503 nobody looks at updates."""
+        return answer.is_doubtful and not (answer.http_status == 503 and sum(self._unavailable) > STORM)
+
+    def count_wording(self, answer: Answer[Any]) -> None:
+        """Count a 2xx that is not the API's confirmation by what it says."""
+        kind = answer.http_status, answer.wording
+        if 200 <= (answer.http_status or 0) < 300 and (kind in self.wordings or len(self.wordings) < KINDS):
+            self.wordings[kind] += 1
+
+    def notes(self) -> list[str]:
+        """Return sentences on readings that were refused and on confirmations that are not the API's."""
+        said = [describe_wording(*kind, number) for kind, number in self.wordings.most_common(3)]
+        refused = self.readings.describe()
+        return [*([refused] if refused else []), *chain.from_iterable(said)]
 
 
 @dataclass(slots=True)
-class RowAttempts(Observer):
-    """A row's attempts so far, and the requests that make more of them."""
+class AnswerLog(Observer):
+    """Logs the answers to one request, and that it is made again."""
 
-    update: StatusUpdate
     exchange: Exchange
-    sent: int = 0  # updates that were sent
-    checkpointed: int = 0  # updates that are in the journal
-    previous: str | None = None  # the order's previous status, when it was read
-    doubtful: bool = False  # an update may have been applied without a confirmation
-    sent_at: float | None = None  # seconds since the epoch
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def duration_ms(self) -> int | None:
-        """Milliseconds since the row's turn began; None when nothing was sent."""
-        return None if self.sent_at is None else round((time.monotonic() - self.began) * 1000)
-
-    def put(self) -> Awaitable[Answer[Never]]:
-        """Send the update; return the last answer."""
-        return self.exchange.run(self._put, self)
-
-    async def _put(self) -> Answer[Never]:
-        self.sent_at = self.sent_at or time.time()
-        try:
-            answer = await self.exchange.client.update_status(self.update)
-        except asyncio.CancelledError:
-            if not (task := asyncio.current_task()) or not task.cancelling():
-                raise
-            answer = CUT  # its time is over, but it was sent, which must be recorded
-        if answer.was_sent:
-            self.sent += 1
-            self.doubtful = self.doubtful or answer.verdict is Verdict.UNKNOWN
-            self.exchange.counters.put += 1
-        return answer
-
-    def get(self) -> Awaitable[Answer[str]]:
-        """Read the order; return the last answer, whose payload is the id of the order's present status."""
-        return self.exchange.run(self._get, self)
-
-    def _get(self) -> Awaitable[Answer[str]]:
-        self.exchange.counters.get += 1
-        return self.exchange.client.read_order(self.update.order_id)
+    row: int = 0
+    order_id: str = ""
 
     def answered(self, answer: Answer[Any]) -> None:
         """Log an answer and the changes that it causes."""
-        event("answer", logging.DEBUG, row=self.update.row, reason=answer.code, http_status=answer.http_status)
+        event("answer", logging.DEBUG, row=self.row, reason=answer.code, http_status=answer.http_status)
+        self.exchange.saw(answer)
         if answer.verdict is not Verdict.DONE:
-            self.exchange.pace_log.log_changes(answer.code, self.update.row, answer.detail)
-            if answer.http_status is None:
-                self.exchange.silence = answer.detail
+            self.exchange.pace_log.log_changes(answer.code, self.row, answer.detail)
 
     async def before_next(self, answer: Answer[Any], number: int) -> bool:
-        """Make the updates so far durable before the next one is sent; False when the journal can't be written."""
-        if self.sent != self.checkpointed and not await self.checkpoint():
-            return False
+        """Log the next attempt."""
         if answer.verdict is not Verdict.UNAUTHORIZED:
             event(
-                "retry", row=self.update.row, order_id=self.update.order_id, attempt=number, reason=answer.code,
+                "retry", row=self.row, order_id=self.order_id, attempt=number, reason=answer.code,
                 http_status=answer.http_status, detail=answer.detail,
             )  # fmt: skip
         return True
 
-    async def checkpoint(self) -> bool:
-        """Make what is known of the row durable; False when the journal can't be written."""
-        attempts = self.sent - self.checkpointed
-        if not await self.exchange.checkpoint(Checkpoint(self.update.row, attempts, self.sent_at, self.previous)):
-            return False
-        self.checkpointed += attempts
-        return True
+
+def describe_wording(http_status: int | None, wording: str, number: int) -> list[str]:
+    """Return a sentence on answers that say yes in other words, and the setting that accepts them, if one can."""
+    updates = "1 update was" if number == 1 else f"{number:,} updates were"
+    words = f' "{wording}"' if wording else " without the API's confirmation"
+    said = f"{updates} answered {http_status}{words}, so the order was read back each time."
+    if not wording or http_status not in {200, 201}:
+        return [said]
+    setting = f"confirmations = [{json.dumps(wording, ensure_ascii=False)}]"
+    return [f"{said} If that means yes, say so in the config file:", setting]

@@ -1,11 +1,13 @@
 """The stages of a run, each one run of the pool over the same pace and journal.
 
-Settle what is in doubt, compare by the order list, try the canary, send what is planned, read back what ended
-unknown, recheck sequences whose answers were lost. A verification has one stage.
+Settle what is in doubt, compare by the order list, try the canary, send what is planned, read back what no answer
+has confirmed, recheck sequences whose answers were lost. A verification has one stage.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +39,7 @@ class Stage:
     """One run of the pool: its name in `Progress`, where its rows come from, and what handles each.
 
     `claimed`: its rows are announced as about to be sent; those that were not handled are planned again. `before`: its
-    rows ended earlier with this result, which the new one replaces. `then` is called at its end, also after a stop.
+    rows were counted with this result, which the new one replaces. `then` is called at its end, also after a stop.
     """
 
     name: str
@@ -51,70 +53,83 @@ class Stage:
 class Runner:
     """Handles all open rows of a journal. When `stop` is requested, what is in flight has 25 s to finish.
 
-    `rows` is the number of rows in `Progress`, `names` are the names of statuses by id. `on_progress` is called about
-    ten times a second, `on_record` for each row that ends, both from the event loop.
+    `rows` is the number of rows in `Progress`, `failed_before` that of failures in earlier starts, `names` are names of
+    statuses by id. `on_progress` is called about ten times a second, `on_record` for each row that ends, both from the
+    event loop.
     """
 
     def __init__(
         self, journal: Journal, client: OrderClient, pacer: Pacer, options: SendOptions | None = None, *,
-        rows: int = 0, max_failures: int | None = None, names: Mapping[str, str] | None = None,
+        rows: int = 0, max_failures: int | None = None, failed_before: int = 0, names: Mapping[str, str] | None = None,
         stop: Stop | None = None, on_progress: OnProgress | None = None,
         on_record: Callable[[RowOutcome], None] | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
-        options = options or SendOptions()
+        options, self._failed_before = options or SendOptions(), failed_before
         self._canary, self._max_failures, self._outage_budget = options.canary, max_failures, options.outage_budget
         self._stop, self._on_progress, self._on_record = stop or Stop(), on_progress, on_record
         self.counters = Counters()
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
         self._exchange = Exchange(
-            client, pacer, self._control, self.counters, self._recorder.checkpoint, options.retries
-        )
-        self._delivery = Delivery(
-            self._exchange, compare=options.compares, sequenced=journal.sequenced, names=names or {}
-        )
+            client, pacer, self._control, self.counters, self._recorder.checkpoint, options.retries,
+            self._find_updated, compare=options.compares,
+        )  # fmt: skip
+        self._delivery = Delivery(self._exchange, names=names or {})
         listing = Listing(
             self._count_planned, self._exchange.read_page, self._settle_listed, self._control.stopping.is_set
         )
         self._listing = listing if options.compare_list else None
         self._tally = Tally(rows, self.counters, pacer, self._exchange.pace_log)
         self._pool = Pool(options.concurrency, self._record, ahead=2 * CLAIM_BLOCK)
+        self._timeout = options.timeout
         self._stage: Stage | None = None
+        self._has_looked = False  # for an updated order in the journal
 
     @property
     def notes(self) -> list[str]:
         """Sentences on how the rows were handled."""
-        return [note] if self._listing and (note := self._listing.describe()) else []
+        listed = [note] if self._listing and (note := self._listing.describe()) else []
+        return [*listed, *self._exchange.notes()]
 
     async def run(self) -> None:
         """Handle every row until it ends or the run is stopped.
 
         Raises StoppedError or CredentialsError after what was in flight has been recorded.
         """
-        journal, delivery = self._journal, self._delivery
-        stages = [Stage("settling", self._pages(journal.in_doubt), delivery.settle)]
-        if listing := self._listing:
-            stages.append(Stage("comparing", listing.next_page, listing.read))
-        if self._canary:
-            handler, then = delivery.send_canary, self._end_canary
-            stages.append(Stage("canary", self._claim_canary, handler, claimed=True, then=then))
-        stages += [
-            Stage("sending", self._claim, delivery.send, claimed=True),
-            Stage("reading back", self._pages(journal.unknown), delivery.read_back, before=Result.UNKNOWN),
-            Stage("rechecking", self._pages(journal.possibly_overwritten), delivery.recheck, before=Result.UPDATED),
-        ]
-        await self._run(stages)
+        await self._run(self._stages())
 
     async def verify(self) -> None:
         """Read every order of the run and store the readings. Raises as `run` does."""
-        await self._run([Stage("verifying", self._pages(self._journal.to_verify), self._delivery.verify)])
 
-    async def _run(self, stages: list[Stage]) -> None:
-        self._stage = stages[0]
+        async def one() -> AsyncIterator[Stage]:
+            yield Stage("verifying", self._pages(self._journal.to_verify), self._delivery.verify)
+
+        await self._run(one())
+
+    async def _stages(self) -> AsyncIterator[Stage]:
+        journal, delivery = self._journal, self._delivery
+        settle = delivery.read_doubt if self._canary else delivery.settle  # nothing is sent before the canary
+        yield Stage("settling", self._pages(journal.in_doubt), settle)
+        if listing := self._listing:
+            yield Stage("comparing", listing.next_page, listing.read)
+        if self._canary:
+            yield Stage("canary", self._claim_canary, delivery.send_canary, claimed=True, then=self._end_canary)
+            yield Stage("settling", self._pages(journal.in_doubt), delivery.settle)
+        to_send = True
+        while to_send:
+            yield Stage("sending", self._claim, delivery.send, claimed=True)
+            doubts = self._after_silence(self._pages(journal.in_doubt))
+            yield Stage("reading back", doubts, delivery.read_later, before=Result.UNKNOWN)
+            with self._stopping_without_journal():
+                await self._recorder.flush()
+            to_send = await self._recorder.call(journal.has_planned)  # rows that were queued behind those read back
+        yield Stage("rechecking", self._pages(journal.possibly_overwritten), delivery.recheck, before=Result.UPDATED)
+
+    async def _run(self, stages: AsyncIterator[Stage]) -> None:
         with self._control.obeying(self._stop):
             async with self._recorder:
-                for stage in stages:
+                async for stage in stages:
                     if self._control.stopping.is_set():
                         break
                     self._stage = stage
@@ -123,19 +138,32 @@ class Runner:
             raise self._control.failure
 
     async def _run_stage(self, stage: Stage) -> None:
-        if stage.claimed:
-            with self._stopping_without_journal():
-                await self._recorder.flush()  # rows that the previous stage found to be sent can be claimed
+        if not stage.claimed:
+            await self._pool.run(stage.source, stage.handler, self._control)
+            return
+        with self._stopping_without_journal():
+            await self._recorder.flush()  # rows that the previous stage found to be sent can be claimed
+        giving_back = asyncio.create_task(self._give_back_at_stop())
         try:
             await self._pool.run(stage.source, stage.handler, self._control)
         finally:
-            if stage.claimed:
-                with self._stopping_without_journal():
-                    await self._recorder.flush()
-                    if rows := [update.row for update in self._pool.left]:
-                        await self._recorder.call(lambda: self._journal.unclaim(rows))
+            giving_back.cancel()
+            with self._stopping_without_journal():
+                await asyncio.gather(giving_back, return_exceptions=True)
+                await self._recorder.flush()
+                await self._unclaim(self._pool.left)
         if stage.then:
             await stage.then()
+
+    async def _give_back_at_stop(self) -> None:
+        """Plan the rows in line again as soon as the run stops: a second signal may end it before the others end."""
+        await self._control.stopping.wait()
+        with self._stopping_without_journal():
+            await self._unclaim(self._pool.left)
+
+    async def _unclaim(self, updates: Sequence[StatusUpdate]) -> None:
+        if rows := [update.row for update in updates]:
+            await self._recorder.call(lambda: self._journal.unclaim(rows))
 
     @contextlib.contextmanager
     def _stopping_without_journal(self) -> Iterator[None]:
@@ -152,7 +180,9 @@ class Runner:
             self._recorder.flushed.clear()
             idle = not self._pool.unfinished and self._recorder.is_idle  # before the claim is tried
             if block := await self._recorder.call(lambda: self._journal.claim(CLAIM_BLOCK)):
-                return block
+                if not self._control.stopping.is_set():
+                    return block
+                await self._unclaim(block)
             if idle or not await self._recorder.call(self._journal.has_open):
                 return []
             await self._recorder.flushed.wait()
@@ -177,6 +207,24 @@ class Runner:
 
         return next_page
 
+    def _after_silence(self, source: NextBlock[StatusUpdate]) -> NextBlock[StatusUpdate]:
+        """Wait until the last update that was not answered is as old as the time limit: it may be applied late."""
+
+        async def next_page() -> Sequence[StatusUpdate]:
+            if (last := self._delivery.last_silence) is not None:
+                await self._control.sleep(max(last + self._timeout - time.monotonic(), 0.0))
+            return await source()
+
+        return next_page
+
+    async def _find_updated(self) -> str:
+        """Return an order that this run has updated; "" when there is none yet."""
+        if self._has_looked and not self.counters.results[Result.UPDATED]:
+            return ""
+        self._has_looked = True
+        await self._recorder.flush()
+        return await self._recorder.call(self._journal.an_updated_order)
+
     async def _count_planned(self) -> int:
         return await self._recorder.call(lambda: self._journal.states().get(State.PLANNED, 0))
 
@@ -199,20 +247,20 @@ class Runner:
 
     def _count(self, record: Recorded) -> None:
         before = self._stage.before if self._stage else None
-        if before and isinstance(record, RowOutcome):
+        if isinstance(record, ReadBack) or before is None:
+            self._tally.add(record)
+        else:
             self._tally.restate(before, record.result)
-            return
-        self._tally.add(record)
-        if isinstance(record, RowOutcome) and record.state is State.ENDED:
-            if self._on_record:
+        if isinstance(record, RowOutcome) and before is not Result.UPDATED:
+            if self._on_record and record.state is State.ENDED:
                 self._on_record(record)
-            if record.result is Result.FAILED or record.result is Result.UNKNOWN:
+            if record.result in {Result.FAILED, Result.UNKNOWN} and record.state is not State.PLANNED:
                 event("row", row=record.row, result=record.result, reason=record.code, detail=record.detail)
                 self._check_failures()
 
     def _check_failures(self) -> None:
-        failed = self.counters.results[Result.FAILED] + self.counters.results[Result.UNKNOWN]
-        if self._max_failures is not None and failed > self._max_failures:
+        failed = self._failed_before + self.counters.results[Result.FAILED] + self.counters.results[Result.UNKNOWN]
+        if self._max_failures is not None and failed > self._max_failures and not self._control.stopping.is_set():
             what = f"More than {self._max_failures:,} rows have failed."
             self._control.fail(StoppedError(what, "see the result file for the reasons"))
 

@@ -22,14 +22,14 @@ class Tally:
         self._seen: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def add(self, record: RowOutcome | ReadBack) -> None:
-        """Count a row that has ended, or an order that was verified."""
+        """Count a row that has ended or is left in doubt, or an order that was verified."""
         if isinstance(record, ReadBack):
             self._counters.results[record.symbol] += 1
-        elif record.state is State.ENDED:
+        elif record.state is not State.PLANNED:
             self._counters.results[record.result] += 1
 
     def restate(self, before: Result, now: Result) -> None:
-        """Change the result of a row that ended before; one that ended in an earlier start is not counted."""
+        """Change the result of a row that was counted before; one of an earlier start was not."""
         if self._counters.results[before]:
             self._counters.results[before] -= 1
             self._counters.results[now] += 1

@@ -1,8 +1,10 @@
 """What stops a run before it does harm: the canary, the limit of failures, the question for production."""
 
+import html
 import os
 import pty
 import select
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -24,6 +26,9 @@ from support.program import (
 from support.secrecy import WATCH
 from support.watched import Watched
 
+from batch_updater.journal.facts import Phase
+from batch_updater.journal.journal import Journal
+from batch_updater.journal.run_folder import JOURNAL
 from batch_updater.sandbox.server import STATUSES, order_id, status_id
 
 MISSING = [(order_id(n), DONE) for n in range(90_000_000, 90_000_400)]
@@ -107,6 +112,52 @@ def test_a_run_stops_when_more_rows_than_that_have_failed(watched: Watched, limi
         assert summary["results"]["not_sent"] == 350 - len(puts(sandbox))
 
 
+@pytest.mark.parametrize(("limit", "most"), [("5", 5), ("10%", 12)])
+def test_failures_are_counted_over_all_starts(watched: Watched, limit: str, most: int) -> None:
+    """Above the limit a start sends nothing, and every command that is proposed goes on, by a higher one."""
+    sheet = write_sheet(watched.folder / "o.csv", [*MISSING[:100], *good_rows(20)])
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        words = ["run", str(sheet), "--yes", "--concurrency", "1"]
+        first = watched.call(*words, "--max-failures", limit, env=env)
+        assert (first.returncode, len(puts(sandbox))) == (6, most + 1)
+        sent = len(sandbox.ledger)
+        for way in (["--max-failures", limit], []):
+            again = watched.call(*words, *way, env={**env, "BATCH_UPDATER_MAX_FAILURES": limit})
+            assert (again.returncode, len(sandbox.ledger)) == (6, sent), "no request at all"
+            assert f"More than {most} rows of this run have failed, {most + 1} in all" in again.stderr
+            assert summary_of(sheet)["results"] == {"failed": most + 1, "not_sent": 120 - most - 1}
+        page = (newest_run(sheet) / "report.html").read_text(encoding="utf-8")
+        reported = shlex.split(html.unescape(page.split("<pre>")[1].split("</pre>")[0]))
+        for proposed in (*(shlex.split(said.stdout.splitlines()[-1]) for said in (first, again)), reported):
+            assert proposed[proposed.index("--max-failures") + 1] == str(most + 1 + most)
+        assert watched.call(*reported[1:], "--yes", "--concurrency", "1", env=env).returncode == 6
+        assert len(puts(sandbox)) == 2 * most + 2, "as many again could fail"
+
+
+def test_a_run_stops_at_its_limit_in_a_later_start_too(watched: Watched) -> None:
+    """What had failed before counts: with four failures, a limit of five leaves room for one."""
+    sheet = write_sheet(watched.folder / "o.csv", MISSING[:50])
+    words = ("run", sheet, "--yes", "--concurrency", "1", "--max-failures")
+    with served() as sandbox:
+        for limit, failed in (("3", 4), ("5", 6)):
+            ended = watched.call(*words, limit, env=environment(sandbox.base_url))
+            assert (ended.returncode, len(puts(sandbox))) == (6, failed), ended.stderr
+            assert f"More than {limit} rows have failed" in ended.stderr
+
+
+def test_a_share_of_failures_is_one_of_all_rows_that_were_to_be_sent(watched: Watched) -> None:
+    """Not of those that are left: half of the rows done, as many may fail as before."""
+    sheet = write_sheet(watched.folder / "o.csv", [*MISSING[:3], *good_rows(40), *MISSING[3:7], ("broken", DONE)])
+    words = ("run", sheet, "--yes", "--concurrency", "1")
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        assert watched.call(*words, "--max-failures", "2", env=env).returncode == 6
+        ended = watched.call(*words, "--max-failures", "15%", env=env)  # of 47 rows: 7
+    assert ended.returncode == 3, ended.stderr
+    assert summary_of(sheet)["results"] == {"failed": 7, "updated": 40, "invalid": 1}
+
+
 def test_a_limit_that_is_passed_with_the_last_row_has_nothing_to_stop(watched: Watched) -> None:
     """All rows have ended: exit 3, nothing to be picked up, and the reason is told all the same."""
     sheet = write_sheet(watched.folder / "o.csv", [*good_rows(3), MISSING[0]])
@@ -137,7 +188,7 @@ def test_strict_refuses_a_run_that_was_begun_without_it(watched: Watched) -> Non
         refused = watched.call(*words, "--strict", env=env)
         assert (refused.returncode, len(puts(sandbox))) == (4, sent)
         assert "row 23, invalid" in refused.stderr
-        assert watched.call(*words, env=env).returncode == 3
+        assert watched.call(*words, "--max-failures", "1", env=env).returncode == 3
         assert len(puts(sandbox)) == 21
 
 
@@ -150,7 +201,7 @@ def test_strict_is_about_the_sheet_and_not_about_orders_that_have_moved(watched:
     with served() as sandbox:
         env = environment(sandbox.base_url)
         assert watched.call(*words, env=env).returncode == 6
-        assert watched.call(*words, env=env).returncode == 3
+        assert watched.call(*words, "--max-failures", "1", env=env).returncode == 3
     assert summary_of(sheet)["results"] == {"conflict": 1, "failed": 1, "updated": 20}
 
 
@@ -194,3 +245,22 @@ def test_a_person_is_asked_before_anything_is_sent(watched: Watched, production:
         assert ("Type 1200" in shown) is production
         assert sandbox.base_url in shown
     assert bool(list(Path(watched.folder / "o.runs").glob("2*"))) is (code == 0)
+
+
+def test_a_person_is_not_asked_when_nothing_would_be_sent(watched: Watched) -> None:
+    """Above the limit of failures, and when only the result file is missing, the run ends without a question."""
+    sheet = write_sheet(watched.folder / "o.csv", [*MISSING[:2], *good_rows(3)])
+    with served() as sandbox:
+        env = environment(sandbox.base_url, NO_COLOR="1")
+        words = ["run", sheet, "--concurrency", "1", "--max-failures"]
+        assert watched.call(*words, "0", "--yes", env=env).returncode == 6
+        code, shown = typed([*words, "0"], env, "y")
+        assert (code, "Send " in shown, len(puts(sandbox))) == (6, False, 1), shown
+        code, shown = typed([*words, "2"], env, "y")
+        assert (code, "Send 4 updates" in shown, len(puts(sandbox))) == (3, True, 5), shown
+        with Journal.open(newest_run(sheet) / JOURNAL) as journal:
+            journal.update_facts(phase=Phase.STOPPED)
+        (newest_run(sheet) / "results.csv").unlink()
+        code, shown = typed([*words, "2"], env, "n")
+        assert (code, "Send " in shown, len(puts(sandbox))) == (3, False, 5), shown
+    assert (newest_run(sheet) / "results.csv").exists()

@@ -1,7 +1,9 @@
 """A full disk, an I/O error, a result file that can't be written: no PUT without its claim, exit 6, resumable."""
 
 import contextlib
+import json
 import resource
+import shlex
 import shutil
 import subprocess
 import threading
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.program import (
+    DONE,
     PROGRAM,
     TOKEN,
     environment,
@@ -24,6 +27,8 @@ from support.program import (
     summary_of,
     write_sheet,
 )
+from support.sheets import excel
+from support.watched import Watched
 
 from batch_updater.sandbox.server import Sandbox
 
@@ -114,6 +119,76 @@ def test_results_that_fit_nowhere_are_made_later(tmp_path: Path, kind: str) -> N
         assert (tmp_path / f"out.{kind}").exists()
         if kind == "csv":
             judge(read_result(tmp_path / "out.csv"), 200, sandbox)
+
+
+@pytest.mark.parametrize("way", ["the same command", "results"])
+def test_a_run_without_its_results_is_not_finished(tmp_path: Path, way: str) -> None:
+    """The summary counts every row; then the file is written, nothing is sent or asked, and the run is finished."""
+    sheet = wide_sheet(tmp_path / "o.csv", 200, 4000)
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        ended = limited(sheet.stat().st_size + 10_000, "run", sheet, "--yes", "--json", env=env)
+        folder, summary = newest_run(sheet), json.loads(ended.stdout)
+        assert (ended.returncode, summary["resumable"], summary["results_file"]) == (6, True, "")
+        assert (summary["rows"], summary["results"], summary["codes"]) == (200, {"updated": 200}, {"ok": 200})
+        assert summary_of(sheet)["results"] == {"updated": 200}
+        sent = len(sandbox.ledger)
+        words = shlex.split(ended.stderr.splitlines()[-1].partition(": ")[2])[1:] if way != "results" else [way, folder]
+        again = program(*words, env=env)
+        assert again.returncode == 0, again.stderr
+        assert len(sandbox.ledger) == sent, "nothing is sent, nor read"
+        judge(read_result(folder / "results.csv"), 200, sandbox)
+        assert (summary_of(sheet)["exit_code"], summary_of(sheet)["resumable"]) == (0, False)
+        assert json.loads(program("runs", sheet, "--json", env=env).stdout)["state"] == "finished"
+        assert program("resume", folder, "--yes", env=env).returncode == 2
+
+
+def test_an_excel_file_without_a_temporary_folder_is_made_later(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kind of result that needs one: exit 6 with all rows counted, also by `results`, and later the file."""
+    sheet = excel(watched.folder, [["order_id", "status_id"], *good_rows(30), ["broken", DONE]])
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        with monkeypatch.context() as patched:
+            patched.setattr("tempfile.tempdir", "/nonexistent")
+            for way in ("run", "results", "run"):
+                words = ["results", newest_run(sheet)] if way == "results" else ["run", sheet, "--yes"]
+                ended = watched.call(*words, env=env)
+                assert (ended.returncode, len(puts(sandbox))) == (6, 30), ended.stderr
+                assert summary_of(sheet)["results"] == {"updated": 30, "invalid": 1}
+        assert watched.call("run", sheet, "--yes", env=env).returncode == 3
+        assert len(puts(sandbox)) == 30
+    assert (newest_run(sheet) / "results.xlsx").exists()
+
+
+def test_results_that_can_not_be_written_again_leave_the_run_finished(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file was there once: the same command would be a new run, so that only `results` is proposed."""
+    sheet = excel(watched.folder, [["order_id", "status_id"], *good_rows(3)])
+    with served() as sandbox:
+        assert watched.call("run", sheet, "--yes", env=environment(sandbox.base_url)).returncode == 0
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    again = watched.call("results", newest_run(sheet), env=environment())
+    assert again.returncode == 6
+    assert again.stdout.splitlines()[-1].strip() == f"batch-updater results {newest_run(sheet)}"
+    assert summary_of(sheet)["resumable"] is False
+    assert json.loads(watched.call("runs", sheet, "--json", env=environment()).stdout)["state"] == "finished"
+
+
+def test_rows_that_stayed_unknown_are_not_read_again_for_the_result_file(tmp_path: Path) -> None:
+    """They have ended as they are: the same command makes no request at all."""
+    sheet = wide_sheet(tmp_path / "o.csv", 10, 60_000)
+    with served(lose_answers=1.0) as sandbox:
+        sandbox.unreadable = {order: 403 for order, _ in good_rows(10)}
+        words, env = ("run", sheet, "--yes", "--timeout", "0.3", "--retries", "0"), environment(sandbox.base_url)
+        assert limited(sheet.stat().st_size + 100, *words, env=env).returncode == 6
+        assert (summary_of(sheet)["results"], summary_of(sheet)["results_file"]) == ({"unknown": 10}, "")
+        sent = len(sandbox.ledger)
+        assert program(*words, env=env).returncode == 3
+        assert len(sandbox.ledger) == sent
+        assert summary_of(sheet)["results"] == {"unknown": 10}
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])

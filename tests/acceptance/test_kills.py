@@ -16,7 +16,20 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
-from support.program import DONE, PLANNED, environment, good_rows, judge, program, puts, served, write_sheet
+from support.journals import undo_sheet
+from support.judging import judge_undo
+from support.program import (
+    DONE,
+    PLANNED,
+    environment,
+    good_rows,
+    judge,
+    program,
+    puts,
+    requests,
+    served,
+    write_sheet,
+)
 
 from batch_updater.inputs.pandas_io import read_results
 from batch_updater.journal.facts import Phase
@@ -25,7 +38,7 @@ from batch_updater.sandbox.server import Sandbox, status_id
 
 KILLS_PER_CASE = 5
 NO_FAULT = 98  # as dying.py says it
-FAULTS = {"latency": 0.005, "error_rate": 0.05, "lose_answers": 0.02}
+FAULTS = {"latency": 0.005, "error_rate": 0.05, "lose_answers": 0.02, "gateway_timeouts": 0.02}
 DYING = Path(__file__).parents[1] / "support" / "dying.py"
 MOMENTS = {"before-commit": 40, "after-commit": 40, "after-claim-number": 12, "before-move": 3, "after-move": 3}
 Row = dict[str, str]
@@ -167,7 +180,8 @@ def compare(here: Path, sandbox: Sandbox, *options: str, how: str = "--compare")
 
 def undo(here: Path, sandbox: Sandbox) -> Job:
     """The undo of a run that nobody killed."""
-    faults, sandbox.options = sandbox.options, replace(sandbox.options, error_rate=0.0, lose_answers=0.0)
+    faults = sandbox.options
+    sandbox.options = replace(faults, error_rate=0.0, lose_answers=0.0, gateway_timeouts=0.0)
     sheet = write_sheet(here / "o.csv", good_rows(300))
     ended = program("run", sheet, "--yes", "--compare", env=environment(sandbox.base_url))
     assert ended.returncode == 0, ended.stderr
@@ -225,7 +239,8 @@ def kill_and_resume(kill: Callable[[Job, Sandbox], int], job: Job, copy: Path, s
     found = rows_of(job.runs)
     judge(found, job.rows, sandbox, kills=kills)
     job.check(found)
-    assert len(list(job.runs.glob("2*/journal.sqlite"))) == 1, "one run, picked up each time"
+    (journal,) = job.runs.glob("2*/journal.sqlite")  # one run, picked up each time
+    judge_undo(undo_sheet(journal.parent, copy / "undo.csv"), requests(sandbox), found)
     return kills
 
 

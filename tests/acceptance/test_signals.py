@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -220,3 +221,66 @@ def test_a_second_signal_ends_at_once_and_loses_nothing(
         assert ended.returncode == (3 if count else 0), ended.stderr
         judge(read_result(newest_run(sheet) / "results.csv"), 40 + count, sandbox, kills=1)
         assert len(folders(sheet)) == 1
+
+
+def results_by_order(sheet: Path) -> dict[str, tuple[str, str]]:
+    """What the newest result file says of each order: the result and the attempts."""
+    rows = read_result(newest_run(sheet) / "results.csv")
+    return {row["order_id"]: (row["result"], row["result_attempts"]) for row in rows}
+
+
+def resent_without_reading(sandbox: Sandbox) -> list[str]:
+    """The orders of which an update that may have been applied was followed by another, with no reading between."""
+    found, sent = [], set()
+    for entry in sandbox.ledger:
+        order = entry["order_id"]
+        if entry["method"] == "PUT":
+            found += [order] * (order in sent)
+            sent.add(order)
+        else:
+            sent.discard(order)
+    return found
+
+
+@SIGNALS
+def test_a_second_signal_leaves_only_what_is_under_way_in_doubt(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """Twenty requests are in flight and hundreds of rows in line: those in line were never sent, and are called so."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(2000))
+    with served(latency=2.0) as sandbox:
+        env = environment(sandbox.base_url)
+        process = start("run", sheet, "--yes", "--concurrency", "20", env=env)
+        wait_until(lambda: len(puts(sandbox)) >= 20, process)
+        process.send_signal(number)
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=4)
+        assert (process.returncode, "Traceback" in said) == (code, False), said
+        sent = {entry["order_id"] for entry in puts(sandbox)}
+        assert len(sent) == 20
+        assert program("results", newest_run(sheet), env=env).returncode == 0
+        found = results_by_order(sheet)
+        others = Counter(found[order] for order in found if order not in sent)
+        assert others == {("not_sent", "0"): 1980}
+        assert {found[order][0] for order in sent} == {"unknown"}
+        sandbox.options = replace(sandbox.options, latency=0.0)
+        finishes(sheet, 2000, sandbox, kills=1)
+        assert resent_without_reading(sandbox) == []
+
+
+@SIGNALS
+def test_a_row_that_only_waited_for_its_turn_was_not_sent(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """With `--rate 2` twenty workers hold a row each: those that did not leave have no attempt and no doubt."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(100))
+    with served() as sandbox:
+        words = ("run", sheet, "--yes", "--rate", "2", "--concurrency", "20")
+        process = start(*words, env=environment(sandbox.base_url))
+        wait_until(lambda: len(puts(sandbox)) >= 4, process)
+        process.send_signal(number)
+        ends_well(process, code, sheet)
+        sent = {entry["order_id"] for entry in puts(sandbox)}
+        found = results_by_order(sheet)
+        others = Counter(found[order] for order in found if order not in sent)
+        assert others == {("not_sent", "0"): 100 - len(sent)}
+        assert {found[order] for order in sent} == {("updated", "1")}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import time
@@ -11,9 +12,25 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from support.program import DONE, PLANNED, environment, good_rows, newest_run, puts, read_result, served, write_sheet
+from support.program import (
+    DONE,
+    PLANNED,
+    TOKEN,
+    environment,
+    good_rows,
+    newest_run,
+    puts,
+    read_result,
+    served,
+    write_sheet,
+)
 from support.watched import Ended, Watched
 
+from batch_updater.app.resume import resume
+from batch_updater.app.service import find_service
+from batch_updater.common.errors import LockedError
+from batch_updater.common.secret import Secret
+from batch_updater.common.settings import Settings
 from batch_updater.sandbox.server import STATUSES, Sandbox, order_id, status_id
 
 MISSING = order_id(99_999_999)
@@ -334,6 +351,88 @@ def test_nothing_else_works_on_a_run_while_it_is_undone(watched: Watched, comman
         sandbox.options = replace(sandbox.options, latency=0.0)
         assert undone(watched, sandbox, undoing)[0].returncode == 0
         assert len(list(sheet.with_name("o.runs").glob("2*"))) == 1
+
+
+def from_folder(run: Path, place: Path) -> Path:
+    """The run as somebody in that folder names it."""
+    return Path(os.path.relpath(run, place))
+
+
+@pytest.mark.parametrize("more", [(), ("--runs-dir", "elsewhere")])
+@pytest.mark.parametrize("undo_in", ["the sheet's folder", "the run's", "the undo's"])
+def test_a_run_is_held_from_wherever_its_undo_was_started(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], undo_in: str
+) -> None:
+    """While the undo of its undo sends, everything on the first run ends with 7, in whatever folder either is typed."""
+    if more:
+        more = (more[0], str(watched.folder / more[1]))
+    monkeypatch.chdir(watched.folder)
+    write_sheet(Path("o.csv"), good_rows(300))
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        run = run_dir(watched.call("run", "o.csv", "--yes", "--json", "--compare", *more, env=env)).absolute()
+        back = run_dir(watched.call("undo", from_folder(run, Path()), "--yes", "--json", *more, env=env)).absolute()
+        sandbox.options = replace(sandbox.options, latency=0.5)
+        sent = len(puts(sandbox))
+        place = {"the sheet's folder": watched.folder, "the run's": run, "the undo's": back}[undo_in]
+        monkeypatch.chdir(place)
+        with watched.started("undo", from_folder(back, place), "--yes", *more, env=env) as process:
+            while len(puts(sandbox)) < sent + 5:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.005)
+            for where in (watched.folder, run, watched.folder.parent):
+                monkeypatch.chdir(where)
+                for command in (["verify"], ["undo", "--yes", *more], ["results"]):
+                    ended = watched.call(command[0], from_folder(run, where), *command[1:], env=env)
+                    assert ended.returncode == 7, (command, where, ended.stderr)
+            monkeypatch.chdir(watched.folder)
+            assert watched.call("run", "o.csv", "--yes", *more, env=env).returncode == 7
+            assert process.poll() is None
+
+
+def test_an_unfinished_run_is_held_while_its_undo_is_undone(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the same command nor `resume` goes on with it meanwhile; afterwards it does."""
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(300))
+    with served(latency=0.03) as sandbox:
+        env = environment(sandbox.base_url)
+
+        def interrupt(process: subprocess.Popen[str]) -> None:
+            while len(puts(sandbox)) < 100:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGTERM)
+
+        assert watched.process("run", sheet, "--yes", "--compare", env=env, meanwhile=interrupt).returncode == 143
+        run = newest_run(sheet)
+        back = run_dir(undone(watched, sandbox, run)[0])
+        sandbox.options = replace(sandbox.options, latency=0.3)
+        sent = len(puts(sandbox))
+        monkeypatch.chdir(run)
+        with watched.started("undo", from_folder(back, run), "--yes", env=env) as process:
+            while len(puts(sandbox)) < sent + 5:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.005)
+            assert watched.call("run", sheet, "--yes", "--compare", env=env).returncode == 7
+            settings = Settings(base_url=sandbox.base_url)
+            tenant = find_service(settings, {}, token=Secret(TOKEN))
+            for place in (run, Path()):
+                with pytest.raises(LockedError), resume(place, settings, tenant):
+                    pass
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 143
+        sandbox.options = replace(sandbox.options, latency=0.0)
+        assert watched.call("run", sheet, "--yes", "--compare", env=env).returncode == 0
+
+
+def test_a_run_is_named_by_its_folder_from_within(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.` and a file beside stand for the run: its id is in the results and in what verify says."""
+    with served() as sandbox:
+        run = made(watched, sandbox, good_rows(3))
+        monkeypatch.chdir(run)
+        for place in (".", "results.csv"):
+            ended = watched.call("verify", place, "--json", env=environment(sandbox.base_url))
+            assert (ended.returncode, json.loads(ended.stdout)["run_id"]) == (0, run.name)
+            assert watched.call("results", place, env=environment(sandbox.base_url)).returncode == 0
+            assert {row["result_run_id"] for row in read_result(run / "results.csv")} == {run.name}
 
 
 def test_a_row_that_ended_unknown_is_undone_where_it_was_applied(watched: Watched) -> None:

@@ -1,12 +1,14 @@
 import random
+from collections import Counter
 
 import pytest
 from support.fault_list import ALL_CODES, FAULTS
 from support.fault_runs import WANTED, Attack, Outcome, all_of, some_orders
-from support.fault_server import PUT, Fault
+from support.fault_server import GET, PUT, Fault
 
 ROWS = 6
 PLACES = {"first": 0, "middle": 3, "last": 5}
+CHUNKS = 12
 CONNECTIONS = ("fresh", "warm")
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -37,6 +39,18 @@ def check_end(fault: Fault, place: int, outcome: Outcome) -> None:
     assert fault.end == "either" or ends[place] == ("failed" if refused else "updated")
 
 
+def check_cost(attack: Attack, outcome: Outcome) -> None:
+    """What was applied is not sent again unless it was applied late; only what is in doubt is read, once each time."""
+    applied = Counter(update.order for update in outcome.server.ledger if update.applied)
+    assert attack.any("late") or set(applied.values()) == {1}
+    sent = Counter(seen.about for seen in outcome.server.puts)
+    read = Counter(seen.about for seen in outcome.server.seen if seen.kind == GET)
+    compared = len(attack.rows) if attack.settings else 0
+    once = sum(read[order] for order, number in sent.items() if number == 1)
+    assert once <= compared + len(attack.faults) + outcome.server.unseen
+    assert all(read[order] <= number + bool(compared) for order, number in sent.items())
+
+
 async def test_one_fault_costs_nothing_and_lies_about_nothing(
     fault_name: str, attack_full: bool, chance: random.Random
 ) -> None:
@@ -49,23 +63,39 @@ async def test_one_fault_costs_nothing_and_lies_about_nothing(
     outcomes = await all_of(attacks.items())
     for (place, _connection), name in zip(cases, attacks, strict=True):
         check_end(fault, PLACES[place], outcomes[name])
+        check_cost(attacks[name], outcomes[name])
 
 
 async def test_a_row_that_never_gets_its_answer_is_settled_by_reading() -> None:
     """Rows whose every attempt has a fault are read back: `updated` is said of those that were applied, only."""
     names = [name for name, fault in FAULTS.items() if fault.end != "stops" and not needs_more_than_a_row(fault)]
+    for slow in (False, True):  # apart, for only those are worth short times
+        kind = [name for name in names if (FAULTS[name].slow or FAULTS[name].late) is slow]
+        chunks = [kind[first::CHUNKS] for first in range(CHUNKS)]  # so that no run has many answers of one kind
+        outcomes = await all_of((" ".join(chunk), attack_by_order(chunk, slow=slow)) for chunk in chunks)
+        for chunk in chunks:
+            found = outcomes[" ".join(chunk)]
+            for place, name in enumerate(chunk):
+                check_settled(name, *found.rows[2 * place : 2 * place + 2], found)
+
+
+def attack_by_order(names: list[str], *, slow: bool) -> Attack:
+    """Each fault at every attempt of one order, with a good order after it."""
     rows = [(order, WANTED) for order in some_orders(2 * len(names))]
     faults = {(PUT, rows[2 * number][0]): FAULTS[name] for number, name in enumerate(names)}
-    attack = Attack(faults, rows, {"retries": 1, "concurrency": 4})
-    outcome = (await all_of([("all", attack)]))["all"]
-    for number, name in enumerate(names):
-        row, good = outcome.rows[2 * number], outcome.rows[2 * number + 1]
-        is_applied = outcome.server.orders[row["result_order_id"]] == WANTED
-        answered = row["result_http_status"].startswith("5")  # with an error, whatever was done
-        assert good["result"] == "updated", name
-        assert row["result"] == ("updated" if is_applied and not answered else "failed"), name
+    return Attack(faults, rows, {"retries": 1, "concurrency": 4, "timeout": 0.5 if slow else 2.0})
+
+
+def check_settled(name: str, row: dict[str, str], good: dict[str, str], outcome: Outcome) -> None:
+    """A row whose every attempt had a fault has ended as its order is; the one after it is updated."""
+    order = row["result_order_id"]
+    assert good["result"] == "updated", name
+    assert row["result"] == ("updated" if outcome.server.orders[order] == WANTED else "failed"), name
+    last = [update for update in outcome.server.ledger if update.order == order and not update.is_reading][-1]
+    if row["result"] == "failed":
+        assert (row["result_code"] == "not_applied") != last.is_refused, name
 
 
 def needs_more_than_a_row(fault: Fault) -> bool:
-    """Whether a fault can't be bound to one order, or is applied when nobody looks any more."""
-    return fault.blind or fault.refuses or fault.signs_in or fault.late
+    """Whether a fault can't be bound to one order."""
+    return fault.blind or fault.refuses or fault.signs_in

@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-TOKEN = "bench"
+TOKEN = "bench-token"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 

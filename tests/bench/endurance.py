@@ -60,7 +60,7 @@ def fast_service(place: Path, core: set[int]) -> Iterator[Service]:
                 return int(re.findall(rb"\d+", answer.read())[3])
             return 0
 
-        yield Service({"EVREKA360_BASE_URL": url, "EVREKA360_ACCESS_TOKEN": "bench"}, puts)
+        yield Service({"EVREKA360_BASE_URL": url, "EVREKA360_ACCESS_TOKEN": "bench-token"}, puts)
 
 
 def watch(sheet: Path, service: Service, core: set[int], *options: object) -> tuple[int, list[Look]]:

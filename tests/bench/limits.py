@@ -132,7 +132,7 @@ async def start_program(sheet: Path, url: str, workers: int, *more: str) -> asyn
     options = ["--yes", "--quiet", "--concurrency", str(workers), "--retries", "50", *more]
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "batch_updater", "run", str(sheet), *options,
-        env={**keep, "EVREKA360_BASE_URL": url, "EVREKA360_ACCESS_TOKEN": "bench"},
+        env={**keep, "EVREKA360_BASE_URL": url, "EVREKA360_ACCESS_TOKEN": "bench-token"},
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 from endurance import Service, report, watch
 from support.fault_list import CODES, CONNECTION, CONTENT, FRAMING, STATUS
 from support.fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer
-from support.judging import Sent, judge_folder, judge_rows
+from support.judging import judge_folder, judge_rows
 from support.program import read_result
 from throughput import cores
 
@@ -83,10 +83,10 @@ def judge(sheet: Path, server: FaultServer, rows: int) -> str:
     """All guarantees, by the one judge; gives the counts of the results. Raises AssertionError."""
     run = max(sheet.with_suffix(".runs").glob("2*"))
     results = read_result(run / "results.csv")
-    sent = [Sent(seen.about, seen.status, seen.applied) for seen in server.puts]
+    ledger = server.ledger
     slow = sum(fault.slow for fault in server.fired)
-    judge_rows(results, rows, sent, server.orders, unseen=server.unseen + slow)
-    judge_folder(run, results, sent, secrets=(ISSUED, CLIENT_SECRET, PASSWORD))
+    judge_rows(results, rows, ledger, server.orders, unseen=server.unseen + slow)
+    judge_folder(run, results, ledger, secrets=(ISSUED, CLIENT_SECRET, PASSWORD))
     assert not server.wrongs, server.wrongs[:20]
     counts = Counter(row["result"] for row in results)
     return ", ".join(f"{number:,} {result}" for result, number in counts.items())

@@ -32,7 +32,7 @@ from limits import write_sheet
 
 HERE = Path(__file__).parent
 CONCURRENCY = 64
-TOKEN = "bench"
+TOKEN = "bench-token"
 NGINX = """
 worker_processes 1; daemon off; pid {place}/nginx.pid; error_log {place}/error.log; worker_rlimit_nofile 4096;
 events {{ worker_connections 2048; }}

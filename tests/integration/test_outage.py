@@ -90,6 +90,9 @@ class Stub:
         self.under_way = 0
         self.go = asyncio.Event()
 
+    async def sign_in(self) -> None:
+        """There is a token."""
+
     async def update_status(self, update: StatusUpdate) -> Answer:
         """Raise for row 3; the others are answered once it has."""
         if update.row == 3:

@@ -1,3 +1,6 @@
+from collections import Counter
+from typing import Any
+
 import aiohttp
 import pytest
 from aiohttp import encode_basic_auth
@@ -47,6 +50,48 @@ async def test_an_update_shows_in_the_detail_and_in_the_ledger() -> None:
         ]  # fmt: skip
 
 
+ANSWERS: list[tuple[dict[str, Any], int, str, bytes]] = [
+    ({"gateway_timeouts": 1.0}, 504, "text/html", b"504 Gateway Time-out"),
+    ({"answer_with": 200}, 200, "application/json", b'{"detail": "Saved"}'),
+    ({"answer_with": 201}, 201, "application/json", b'{"detail": "Saved"}'),
+    ({"answer_with": 202}, 202, "application/json", b'{"detail": "Saved"}'),
+    ({"answer_with": 204}, 204, "application/octet-stream", b""),
+    ({"answer_with": 205}, 205, "application/octet-stream", b""),
+    ({"answer_with": 299}, 299, "application/json", b'{"detail": "Saved"}'),
+]
+
+
+@pytest.mark.parametrize(("options", "status", "kind", "said"), ANSWERS)
+async def test_an_applied_update_may_be_answered_as_others_do(
+    options: dict[str, Any], status: int, kind: str, said: bytes
+) -> None:
+    """A gateway's 504, a bare status or other words: never the API's confirmation, and the ledger knows both."""
+    wanted = {"status_id": status_id("Completed")}
+    sandbox = Sandbox(SandboxOptions(**options))
+    async with sandbox, aiohttp.ClientSession(sandbox.base_url, headers=BEARER) as session:
+        answer = await session.put(f"/engagement/orders/{order_id(1)}/status", json=wanted)
+        body = await answer.read()
+        assert (answer.status, answer.content_type) == (status, kind)
+        assert said in body
+        assert b"updated successfully" not in body
+        assert (await session.put(f"/engagement/orders/{order_id(0)}/status", json=wanted)).status == 400
+    assert sandbox.orders[order_id(1)]["status"]["name"] == "Completed"
+    assert [(entry["answer"], entry["applied"]) for entry in sandbox.ledger] == [(status, True), (400, False)]
+
+
+async def test_gateway_timeouts_are_a_share_of_the_updates() -> None:
+    """The others are answered as the API does."""
+    wanted = {"status_id": status_id("Completed")}
+    sandbox = Sandbox(SandboxOptions(gateway_timeouts=0.3))
+    async with sandbox, aiohttp.ClientSession(sandbox.base_url, headers=BEARER) as session:
+        for number in range(1, 101):
+            await session.put(f"/engagement/orders/{order_id(number)}/status", json=wanted)
+    answers = Counter(entry["answer"] for entry in sandbox.ledger)
+    assert 15 <= answers[504] <= 45
+    assert answers[200] == 100 - answers[504]
+    assert all(entry["applied"] for entry in sandbox.ledger)
+
+
 async def test_above_its_rate_limit_it_answers_429() -> None:
     """Requests in one burst beyond a tenth of the limit are refused with Retry-After."""
     options = SandboxOptions(rate_limit=20)
@@ -56,7 +101,9 @@ async def test_above_its_rate_limit_it_answers_429() -> None:
         assert (answers[-1].status, answers[-1].headers["Retry-After"]) == (429, "1")
 
 
-@pytest.mark.parametrize("words", [["--port", "taken"], ["--port", "99999"], ["--host", "0.0.0.0"]])
+@pytest.mark.parametrize(
+    "words", [["--port", "taken"], ["--port", "99999"], ["--host", "0.0.0.0"], ["--answer-with", "404"]]
+)
 def test_a_sandbox_that_can_not_be_served_is_wrong_use(watched: Watched, words: list[str]) -> None:
     """A port that is taken, or an address that others could reach: one message, exit 2."""
     with served() as sandbox:

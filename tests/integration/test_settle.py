@@ -19,6 +19,7 @@ from batch_updater.common.secret import Secret
 from batch_updater.common.settings import SendOptions
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.journal import Journal
+from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
 from batch_updater.sending.stages import Runner
 
@@ -37,13 +38,18 @@ def interrupted(journal: Journal, claimed: int) -> Journal:
     """As after a kill: some rows claimed, nothing said about them."""
     journal.claim(claimed)
     journal.close()
-    return Journal.open(journal.path)
+    journal = Journal.open(journal.path)
+    journal.mark_interrupted()
+    return journal
 
 
-async def run(journal: Journal, sandbox: Sandbox, retries: int = 5, canary: int = 0) -> list[dict[str, object]]:
+async def run(
+    journal: Journal, sandbox: Sandbox, retries: int = 5, canary: int = 0, concurrency: int = 8
+) -> list[dict[str, object]]:
     tokens = Tokens(Credentials(Secret("sandbox-token")))
+    options = SendOptions(concurrency=concurrency, retries=retries, canary=canary, timeout=0.2)
     async with OrderClient(sandbox.base_url, tokens, timeout=5, concurrency=8) as client:
-        await Runner(journal, client, Pacer(None), SendOptions(concurrency=8, retries=retries, canary=canary)).run()
+        await Runner(journal, client, Pacer(None), options).run()
     return list(journal.entries())
 
 
@@ -54,10 +60,20 @@ class GatedSandbox(Sandbox):
         super().__init__(options)
         self._read_status = read_status
 
+        self.losing: set[str] = set()  # orders whose next update is applied and not answered
+
     def _gate(self, request: web.Request) -> web.Response | None:
         if request.method == "GET" and request.match_info.get("order"):
             return web.json_response({"detail": "no"}, status=self._read_status)
         return super()._gate(request)
+
+    async def _update(self, request: web.Request) -> web.StreamResponse:
+        answer = await super()._update(request)
+        if (order := request.match_info["order"]) in self.losing:
+            self.losing.discard(order)
+            assert request.transport
+            request.transport.abort()
+        return answer
 
 
 class LateSandbox(Sandbox):
@@ -79,51 +95,90 @@ class LateSandbox(Sandbox):
 
 
 class StrictSandbox(Sandbox):
-    """Refuses an update to the status that an order has; of the first of each order it loses the answer."""
+    """Refuses an update to the status that an order has; of the first of each order it loses the answer.
+
+    With `late` that first one is applied just before the second one comes.
+    """
+
+    late = False
 
     async def _update(self, request: web.Request) -> web.StreamResponse:
         wanted, order = (await request.json())["status_id"], request.match_info["order"]
+        is_first = sum(entry["method"] == "PUT" and entry["order_id"] == order for entry in self.ledger) == 1
+        if self.late and not is_first:
+            self.set_status(order, wanted)
         if order in self.orders and self.orders[order]["status"]["id"] == wanted:
             return web.json_response({"detail": "Order has this status already"}, status=409)
-        answer = await super()._update(request)
-        if sum(entry["method"] == "PUT" and entry["order_id"] == order for entry in self.ledger) == 1:
+        answer = web.Response() if self.late else await super()._update(request)
+        if is_first and order in self.orders:
             assert request.transport
             request.transport.abort()
         return answer
 
 
-async def test_a_refusal_after_a_lost_answer_is_no_word_about_the_order(tmp_path: Path) -> None:
-    """The update without an answer may be what made the service refuse the next: the order is read back."""
+def methods_of(sandbox: Sandbox) -> list[str]:
+    return [entry["method"] for entry in sandbox.ledger]
+
+
+async def test_an_update_that_lost_its_answer_is_not_sent_twice(tmp_path: Path) -> None:
+    """The order is read before the update would be sent again, and has the status."""
     journal = journal_of(tmp_path, [(1, SECOND), (99, SECOND)])
     async with StrictSandbox(SandboxOptions(orders=2)) as sandbox:
         done, missing = await run(journal, sandbox)
+        assert sorted(methods_of(sandbox)) == ["GET", "PUT", "PUT"]
     journal.close()
-    assert (done.result, done.code, done.attempts) == ("updated", "confirmed_by_reading", 2)
-    assert done.remark == "the last one was refused: Order has this status already"
+    assert (done.result, done.code, done.attempts, done.remark) == ("updated", "confirmed_by_reading", 1, "")
     assert (missing.result, missing.code, missing.remark) == ("failed", "order_not_found", "")
 
 
-@pytest.mark.parametrize("read_status", [403, 404, 405])
+async def test_a_refusal_after_a_lost_answer_is_no_word_about_the_order(tmp_path: Path) -> None:
+    """The update without an answer may be what made the service refuse the next: the order is read once more."""
+    journal = journal_of(tmp_path, [(1, SECOND)])
+    async with StrictSandbox(SandboxOptions(orders=2)) as sandbox:
+        sandbox.late = True
+        (done,) = await run(journal, sandbox)
+        assert methods_of(sandbox) == ["PUT", "GET", "PUT", "GET"]
+    journal.close()
+    assert (done.result, done.code, done.attempts) == ("updated", "confirmed_by_reading", 2)
+    assert done.remark == "the last one was refused: Order has this status already"
+
+
+@pytest.mark.parametrize("read_status", [403, 405])
 async def test_a_row_that_can_not_be_read_back_is_sent_again_and_says_so(tmp_path: Path, read_status: int) -> None:
-    """Reading refused: the rows in doubt are sent a second time, with a remark in their detail."""
+    """Reading refused: it is tried once, and the rows in doubt are sent a second time, with a remark."""
     journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 7)]), 4)
     async with GatedSandbox(SandboxOptions(), read_status) as sandbox:
-        entries = await run(journal, sandbox)
+        entries = await run(journal, sandbox, concurrency=1)
+        assert methods_of(sandbox) == ["GET", *["PUT"] * 6]
     journal.close()
     assert [entry.result for entry in entries] == ["updated"] * 6
-    assert [f"could not be read back ({read_status})" in str(entry.remark) for entry in entries] == [
+    assert [f"could not be read back: no ({read_status})" in str(entry.remark) for entry in entries] == [
         True, True, True, True, False, False,
     ]  # fmt: skip
 
 
-async def test_a_row_that_nobody_can_read_now_stays_in_doubt(tmp_path: Path) -> None:
-    """A service that only fails when asked: nothing is sent again blindly, the rows stay for a later start."""
+@pytest.mark.parametrize("read_status", [400, 404, 410, 422, 500])
+async def test_no_row_stays_in_doubt_for_ever(tmp_path: Path, read_status: int) -> None:
+    """An order that can't be read after its retries is not sent again blindly, and its row ends as unknown."""
     journal = interrupted(journal_of(tmp_path, [(n, SECOND) for n in range(1, 5)]), 2)
-    async with GatedSandbox(SandboxOptions(), 500) as sandbox:
+    async with GatedSandbox(SandboxOptions(), read_status) as sandbox:
         entries = await run(journal, sandbox, retries=0)
-        assert [entry.state for entry in entries] == ["claimed", "claimed", "ended", "ended"]
-        assert sum(item["method"] == "PUT" for item in sandbox.ledger) == 2
+        assert methods_of(sandbox).count("PUT") == 2
+    assert [entry.result for entry in entries] == ["unknown", "unknown", "updated", "updated"]
+    assert not what_is_left(journal, journal.facts())
     journal.close()
+
+
+async def test_readings_that_an_updated_order_is_refused_too_are_given_up(tmp_path: Path) -> None:
+    """A bare 404, for an order that was updated too: nothing can be read here, and what was lost is sent again."""
+    journal = journal_of(tmp_path, [(n, SECOND) for n in range(1, 9)])
+    async with GatedSandbox(SandboxOptions(), 404) as sandbox:
+        sandbox.losing = {order_id(7), order_id(8)}
+        entries = await run(journal, sandbox, concurrency=1)
+        assert methods_of(sandbox).count("GET") == 2
+    journal.close()
+    assert [(entry.result, entry.code, entry.attempts) for entry in entries[:6]] == [("updated", "ok", 1)] * 6
+    assert [(entry.result, entry.code, entry.attempts) for entry in entries[6:]] == [("updated", "ok", 2)] * 2
 
 
 async def test_rows_in_doubt_that_a_stop_leaves_unread_stay_in_doubt(
@@ -155,10 +210,10 @@ async def test_rows_in_doubt_are_read_before_anything_is_sent(tmp_path: Path) ->
         for n in range(1, 11):
             sandbox.orders[order_id(n)]["status"] = {"id": SECOND, "name": "Completed"}
         entries = await run(journal, sandbox)
-        methods = [item["method"] for item in sandbox.ledger]
+        asked = {n: [e["method"] for e in sandbox.ledger if e["order_id"] == order_id(n)] for n in range(1, 31)}
     journal.close()
     assert [entry.code for entry in entries] == ["confirmed_after_interruption"] * 10 + ["ok"] * 20
-    assert methods == ["GET"] * 30 + ["PUT"] * 20
+    assert [asked[n] for n in range(1, 31)] == [["GET"]] * 10 + [["GET", "PUT"]] * 20
 
 
 async def test_what_settling_finds_is_sent_although_the_journal_is_slow(

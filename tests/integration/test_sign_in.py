@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from aiohttp import web
 from support.program import (
     TOKEN,
     environment,
@@ -73,7 +74,7 @@ def test_a_refused_password_ends_with_5_and_what_to_check(watched: Watched) -> N
 
 @pytest.mark.parametrize("tell_ttl", [True, False])
 def test_a_password_that_is_changed_during_the_run_stops_it_resumably(watched: Watched, tell_ttl: bool) -> None:
-    """Refresh and password refused in the middle: exit 5, what is under way ends, the rest is not_sent."""
+    """Refresh and password refused in the middle: exit 5, what is under way ends, the rest is for later."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(400))
     with served(token_ttl=0.6, tell_ttl=tell_ttl, latency=0.05) as sandbox:
 
@@ -86,7 +87,7 @@ def test_a_password_that_is_changed_during_the_run_stops_it_resumably(watched: W
         assert ended.returncode == 5, ended.stderr
         summary = summary_of(sheet)
         assert summary["resumable"]
-        assert set(summary["results"]) == {"updated", "not_sent"}
+        assert set(summary["results"]) <= {"updated", "not_sent", "failed"}
         judge(read_result(newest_run(sheet) / "results.csv"), 400, sandbox)
         sandbox.refuse_sign_in = False
         assert watched.call("run", sheet, "--yes", env=grant_environment(sandbox.base_url)).returncode == 0
@@ -110,3 +111,22 @@ def test_a_given_token_is_used_first_and_the_grant_when_it_is_refused(watched: W
         fresh = watched.call("run", sheet, "--yes", "--restart", env={**env, "EVREKA360_ACCESS_TOKEN": TOKEN})
         assert fresh.returncode == 0, fresh.stderr
         assert token_requests(sandbox) == ["password"]
+
+
+def test_a_service_that_grants_a_token_too_short_to_be_masked_stops_the_run(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 6 with a sentence, and nothing is sent."""
+
+    async def short(_self: Sandbox, _request: web.Request) -> web.Response:
+        return web.json_response({"access_token": "seven-7", "refresh_token": "a-longer-one"})
+
+    monkeypatch.setattr(Sandbox, "_token", short)
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(30))
+    with served() as sandbox:
+        ended = watched.call("run", sheet, "--yes", env=grant_environment(sandbox.base_url))
+        assert ended.returncode == 6
+        assert "returned a token of fewer than 8 characters" in ended.stderr
+        assert "right service" in ended.stderr
+        assert {entry["path"] for entry in sandbox.ledger} == {"/auth/oauth/token"}
+    assert summary_of(sheet)["results"] == {"not_sent": 30}

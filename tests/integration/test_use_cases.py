@@ -23,6 +23,8 @@ from batch_updater.common.progress import Progress, Stop
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import Phase
+from batch_updater.journal.journal import Journal
+from batch_updater.journal.run_folder import JOURNAL
 from batch_updater.planning.preflight import Tenant
 from batch_updater.sandbox.server import Sandbox, order_id, status_id
 
@@ -105,6 +107,25 @@ def test_a_run_is_resumed_from_its_frozen_input(
         pass
     with pytest.raises(SettingsError, match="is no run folder"), resume(tmp_path, settings, tenant):
         pass
+
+
+@pytest.mark.parametrize("phase", [Phase.SENDING, Phase.STOPPED])
+def test_a_run_that_was_killed_while_it_wrote_its_results_is_finished_by_them(
+    tmp_path: Path, sandbox: Sandbox, settings: Settings, tenant: Tenant, phase: Phase
+) -> None:
+    """Every row has ended: `results` writes the file, says what the rows say, and nothing is left to be resumed."""
+    sheet = write_sheet(tmp_path / "o.csv", [*good_rows(3), (MISSING, DONE)])
+    folder = Path(sent(sheet, settings, tenant).run_dir)
+    (folder / "results.csv").unlink()
+    with Journal.open(folder / JOURNAL) as journal:
+        journal.update_facts(phase=phase)
+    assert runs(sheet)[0].resumable
+    for _ in range(2):
+        summary = results(folder)
+        assert (summary.exit_code, summary.resumable, summary.reason) == (3, False, "")
+        assert (runs(sheet)[0].state, runs(sheet)[0].resumable) == ("finished", False)
+    assert (folder / "results.csv").exists()
+    assert len(puts(sandbox)) == 4
 
 
 def test_a_follow_up_sends_corrected_rows_under_the_numbers_of_the_first_sheet(

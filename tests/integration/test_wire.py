@@ -121,6 +121,24 @@ async def test_a_connection_closed_while_idle_is_not_used() -> None:
     assert len(server.puts) == 2
 
 
+async def failed_and_closed_a_little_later(exchange: Exchange) -> None:
+    await exchange.read()
+    await exchange.send(answer(500, b"Internal Server Error"))
+    await asyncio.sleep(0.02)
+    exchange.close()
+
+
+async def test_no_update_is_lost_with_a_connection_that_is_closed_after_an_error() -> None:
+    """Some servers close after a 500 without saying so, a little later: the next update goes over another one."""
+    orders = [str(uuid.UUID(int=number)) for number in range(30)]
+    failing = Fault(failed_and_closed_a_little_later)
+    server = FaultServer({(PUT, place): failing for place in range(0, 30, 3)}, dict.fromkeys(orders, ORDER))
+    async with server, client_for(server.base_url) as client:
+        said = [await client.update_status(StatusUpdate(2, order, STATUS)) for order in orders]
+    assert [answer.http_status for answer in said] == [500, 200, 200] * 10
+    assert len(server.puts) == 30
+
+
 async def test_connections_are_kept() -> None:
     """Updates one after the other share a connection."""
     opened = 0

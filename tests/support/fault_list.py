@@ -6,11 +6,16 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from support.fault_server import GET, Act, Exchange, Fault, answer
+from support.fault_server import GET, PUT, Act, Exchange, Fault, answer
 
 HUGE = b"a" * 1_000_000
 GZIPPED = gzip.compress(b"\0" * 40_000_000)  # some 40 KB, few enough to be read whole
-STALLED = 0.1  # seconds after the client has given up
+STALLED = 0.1  # seconds after the client has given up, or the gateway
+GATEWAY = b"<html><head><title>Gateway Time-out</title></head><body><h1>nginx</h1></body></html>"
+HTML = "Content-Type: text/html"
+OTHER_WORDS = '{"detail": "Sipariş durumu güncellendi"}'.encode()
+OTHER_YES = (200, 201, 202, 203, 207, 299)
+ALREADY = b'{"detail": "Order is already in this status"}'
 Make = Callable[[Exchange], bytes]
 
 
@@ -147,6 +152,29 @@ async def _applied_late(exchange: Exchange) -> None:
     exchange.close()
 
 
+async def _given_up_on(exchange: Exchange) -> None:
+    """Answer as a gateway that waits no longer, while the service behind it goes on."""
+    await exchange.read()
+    await exchange.send(answer(504, GATEWAY, HTML))
+    exchange.seen.ended = True  # for the client
+    await asyncio.sleep(STALLED)
+    exchange.apply()
+
+
+def _already(exchange: Exchange) -> bytes:
+    """The answer of a slow service that refuses what it has done before."""
+    seen = exchange.seen
+    done = seen.kind == PUT and exchange.server.orders[seen.about] == seen.status
+    return answer(400, ALREADY) if done else answer(504, GATEWAY, HTML)
+
+
+async def _applied_once(exchange: Exchange) -> None:
+    await exchange.read()
+    said = _already(exchange)
+    exchange.apply()
+    await exchange.send(said)
+
+
 def _about_another(exchange: Exchange) -> bytes:
     another = str(uuid.uuid4())
     if exchange.seen.kind != GET:
@@ -255,7 +283,7 @@ FRAMING = {
 
 CONTENT = {
     "html": Fault(says(answer(200, b"<html>welcome"))),
-    "html, so called": Fault(says(answer(200, b"<html>welcome", "Content-Type: text/html"))),
+    "html, so called": Fault(says(answer(200, b"<html>welcome", HTML))),
     "yes, called html": Fault(says(_raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: LENGTH\r\n\r\n"))),  # noqa: E501 - a table
     "yes of no type": Fault(says(_raw(b"HTTP/1.1 200 OK\r\nContent-Length: LENGTH\r\n\r\n"))),
     "type of garbage": Fault(says(_raw(b"HTTP/1.1 200 OK\r\nContent-Type: ;;=\xff\r\nContent-Length: LENGTH\r\n\r\n"))),
@@ -284,7 +312,13 @@ CONTENT = {
     "201": Fault(says(_yes(status=201))),
     "202": Fault(says(_yes(status=202))),
     "204": Fault(says(b"HTTP/1.1 204 No Content\r\n\r\n")),
+    "204, not applied": Fault(says(b"HTTP/1.1 204 No Content\r\n\r\n", applied=False)),
     "206": Fault(says(_yes("Content-Range: bytes 0-46/99", status=206))),
+    **{f"{code} in other words": Fault(says(answer(code, OTHER_WORDS))) for code in OTHER_YES},
+    **{f"{code} in other words, not applied": Fault(says(answer(code, OTHER_WORDS), applied=False)) for code in OTHER_YES},  # noqa: E501 - a table
+    "202 with Retry-After": Fault(says(answer(202, OTHER_WORDS, "Retry-After: 0"))),
+    "html, not applied": Fault(says(answer(200, b"<html>welcome", HTML), applied=False)),
+    "empty, not applied": Fault(says(answer(200, b""), applied=False)),
 }  # fmt: skip
 
 CODES = (400, 402, 403, 404, 405, 406, 407, 408, 409, 410, 412, 413, 415, 417, 421, 422, 423, 424, 425, 426, 428, 429,
@@ -303,8 +337,11 @@ STATUS = {
     "400 in html": _error(400, body=b"<html>bad request"),
     "400 not found, but another order": _error(400, body=b'{"detail": "Order (x) not found"}'),
     "422 with a list": _error(422, body=b'{"detail": [{"loc": ["body"], "msg": "bad"}, 7, null]}'),
-    "500 after applying": Fault(says(answer(500, b"{}"))),
-    "504 after applying": Fault(says(answer(504, b"<html>"))),
+    "400 already in this status": _error(400, body=ALREADY),
+    **{f"{code} after applying": Fault(says(answer(code, GATEWAY, HTML))) for code in (408, 500, 502, 503, 504, 520)},
+    "504 after applying, then already": Fault(_applied_once),
+    "504, applied a little later": Fault(_given_up_on, late=True),
+    "504 in html": _error(504, body=GATEWAY),
     "401": _error(401),
     "401, another token to be had": Fault(says(answer(401, b"{}"), applied=False), signs_in=True),
     "401 for ever": Fault(says(answer(401, b"{}"), applied=False), "stops", lasting=True),

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from support.fault_server import CLIENT, CLIENT_SECRET, ISSUED, PASSWORD, PUT, USER, Fault, FaultServer, Seen
-from support.judging import Rows, Sent, Witness, judge_folder, judge_rows
+from support.journals import undo_sheet
+from support.judging import Rows, Witness, judge_folder, judge_rows, judge_undo
 from support.program import quick_folder, read_result, write_sheet
 
 from batch_updater.api.credentials import Credentials, Grant
@@ -85,7 +86,7 @@ class Scene:
         self.sheet = write_sheet(folder / "o.csv", attack.rows)
         self.runs = folder / "o.runs"
         self.witness = Witness(self.runs)
-        self.unnoted = 0
+        self.kills = 0
         self.signs_in = attack.signs_in or attack.any("signs_in")
         orders = dict.fromkeys((order for order, _status in attack.rows), BEFORE)
         self.server = FaultServer(
@@ -133,7 +134,9 @@ class Scene:
                 summary, rows = await self.start()
                 summaries.append(summary)
         assert not summaries[-1].resumable, f"still open after {starts} starts: {summaries[-1].reason}"
-        return Outcome(summaries, rows, self.server, Path(summaries[-1].run_dir))
+        folder = Path(summaries[-1].run_dir)
+        judge_undo(undo_sheet(folder, self.sheet.with_name("undo.csv")), self.server.ledger, rows)
+        return Outcome(summaries, rows, self.server, folder)
 
     async def crash(self, applied: Iterable[str]) -> None:
         """Leave the run as a crash does: all rows claimed, the updates of these orders applied, nothing recorded."""
@@ -145,15 +148,15 @@ class Scene:
                     self.server.orders[update.order_id] = update.status_id
                     self.server.seen.append(Seen(PUT, update.order_id, update.status_id, applied=True, ended=True))
             run.journal.update_facts(phase=Phase.SENDING)
-        self.unnoted = 1
+        self.kills = 1
 
     def judge(self, summary: RunSummary) -> Rows:
         """All that must hold after a start; gives the result rows."""
         server = self.server
         rows = read_result(Path(summary.results_file))
-        sent = [Sent(seen.about, seen.status, seen.applied) for seen in server.puts]
-        judge_rows(rows, len(self.attack.rows), sent, server.orders, unnoted=self.unnoted, unseen=server.unseen)
-        judge_folder(Path(summary.run_dir), rows, sent, secrets=(ISSUED, CLIENT_SECRET, PASSWORD))
+        ledger = server.ledger
+        judge_rows(rows, len(self.attack.rows), ledger, server.orders, kills=self.kills, unseen=server.unseen)
+        judge_folder(Path(summary.run_dir), rows, ledger, secrets=(ISSUED, CLIENT_SECRET, PASSWORD))
         assert not server.wrongs, server.wrongs
         assert not self.witness.wrongs, self.witness.wrongs
         assert not server.somebody_went_elsewhere, "a redirect was followed"
@@ -170,18 +173,22 @@ async def staged(attack: Attack) -> AsyncIterator[Scene]:
 
 
 async def all_of(attacks: Iterable[tuple[str, Attack]], starts: int = 4) -> dict[str, Outcome]:
-    """Bring many runs to their ends, some at once; names the one that fails."""
+    """Bring many runs to their ends, some at once; names those that fail."""
     turn = asyncio.Semaphore(AT_ONCE)
     found: dict[str, Outcome] = {}
+    failures: list[Exception] = []
 
     async def one(name: str, attack: Attack) -> None:
         async with turn, staged(attack) as scene:
             try:
                 found[name] = await scene.bring_to_its_end(starts)
             except Exception as error:
-                raise AssertionError(f"{name}: {error!r}") from error
+                error.add_note(name)
+                failures.append(error)
 
     async with asyncio.TaskGroup() as group:
         for name, attack in attacks:
             group.create_task(one(name, attack))
+    if failures:
+        raise ExceptionGroup("runs that failed", failures)
     return found

@@ -10,13 +10,16 @@ import socket
 import struct
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
+
+from support.ledger import Request, Said, read_answer
 
 CONFIRMATION = b'{"detail": "Order status updated successfully"}'
 ESTABLISHED = 1  # of the states in the kernel's tcp_info
 LONGEST_STALL = 10.0
+LONGEST_ANSWER = 100_000  # bytes of an answer that are looked at afterwards
 CLIENT, CLIENT_SECRET, USER, PASSWORD = "fault-client", "fault-s3cr3t", "fault-user", "fault-passw0rd"
 ISSUED = "fault-t0k3n-"  # and a number
 SIGN_IN = b64encode(f"{CLIENT}:{CLIENT_SECRET}".encode()).decode()
@@ -32,7 +35,11 @@ _KINDS = (
 
 @dataclass(eq=False)
 class Seen:
-    """One request as the service saw it. `status` is None when its body had not arrived; `about` is mostly an order."""
+    """One request as the service saw it. `about` is mostly an order.
+
+    `status` is what an update asks for, None when its body had not arrived; or what a reading showed. `said` is what
+    the client could learn from the answer.
+    """
 
     kind: str
     about: str
@@ -40,6 +47,7 @@ class Seen:
     bearer: str = ""
     applied: bool = False
     ended: bool = False
+    said: Said = field(default_factory=Said)
 
     @property
     def is_order(self) -> bool:
@@ -80,6 +88,7 @@ class Exchange:
     length: int = 0  # of the body, as the request's head says
     is_read: bool = False
     is_closed: bool = False
+    said: bytes = b""  # the answer's beginning
     is_unforeseen: bool = False  # if it is closed now: the client has an answer, and may send its next request
 
     @property
@@ -127,6 +136,7 @@ class Exchange:
     async def send(self, data: bytes) -> None:
         """Answer with these bytes; a client that has gone away is its own affair."""
         self.is_unforeseen = b"Connection: close" not in data
+        self.said = (self.said + data)[:LONGEST_ANSWER]
         with contextlib.suppress(OSError):
             await asyncio.get_running_loop().sock_sendall(self.socket, data)
 
@@ -156,7 +166,9 @@ class Exchange:
 
 def answer(status: int = 200, body: bytes = CONFIRMATION, *headers: str, length: int | None = None) -> bytes:
     """An HTTP answer as bytes; `length` may lie."""
-    lines = [f"HTTP/1.1 {status} X", "Content-Type: application/json", *headers]
+    lines = [f"HTTP/1.1 {status} X", *headers]
+    if not any(header.startswith("Content-Type:") for header in headers):
+        lines.append("Content-Type: application/json")
     lines.append(f"Content-Length: {len(body) if length is None else length}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -229,6 +241,15 @@ class FaultServer:
         except BlockingIOError:
             return False
         return True
+
+    @property
+    def ledger(self) -> list[Request]:
+        """The updates and readings of orders, in order."""
+        return [
+            Request(seen.about, seen.status, seen.kind == GET, seen.applied, seen.said)
+            for seen in self.seen
+            if seen.kind in {PUT, GET}
+        ]
 
     def end_lasting(self) -> None:
         """Be well from now on."""
@@ -359,9 +380,16 @@ class FaultServer:
             if fault.lasting:
                 self._lasting = fault
             await fault.act(exchange)
-            return
+        else:
+            await self._answer(exchange)
+        if not (fault and fault.slow):  # the client has not given up
+            seen.said = read_answer(exchange.said, exchange.yes)
+        if seen.kind == GET and seen.said.is_right:
+            seen.status = self.orders[seen.about]
+
+    async def _answer(self, exchange: Exchange) -> None:
         await exchange.read()
-        if self.tokens is not None and seen.kind != TOKEN and seen.bearer != self.token:
+        if self.tokens is not None and exchange.seen.kind != TOKEN and exchange.seen.bearer != self.token:
             await exchange.send(answer(401, b"{}"))
             return
         exchange.apply()

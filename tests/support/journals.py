@@ -1,10 +1,13 @@
-"""Small journals for unit tests."""
+"""Small journals for unit tests, and the undo of any."""
 
+import contextlib
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from batch_updater.app.reconcile import write_undo_sheet
+from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import RejectedRow, Result, ResultRow, RowOutcome, State, StatusUpdate
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import RunFacts
@@ -55,3 +58,11 @@ def result_row(number: int, **more: Any) -> ResultRow:
         "row": number, "sent_at": "", "duration_ms": None, "run_id": "run",
     }  # fmt: skip
     return ResultRow(**{**usual, **more})
+
+
+def undo_sheet(run: Path, sheet: Path) -> Path:
+    """The sheet that would undo a run; it has no rows when there is nothing to undo."""
+    sheet.write_bytes(b"order_id\n")
+    with Journal.open(run / "journal.sqlite") as journal, contextlib.suppress(SettingsError):
+        write_undo_sheet(journal, sheet)
+    return sheet

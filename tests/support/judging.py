@@ -1,78 +1,110 @@
 """One judge for every run: what must hold afterwards, by the service's ledger, the journal and the result file."""
 
 import contextlib
+import csv
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support.ledger import Doubts, Request
+
 Rows = list[dict[str, str]]
-NEVER_SENT = {"invalid", "conflict", "duplicate"}
+NEVER_SENT = {"invalid", "conflict", "duplicate", "not_sent"}
 DONE = {"updated", "unchanged"}
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One update as a service received it; `status` is None when its body did not arrive."""
-
-    order: str
-    status: str | None
-    applied: bool
 
 
 def judge_rows(
     rows: Rows,
     sheet_rows: int,
-    sent: Sequence[Sent],
+    ledger: Sequence[Request],
     orders: Mapping[str, str],
     *,
-    unnoted: int = 0,
+    kills: int = 0,
     unseen: int = 0,
+    before: str = "",
 ) -> None:
     """The guarantees, from the result rows, the service's ledger and what its orders have in the end.
 
-    `unnoted`: updates that may have left without being counted, as after a kill. `unseen`: those that may have been
-    counted without arriving.
+    `kills`: how often the program may have died before it counted what it had sent. `unseen`: updates that may have
+    been counted without arriving. `before`: the status that all orders had; one that it was asked for may be read as
+    right without an update.
     """
+    sent = [request for request in ledger if not request.is_reading]
+    doubts = Doubts(ledger)
     assert [int(row["result_row"]) for row in rows] == list(range(2, sheet_rows + 2)), "every row once, in order"
     asked = {row["result_order_id"]: row for row in rows if row["result_order_id"]}
     assert {one.order for one in sent} <= set(asked), "nothing was sent that was not asked for"
-    applied = {(one.order, one.status) for one in sent if one.applied}
-    attempts: Counter[tuple[str, str]] = Counter()
+    assert not doubts.unread, doubts.unread[:10]
+    assert not doubts.needless, doubts.needless[:10]
     for row in rows:
-        attempts[row["result_order_id"], row["result_status_id"]] += int(row["result_attempts"])
-        _judge_row(row, applied)
-    _judge_attempts(attempts, sent, unnoted, unseen)
+        _judge_row(row, doubts, kills, before)
+    _judge_attempts(rows, sent, unseen)
     last = {row["result_order_id"]: row for row in rows if row["result"] not in NEVER_SENT}
     for order, row in last.items():
         if row["result"] in DONE:
             assert orders[order] == row["result_status_id"], f"row {row['result_row']} does not have its status"
 
 
-def _judge_row(row: dict[str, str], applied: Set[tuple[str, str | None]]) -> None:
-    name, result = f"row {row['result_row']}", row["result"]
-    assert result in {*DONE, *NEVER_SENT, "failed", "unknown", "not_sent"}, f"{name} has no result"
+def _judge_row(row: dict[str, str], doubts: Doubts, kills: int, before: str) -> None:
+    name, result, attempts = f"row {row['result_row']}", row["result"], row["result_attempts"]
+    update = row["result_order_id"], row["result_status_id"]
+    assert result in {*DONE, *NEVER_SENT, "failed", "unknown"}, f"{name} has no result"
     assert row["result_code"], f"{name} has no reason"
     assert row["result_code"] == "ok" or row["result_detail"], f"{name} has no sentence"
-    if result == "updated":
-        assert (row["result_order_id"], row["result_status_id"]) in applied, f"{name} was never applied"
+    assert attempts or (kills and result not in NEVER_SENT), f"{name} does not say how often it was sent"
+    if result == "updated" and not (update[1] == before and row["result_code"].startswith("confirmed_")):
+        assert update in doubts.applied, f"{name} was never applied"
+        assert update in doubts.confirmed, f"{name} was neither confirmed nor read"
+    if result == "failed" and row["result_code"] != "order_not_found" and not doubts.cannot_read:
+        assert not doubts.has(*update), f"{name} is called failed, and was not read"
     if result in NEVER_SENT:
-        assert row["result_attempts"] == "0", f"{name} was sent"
+        assert attempts == "0", f"{name} was sent"
+    if result == "unknown":
+        assert attempts != "0", f"{name} was not sent, which is known"
 
 
-def _judge_attempts(attempts: Counter[tuple[str, str]], sent: Sequence[Sent], unnoted: int, unseen: int) -> None:
+def _judge_attempts(rows: Rows, sent: Sequence[Request], unseen: int) -> None:
     arrived = Counter((one.order, one.status) for one in sent if one.status)
     without_body = Counter(one.order for one in sent if not one.status)
-    for key, number in arrived.items():
-        assert number <= attempts[key] + unnoted, f"{key} was sent {number} times and counted {attempts[key]} times"
-    surplus = {key: number - arrived[key] - without_body[key[0]] for key, number in attempts.items()}
+    counted: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        counted[row["result_order_id"], row["result_status_id"]] += int(row["result_attempts"] or 0)
+    for row in rows:
+        if not row["result_attempts"]:
+            del counted[row["result_order_id"], row["result_status_id"]]
+    for key, number in counted.items():
+        assert arrived[key] <= number, f"{key} was sent {arrived[key]} times and counted {number} times"
+    surplus = {key: number - arrived[key] - without_body[key[0]] for key, number in counted.items()}
     assert sum(max(number, 0) for number in surplus.values()) <= unseen, f"counted more often than sent: {surplus}"
 
 
-def judge_folder(run: Path, rows: Rows, sent: Sequence[Sent], *, secrets: Sequence[str]) -> None:
+def judge_undo(sheet: Path, ledger: Sequence[Request], rows: Rows) -> None:
+    """The sheet of an undo has every order whose only update may have been applied, and none that was refused.
+
+    Orders that got several statuses are left to the tests of sequences; those that are gone can't be undone.
+    """
+    doubts = Doubts(ledger)
+    statuses: dict[str, set[str | None]] = {}
+    for request in ledger:
+        if not request.is_reading:
+            statuses.setdefault(request.order, set()).add(request.status)
+    once = {order for order, found in statuses.items() if len(found - {None}) <= 1}
+    changed = {order for order, _status in doubts.applied | doubts.confirmed} | set(filter(doubts.has, statuses))
+    with sheet.open(encoding="utf-8", newline="") as stream:
+        undone = {row["order_id"] for row in csv.DictReader(stream)}
+    gone = {row["result_order_id"] for row in rows if row["result_code"] == "order_not_found"}
+    unknown = {row["result_order_id"] for row in rows if row["result"] == "unknown"}
+    left = once & changed - undone - gone
+    assert not left, f"an undo leaves orders changed: {sorted(left)[:10]}"
+    never_sent, refused = undone - set(statuses) - unknown, once & undone - changed - unknown
+    assert not never_sent, f"an undo touches what was never sent: {sorted(never_sent)[:10]}"
+    assert not refused, f"an undo touches what was refused: {sorted(refused)[:10]}"
+
+
+def judge_folder(run: Path, rows: Rows, ledger: Sequence[Request], *, secrets: Sequence[str]) -> None:
     """The guarantees that the other files of a run folder show: claims, counts, summary, and no secret anywhere."""
     with contextlib.closing(sqlite3.connect(run / "journal.sqlite")) as journal:
         noted = {
@@ -82,9 +114,11 @@ def judge_folder(run: Path, rows: Rows, sent: Sequence[Sent], *, secrets: Sequen
             )
         }
     claimed = {entry[:2] for entry in noted.values() if entry[2]}
-    assert {(one.order, one.status) for one in sent if one.status} <= claimed, "an update left without a claim"
+    arrived = {(one.order, one.status) for one in ledger if one.status and not one.is_reading}
+    assert arrived <= claimed, "an update left without a claim"
     for row in rows:
-        assert noted[int(row["result_row"])][3] == int(row["result_attempts"]), "journal and results count differently"
+        counted = row["result_attempts"]
+        assert not counted or noted[int(row["result_row"])][3] == int(counted), "journal and results count differently"
     summary: dict[str, Any] = json.loads((run / "summary.json").read_text())
     found = Counter(row["result"] for row in rows)
     assert summary["results"] == dict(found), "the summary counts otherwise than the rows"

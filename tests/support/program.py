@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.judging import Rows, Sent, judge_rows
+from support.judging import Rows, judge_rows
+from support.ledger import Request
 from support.secrecy import TOKEN, WATCH
 
 from batch_updater.sandbox.server import Sandbox, SandboxOptions, order_id, status_id
@@ -117,8 +118,12 @@ def puts(sandbox: Sandbox) -> list[dict[str, Any]]:
     return [entry for entry in sandbox.ledger if entry["method"] == "PUT"]
 
 
+def requests(sandbox: Sandbox) -> list[Request]:
+    """The updates and readings of orders that the sandbox has received, in order."""
+    return [Request.of_sandbox(entry) for entry in sandbox.ledger if entry["order_id"]]
+
+
 def judge(rows: Rows, sheet_rows: int, sandbox: Sandbox, *, kills: int = 0) -> None:
     """The guarantees that must hold after any run, from the result rows and the sandbox's ledger."""
-    sent = [Sent(entry["order_id"], entry["status_id"], entry["applied"]) for entry in puts(sandbox)]
     orders = {order: found["status"]["id"] for order, found in sandbox.orders.items()}
-    judge_rows(rows, sheet_rows, sent, orders, unnoted=kills)
+    judge_rows(rows, sheet_rows, requests(sandbox), orders, kills=kills, before=status_id("Planned"))

@@ -26,6 +26,7 @@ METHODS: list[tuple[type, str, list[str], bool]] = [
     (ResponseHandler, "read", ["self"], True),
     (ResponseHandler, "__len__", ["self"], False),
     (ResponseHandler, "abort", ["self"], False),
+    (ResponseHandler, "force_close", ["self"], False),
     (Connection, "release", ["self"], False),
     (Connection, "close", ["self"], False),
 ]
@@ -71,6 +72,15 @@ async def test_a_protocol_reads_an_answer() -> None:
     assert isinstance(content, aiohttp.StreamReader)
     assert (await content.read(9), content.at_eof()) == (b"body", True)
     assert issubclass(HttpProcessingError, Exception)
+
+
+async def test_a_connection_that_is_to_be_closed_is_not_kept() -> None:
+    """After `force_close` a protocol says that it should be closed, and that is what a connector goes by."""
+    protocol = ResponseHandler(loop=asyncio.get_running_loop())
+    protocol.connection_made(asyncio.Transport())
+    assert not protocol.should_close
+    protocol.force_close()
+    assert protocol.should_close
 
 
 async def test_a_connector_makes_its_protocols_by_a_factory_that_can_be_replaced() -> None:

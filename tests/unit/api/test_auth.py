@@ -92,7 +92,7 @@ def test_a_secret_shows_nothing(way: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN"])
-@pytest.mark.parametrize("text", ["t0k", "t0k\n", " t0k\r\n"])
+@pytest.mark.parametrize("text", ["t0k-canary", "t0k-canary\n", " t0k-canary\r\n"])
 def test_a_token_comes_from_the_environment_or_a_file(tmp_path: Path, name: str, text: str) -> None:
     """Blanks and line ends around it do not matter, nor does a byte order mark in the file."""
     file = tmp_path / "token"
@@ -100,7 +100,7 @@ def test_a_token_comes_from_the_environment_or_a_file(tmp_path: Path, name: str,
     for environment in ({name: text}, {f"{name}_FILE": str(file)}, {name: " \n", f"{name}_FILE": str(file)}):
         found = find_credentials(environment, BASE)
         assert found.token is not None
-        assert found.token.reveal() == "t0k"
+        assert found.token.reveal() == "t0k-canary"
         assert (found.grant, found.account) == (None, None)
 
 
@@ -108,7 +108,7 @@ def test_the_four_values_sign_in_from_environment_and_files(tmp_path: Path) -> N
     """Each of the four may come from its own file; with a token besides, both are kept."""
     file = tmp_path / "pass"
     file.write_text("p w\n")
-    mixed = {**FOUR, "EVREKA360_API_PASS": "", "EVREKA360_API_PASS_FILE": str(file), "ACCESS_TOKEN": "t"}
+    mixed = {**FOUR, "EVREKA360_API_PASS": "", "EVREKA360_API_PASS_FILE": str(file), "ACCESS_TOKEN": "t0k-canary"}
     found = find_credentials(mixed, BASE)
     assert found.grant is not None
     assert found.grant.password.reveal() == "p w"
@@ -127,6 +127,7 @@ def test_the_four_values_sign_in_from_environment_and_files(tmp_path: Path) -> N
         ({"ACCESS_TOKEN": "s3cr3t value"}, "blank"),
         ({"ACCESS_TOKEN": "s3cr3tü"}, "no token has"),
         ({"ACCESS_TOKEN": "s3cr3t\x00"}, "no token has"),
+        ({"ACCESS_TOKEN": "s3cr3t"}, "ACCESS_TOKEN has fewer than 8 characters"),
         ({"ACCESS_TOKEN_FILE": "/nowhere/token"}, "/nowhere/token can't be read"),
         ({"ACCESS_TOKEN_FILE": "/dev/null"}, "is empty"),
         ({**FOUR, GRANT_NAMES[0]: "s3cr3t:x"}, "no ':'"),
@@ -138,6 +139,19 @@ def test_unusable_credentials_are_told_before_anything_is_asked(environment: dic
         find_credentials(environment, BASE)
     assert words in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["EVREKA360_ACCESS_TOKEN", "ACCESS_TOKEN"])
+def test_a_token_that_could_not_be_masked_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    """One of fewer than eight characters stands in other text too; the message has the variable that holds it."""
+    file = tmp_path / "token"
+    file.write_text("seven-7\n", encoding="utf-8")
+    for variable, value in ((name, "seven-7"), (f"{name}_FILE", str(file))):
+        with pytest.raises(SettingsError, match=rf"^{variable} has fewer than 8 characters"):
+            find_credentials({variable: value}, BASE)
+    with pytest.raises(SettingsError, match=r"^The access token has fewer than 8 characters"):
+        Credentials(Secret("seven-7"))
+    assert Credentials(Secret("eight-88")).token is not None
 
 
 async def test_a_token_is_renewed_shortly_before_it_expires() -> None:
@@ -247,14 +261,14 @@ async def test_a_refused_sign_in_says_what_to_check() -> None:
 async def test_a_static_token_is_used_until_it_is_refused_and_then_the_grant() -> None:
     """With both, the given token goes first; without a grant there is no way to a newer one."""
     endpoint = Endpoint()
-    tokens = endpoint.tokens("given")
-    assert (await tokens.current()).reveal() == "given"
+    tokens = endpoint.tokens("given-token")
+    assert (await tokens.current()).reveal() == "given-token"
     assert tokens.requests == 0
     assert await tokens.renew(tokens.generation)
     assert (await tokens.current()).reveal() == "a1"
-    alone = endpoint.tokens("given", None)
+    alone = endpoint.tokens("given-token", None)
     assert not await alone.renew(alone.generation)
-    assert (await alone.current()).reveal() == "given"
+    assert (await alone.current()).reveal() == "given-token"
 
 
 async def test_a_token_endpoint_in_trouble_is_asked_again_when_it_says() -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 from aioresponses import CallbackResult, aioresponses
@@ -7,7 +8,7 @@ from aioresponses import CallbackResult, aioresponses
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.credentials import Credentials
-from batch_updater.common.models import StatusUpdate, Verdict
+from batch_updater.common.models import OrderStatus, StatusUpdate, Verdict
 from batch_updater.common.secret import Secret
 
 ORDER, STATUS = "a67c5985-b9c1-5ff5-a369-541b0b6d7db6", "301f0507-37dd-5cd6-97fd-4d8876454e44"
@@ -15,8 +16,8 @@ BASE = "https://api.example.com/v1"
 UPDATE = StatusUpdate(2, ORDER, STATUS)
 
 
-def client() -> OrderClient:
-    return OrderClient(BASE, Tokens(Credentials(Secret("t0k"))), timeout=5, concurrency=2)
+def client(token: str = "t0k-canary") -> OrderClient:
+    return OrderClient(BASE, Tokens(Credentials(Secret(token))), timeout=5, concurrency=2)
 
 
 async def test_the_update_is_sent_exactly_as_the_api_has_it() -> None:
@@ -35,7 +36,7 @@ async def test_the_update_is_sent_exactly_as_the_api_has_it() -> None:
     assert seen["url"] == f"{BASE}/engagement/orders/{ORDER}/status"
     assert json.loads(seen["data"]) == {"status_id": STATUS}  # type: ignore[arg-type]
     headers = seen["headers"]
-    assert headers["Authorization"] == "Bearer t0k"  # type: ignore[index]
+    assert headers["Authorization"] == "Bearer t0k-canary"  # type: ignore[index]
     assert headers["Content-Type"] == "application/json; charset=utf-8"  # type: ignore[index]
     assert seen["allow_redirects"] is False
 
@@ -79,10 +80,44 @@ async def test_no_request_is_built_from_anything_but_a_canonical_id(order: str) 
         assert not service.requests
 
 
-async def test_a_token_that_the_service_repeats_is_not_passed_on() -> None:
-    """A `detail` that quotes the request loses the token before anybody sees it."""
+async def said_of(detail: str, token: str = "t0k-canary") -> str:
+    """What the client says of a refusal with this detail."""
     with aioresponses() as service:
-        service.put(re.compile(".*"), status=403, payload={"detail": "Bearer t0k may not"})
+        service.put(re.compile(".*"), status=403, payload={"detail": detail})
+        async with client(token) as orders:
+            return (await orders.update_status(UPDATE)).detail
+
+
+async def test_a_token_that_the_service_repeats_is_not_passed_on() -> None:
+    """A `detail` that quotes the request loses the token before anybody sees it, however it is escaped or cut."""
+    token = "t0k/can+ary"
+    assert await said_of(f"Bearer {token} may not", token) == "Bearer *** may not"
+    assert await said_of(f"Bearer {quote(token, safe='')} may not", token) == "Bearer *** may not"
+    assert await said_of("x" * 290 + f" {token}", token) == "x" * 290 + " ***"
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07", "\u202etxt.exe", "a\rb", "\x00", "\ud800", "a\u200bb", "y" * 400])
+async def test_what_the_service_says_is_one_short_harmless_line(text: str) -> None:
+    """At most 300 characters, and none that could do anything to a terminal."""
+    said = await said_of(text)
+    assert said.isprintable()
+    assert len(said) <= 300
+    assert said[-1] == "…" or len(text) < 300
+
+
+@pytest.mark.parametrize("token", ["updated successfully", "order status", 'detail": "Order', ORDER, STATUS])
+async def test_an_answer_is_read_before_anything_in_it_is_masked(token: str) -> None:
+    """Secrets that stand in the API's own words, or are an id, make no right answer another one."""
+    secret = Secret(token)
+    with aioresponses() as service:
+        service.put(re.compile(".*"), payload={"detail": "Order status updated successfully"})
+        service.put(re.compile(".*"), status=400, payload={"detail": f"Order ({ORDER}) not found"})
+        service.get(re.compile(".*"), payload={"id": ORDER, "status": {"id": STATUS}})
+        service.get(re.compile(".*"), payload={"items": [{"id": STATUS, "name": token}]})
         async with client() as orders:
-            said = await orders.update_status(UPDATE)
-    assert said.detail == "Bearer *** may not"
+            assert (await orders.update_status(UPDATE)).verdict is Verdict.DONE
+            refused = await orders.update_status(UPDATE)
+            assert (await orders.read_order(ORDER)).payload == STATUS
+            assert (await orders.list_statuses()).payload == [OrderStatus(STATUS, token)]
+    assert refused.code == "order_not_found"
+    assert secret.reveal() not in refused.detail

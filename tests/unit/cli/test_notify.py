@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from batch_updater.cli.notify import Notices, of_error, of_summary
-from batch_updater.cli.options import without_option
 from batch_updater.common.errors import ExitCode, LockedError, SettingsError
+from batch_updater.common.remedies import without_option
 from batch_updater.common.secret import Secret
 from batch_updater.common.summary import RunSummary
 

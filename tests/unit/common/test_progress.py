@@ -55,9 +55,9 @@ def test_a_stop_can_be_requested_while_it_is_being_requested() -> None:
 def test_progress_counts_what_has_ended_and_what_is_not_right() -> None:
     """Of a run by result words, of a verification by symbols."""
     run = Progress("sending", 20, {"updated": 5, "unchanged": 1, "conflict": 1, "failed": 2, "unknown": 3})
-    assert (run.ended, run.failed) == (12, 5)
+    assert (run.ended, run.failed, run.unconfirmed) == (12, 2, 3)
     verified = Progress("verifying", 20, {"=": 5, "*": 1, "-": 2, "!": 3})
-    assert (verified.ended, verified.failed) == (11, 6)
+    assert (verified.ended, verified.failed, verified.unconfirmed) == (11, 6, 0)
     with pytest.raises(FrozenInstanceError):
         run.rows = 3  # type: ignore[misc]
 

@@ -21,7 +21,7 @@ CHANGES: dict[str, Callable[[Journal], object]] = {
     "checkpoint": lambda journal: journal.checkpoint([Checkpoint(2, 1)]),
     "record": lambda journal: journal.record([ended(2)]),
     "unclaim": lambda journal: journal.unclaim([2]),
-    "unclaim_unread": lambda journal: journal.unclaim_unread(),
+    "mark_interrupted": lambda journal: journal.mark_interrupted(),
     "record_readings": lambda journal: journal.record_readings([ReadBack(2, "=", S, "")]),
     "clear_readings": lambda journal: journal.clear_readings(),
     "update_facts": lambda journal: journal.update_facts(name="p.csv"),

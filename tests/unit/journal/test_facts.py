@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 from support.journals import some_facts
 
 from batch_updater.journal.facts import Ended, Phase, RunFacts
+from batch_updater.journal.run_folder import FRAME, STDIN, path_from
 
 END = {"started": 1.0, "ended": 2.0, "seconds": 1.0, "reason": "", "rows_per_second": 1.0}
 
@@ -36,3 +39,34 @@ def test_a_misspelt_fact_is_no_fact() -> None:
     """Changing a fact that there is not is an error, not a new fact."""
     with pytest.raises(TypeError, match="outptu"):
         some_facts().with_changes(outptu="x.csv")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"name": "o.csv", "path": "../o.csv"}, {"name": "o.csv", "path": "../o.csv"}, True),
+        ({"name": "o.csv", "path": "../a/o.csv"}, {"name": "o.csv", "path": "../b/o.csv"}, False),
+        ({"name": "o.csv"}, {"name": "o.csv", "path": "../b/o.csv"}, True),
+        ({"name": "o.csv"}, {"name": "p.csv", "path": "../p.csv"}, False),
+        ({"name": "-"}, {"name": "-"}, True),
+        ({"name": "-"}, {"name": "dataframe.csv"}, True),
+        ({"name": "-"}, {"name": "o.csv", "path": "../o.csv"}, False),
+    ],
+)
+def test_an_input_is_its_path_and_what_has_none_its_place(
+    one: dict[str, str], other: dict[str, str], same: bool
+) -> None:
+    """A journal of an earlier version has no path: there the name decides."""
+    facts = some_facts(**one), some_facts(**other)
+    assert [facts[0].has_input_of(facts[1]), facts[1].has_input_of(facts[0])] == [same, same]
+
+
+def test_a_sheet_and_its_runs_can_be_moved_together(tmp_path: Path) -> None:
+    """Its path is seen from the runs folder, however either is written; stdin and a DataFrame have none."""
+    for parent in ("here", "there"):
+        (tmp_path / parent / "o.runs").mkdir(parents=True)
+        assert path_from(tmp_path / parent / "o.runs", tmp_path / parent / "o.csv") == "../o.csv"
+    (tmp_path / "link").symlink_to(tmp_path / "here")
+    assert path_from(tmp_path / "here" / "o.runs", tmp_path / "link" / "." / "o.csv") == "../o.csv"
+    assert path_from(tmp_path / "there", tmp_path / "here" / "o.csv") == "../here/o.csv"
+    assert (path_from(tmp_path, STDIN), path_from(tmp_path, tmp_path / FRAME)) == ("", "")

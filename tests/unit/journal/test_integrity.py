@@ -43,7 +43,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "j.claims").unlink(),
         "{folder}/j.claims is missing or damaged: what was sent can't be known.",
     ),
-    "cut": (cut, "The journal {path} is damaged: it was cut off, 1 of its 7 pages are missing"),
+    "cut": (cut, "The journal {path} is damaged: it was cut off, 1 of its 8 pages are missing"),
     "not finished": (
         lambda folder: sql(folder, "DELETE FROM meta"),
         "The journal {path} was never finished, or is of a version that is too old.",
@@ -91,7 +91,7 @@ def test_what_sqlite_finds_is_said(folder: Path) -> None:
     with pytest.raises(JournalError) as caught:
         Journal.open(folder / NAME)
     assert caught.value.message.startswith(f"The journal {folder / NAME} is damaged: ")
-    assert "Page 7" in caught.value.message
+    assert "Page 8" in caught.value.message
 
 
 def test_counts_that_are_gone_are_noticed_before_any_claim(folder: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_whole_journal_is_opened_at_every_moment(folder: Path) -> None:
             lambda: journal.record([ended(2)]),
             lambda: journal.claim(3),
             lambda: journal.unclaim([3, 4]),
-            journal.unclaim_unread,
+            journal.mark_interrupted,
             lambda: (folder / "j.claims").write_bytes(b"%020d" % 1),
         ):
             change()

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from support.journals import NAME, A, B, C, S, T, U, ended, plan, rows_of
 
-from batch_updater.common.models import ListedOrder, ReadBack, RejectedRow, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import (
+    Checkpoint,
+    ListedOrder,
+    ReadBack,
+    RejectedRow,
+    Result,
+    RowOutcome,
+    State,
+    StatusUpdate,
+)
 from batch_updater.journal.journal import Journal
 
 TWO_STEPS = [(2, A, S), (3, B, S), (4, C, S), (5, A, T), (6, B, T), (7, C, T)]
@@ -47,7 +56,7 @@ def test_what_verify_has_read_is_kept_in_order_until_it_is_read_anew(folder: Pat
 
 
 def test_only_what_was_changed_is_undone(folder: Path) -> None:
-    """Updated and unknown orders, by their first row, with the status before where it is known."""
+    """Updated, unknown and unsettled orders, by their first row, with the status before where it is known."""
     results = [Result.UNKNOWN, Result.UPDATED, Result.FAILED, Result.UNCHANGED]
     orders = [f"{n:08}-0000-0000-0000-000000000000" for n in range(9)]
     with plan(folder, [(row, orders[10 - row], S) for row in range(2, 9)]) as journal:
@@ -55,7 +64,15 @@ def test_only_what_was_changed_is_undone(folder: Path) -> None:
         journal.record([ended(row, result) for row, result in enumerate(results, 2)])
         journal.record([ended(3, previous_status_id=U)])
         journal.record([RowOutcome(6, State.CLAIMED, Result.UNKNOWN, "timeout", "")])
-        assert list(journal.to_undo()) == [(orders[8], "", S), (orders[7], U, S)]
+        assert list(journal.to_undo()) == [
+            (orders[8], "", S),
+            (orders[7], U, S),
+            (orders[4], "", S),
+            (orders[3], "", S),
+        ]
+        journal.update_facts(compare=True)  # then what was not read was certainly not sent
+        journal.checkpoint([Checkpoint(7, previous_status_id=T)])
+        assert [order for order, _previous, _last in journal.to_undo()] == [orders[8], orders[7], orders[3]]
 
 
 def test_a_sequence_is_undone_from_its_last_status_to_the_one_before_its_first(folder: Path) -> None:
@@ -120,7 +137,6 @@ def two_steps_done(journal: Journal) -> None:
     ("method", "before", "found"),
     [
         (Journal.in_doubt, lambda journal: journal.claim(9), TWO_STEPS[:3]),
-        (Journal.unknown, all_lost, TWO_STEPS[:3]),
         (Journal.possibly_overwritten, two_steps_done, TWO_STEPS[3:]),
         (Journal.to_verify, lambda journal: None, TWO_STEPS[3:]),
     ],
@@ -138,22 +154,19 @@ def test_rows_are_given_page_by_page(
 
 
 @pytest.mark.parametrize(
-    ("end", "unknown", "doubt"),
+    ("end", "doubt"),
     [
-        (RowOutcome(2, State.ENDED, Result.UNKNOWN, "timeout", ""), [2], []),
-        (RowOutcome(2, State.ENDED, Result.FAILED, "not_found", ""), [], []),
-        (RowOutcome(2, State.CLAIMED, Result.UNKNOWN, "timeout", ""), [], [2]),
-        (RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", ""), [], []),
+        (RowOutcome(2, State.ENDED, Result.UNKNOWN, "timeout", ""), []),
+        (RowOutcome(2, State.ENDED, Result.FAILED, "not_found", ""), []),
+        (RowOutcome(2, State.CLAIMED, Result.UNKNOWN, "timeout", ""), [2]),
+        (RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", ""), []),
     ],
 )
-def test_unknown_rows_have_ended_and_those_in_doubt_have_not(
-    folder: Path, end: RowOutcome, unknown: list[int], doubt: list[int]
-) -> None:
-    """A claimed row is in doubt whatever was said of it, a planned one is neither."""
+def test_a_claimed_row_is_in_doubt_whatever_was_said_of_it(folder: Path, end: RowOutcome, doubt: list[int]) -> None:
+    """One that has ended is not, nor is one that is planned again."""
     with plan(folder, [(2, A, S), (3, B, S)]) as journal:
         journal.claim(1)
         journal.record([end])
-        assert rows_of(journal.unknown(0, 9)) == unknown
         assert rows_of(journal.in_doubt(0, 9)) == doubt
 
 

@@ -29,7 +29,7 @@ async def probed(refusals: int, status: int, wait: str) -> tuple[Tenant, int]:
     app = web.Application()
     app.router.add_get("/engagement/orders/status", answer)
     async with TestServer(app) as server:
-        tenant = Tenant(str(server.make_url("")).rstrip("/"), tokens=Tokens(Credentials(Secret("token"))))
+        tenant = Tenant(str(server.make_url("")).rstrip("/"), tokens=Tokens(Credentials(Secret("a-token-of-ours"))))
         return await probe_service(tenant, 5.0, {}), asked
 
 

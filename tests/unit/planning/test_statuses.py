@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import OrderStatus
+from batch_updater.common.secret import Secret
 from batch_updater.planning.statuses import StatusBook, UnknownStatusError, folded
 from batch_updater.sandbox.server import status_id
 
@@ -105,3 +106,13 @@ def test_two_meanings_of_one_word_are_refused() -> None:
     with pytest.raises(SettingsError, match="'DONE' both 'Completed' and 'Planned'"):
         StatusBook(statuses, {"done": "Completed", "DONE": "Planned"})
     assert StatusBook(statuses, {"done": "Completed", "DONE": "completed "}).find("Done") == status_id("Completed")
+
+
+def test_a_secret_in_a_name_is_matched_but_not_shown() -> None:
+    """A sheet may name the status; whoever shows it shows stars."""
+    secret = Secret("k4n4rY-token")
+    book = StatusBook([OrderStatus(status_id("x"), secret.reveal(), f"#{secret.reveal()}")])
+    assert book.find(secret.reveal()) == status_id("x")
+    with pytest.raises(UnknownStatusError, match=r"did you mean '\*\*\*'\?"):
+        book.find("k4n4rY-tokem")
+    assert (book.names, book.statuses) == ({status_id("x"): "***"}, (OrderStatus(status_id("x"), "***", "#***"),))

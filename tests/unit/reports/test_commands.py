@@ -1,4 +1,5 @@
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,16 @@ from support.journals import some_facts
 from batch_updater.cli.commands import commands
 from batch_updater.common.remedies import command_line
 from batch_updater.common.settings import Settings, load_settings
+from batch_updater.common.summary import RunSummary
 from batch_updater.inputs.selection import RESUME_KEYS
-from batch_updater.reports.commands import NO_OPTIONS, follow_up_options, option_words, run_command
+from batch_updater.reports.commands import (
+    NO_OPTIONS,
+    follow_up_options,
+    next_step,
+    option_words,
+    resume_command,
+    run_command,
+)
 
 CHANGED: dict[str, Any] = {
     "base_url": "https://api.example.com/v1", "ca_file": Path("our own.pem"), "proxy": "http://proxy.test:3128",
@@ -22,6 +31,12 @@ CHANGED: dict[str, Any] = {
     "overwrite": True, "runs_dir": Path("my runs"), "restart": True, "log_format": "json",
     "metrics_file": Path("m.prom"), "metrics_port": "0.0.0.0:9100",
 }  # fmt: skip
+
+
+SUMMARY = RunSummary(
+    run_id="r", input="-", base_url="", started_at="", ended_at="", exit_code=6, resumable=True, rows=3,
+    code_counts={}, requests={}, seconds=1.0, result_counts={}, rows_per_second=3.0, run_dir="", results_file="",
+)  # fmt: skip
 
 
 def read_back(line: str) -> Settings:
@@ -75,6 +90,48 @@ def test_the_command_of_a_run_repeats_the_choices_that_must_be_the_same(name: st
     assert commands.commands["run"].make_context("run", shlex.split(line)[2:]).params["file"] == file
     expected = {**{key: CHANGED[key] for key in RESUME_KEYS}, "base_url": "https://x.test", "compare": True}
     assert read_back(line) == Settings(**expected, on_conflict="last")
+
+
+@pytest.mark.parametrize("limit", [None, 11])
+def test_a_run_is_resumed_from_its_folder(limit: int | None) -> None:
+    """By the service and, where the last limit of failures has been passed, a higher one; its choices are in there."""
+    facts = some_facts(base_url="https://x.test", reading={"sheet": "a"}, on_conflict="last", compare=True)
+    line = command_line(resume_command(Path("-odd runs/run"), facts, limit))
+    params = commands.commands["resume"].make_context("resume", shlex.split(line)[2:]).params
+    assert params["run"] == Path("-odd runs/run")
+    assert read_back(line) == Settings(base_url="https://x.test", max_failures=limit)
+
+
+def test_a_dataframe_is_resumed_from_the_folder_of_its_run() -> None:
+    """The file that it was written to is gone by then."""
+    facts = some_facts(base_url="https://x.test")
+    words = run_command(Path("/tmp/tmp123/dataframe.csv"), Path("dataframe.runs/run"), facts, 7)
+    assert words == ["resume", "dataframe.runs/run", "--base-url", "https://x.test", "--max-failures", "7"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "proposed"),
+    [
+        ("run o.csv --yes", "run --max-failures 11 o.csv --yes"),
+        ("run o.csv --max-failures 5 --yes", "run --max-failures 11 o.csv --yes"),
+        ("run --restart --max-failures=5 -- -o.csv", "run --max-failures 11 -- -o.csv"),
+        ("undo o.runs/r --yes", "undo --max-failures 11 o.runs/r --yes"),
+        ("resume o.runs/r --max-failures 2%", "resume --max-failures 11 o.runs/r"),
+    ],
+)
+def test_above_the_limit_of_failures_what_was_typed_is_proposed_with_a_higher_one(typed: str, proposed: str) -> None:
+    """Wherever the limit came from, the command line has the last word; without a need nothing is changed."""
+    summary = replace(SUMMARY, next_limit=11, resume_command=("run", "o.csv", "--max-failures", "11"))
+    assert next_step(summary, typed.split()) == ("To go on", proposed.split())
+    assert next_step(summary) == ("To go on", ["run", "o.csv", "--max-failures", "11"])
+    same = [word for word in typed.split() if word != "--restart"]
+    assert next_step(replace(summary, next_limit=None), typed.split()) == ("To go on", same)
+
+
+def test_only_a_command_that_reads_stdin_asks_for_the_same_data() -> None:
+    """A run of data from stdin can be resumed from its folder, too."""
+    assert next_step(SUMMARY, ["run", "-"])[0] == "To go on, with the same data on stdin"
+    assert next_step(SUMMARY, ["resume", "stdin.runs/r"])[0] == "To go on"
 
 
 def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:

@@ -25,6 +25,9 @@ class Service:
         self._then, self._read, self._said = then, read, said
         self.while_reading: Callable[[], None] = lambda: None
 
+    async def sign_in(self) -> None:
+        """There is a token."""
+
     async def update_status(self, _update: StatusUpdate) -> Answer:
         self._then()
         return self._said
@@ -40,12 +43,15 @@ class Service:
         return False
 
 
-def delivery(control: Control, service: Service, *, sequenced: bool = False) -> Delivery:
+def delivery(control: Control, service: Service) -> Delivery:
     async def checkpoint(_checkpoint: Checkpoint) -> bool:
         return True
 
-    exchange = Exchange(service, Pacer(None), control, Counters(), checkpoint, retries=0)
-    return Delivery(exchange, compare=False, sequenced=sequenced, names={})
+    async def find_updated() -> str:
+        return ""
+
+    exchange = Exchange(service, Pacer(None), control, Counters(), checkpoint, 0, find_updated)
+    return Delivery(exchange, names={})
 
 
 async def test_a_stop_between_a_canary_and_its_reading_is_no_failure() -> None:
@@ -69,9 +75,9 @@ async def test_a_stop_while_a_canary_is_read_back_is_no_failure() -> None:
     assert courier.canary_failure is None
 
 
-async def test_a_canary_of_a_sequence_that_nobody_can_confirm_stops_the_run() -> None:
-    """Never answered and not to be read, it waits for a later start; nothing else may be sent before that."""
-    courier = delivery(Control(1.0), Service(lambda: None, BUSY, LOST), sequenced=True)
+async def test_a_canary_that_nobody_can_confirm_stops_the_run() -> None:
+    """Never answered, it waits to be read by a later start; nothing else may be sent before that."""
+    courier = delivery(Control(1.0), Service(lambda: None, BUSY, LOST))
     outcome = await courier.send_canary(UPDATE)
     assert (outcome.state, outcome.result) == (State.CLAIMED, Result.UNKNOWN)
     assert courier.canary_failure
@@ -118,11 +124,11 @@ async def test_a_failed_canary_lets_those_under_way_be_read_back_and_no_other_be
     assert (third.state, sent) == (State.PLANNED, 2)
 
 
-async def test_a_row_of_a_sequence_that_is_settled_by_reading_keeps_all_that_is_known_of_it() -> None:
+async def test_a_row_that_is_settled_by_reading_keeps_all_that_is_known_of_it() -> None:
     """When it was sent, how often, how long it took and what was said: reading only decides how it ended."""
     refused = Answer(Verdict.UNKNOWN, "unexpected_response", "answered 200 without the API's confirmation", 200)
     service = Service(lambda: None, Answer(Verdict.DONE, "ok", payload=UPDATE.status_id), refused)
-    outcome = await delivery(Control(1.0), service, sequenced=True).send(UPDATE)
+    outcome = await delivery(Control(1.0), service).send(UPDATE)
     assert (outcome.state, outcome.result, outcome.code) == (State.ENDED, Result.UPDATED, "confirmed_by_reading")
     assert (outcome.attempts, outcome.http_status) == (1, 200)
     assert outcome.sent_at is not None

@@ -70,6 +70,9 @@ class Service:
         self.came: list[float] = []
         self.ended: list[float] = []
 
+    async def sign_in(self) -> None:
+        """There is a token."""
+
     async def update_status(self, update: StatusUpdate) -> Answer:
         loop = asyncio.get_running_loop()
         self.came.append(loop.time())

@@ -1,0 +1,42 @@
+"""Where the service and the credentials for it come from."""
+
+import pytest
+
+from batch_updater.api.credentials import GRANT_NAMES
+from batch_updater.app.service import find_service
+from batch_updater.common.errors import NoCredentialsError, SettingsError
+from batch_updater.common.secret import Secret
+from batch_updater.common.settings import Settings
+
+SETTINGS = Settings(base_url="https://api.example.com")
+
+
+def test_only_a_plan_can_do_without_credentials() -> None:
+    """Without any, what sends raises, and what only plans has none."""
+    with pytest.raises(NoCredentialsError):
+        find_service(SETTINGS, {})
+    assert find_service(SETTINGS, {}, needs_token=False).tokens is None
+
+
+@pytest.mark.parametrize("needs_token", [True, False])
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"EVREKA360_ACCESS_TOKEN": "seven-7"}, r"^EVREKA360_ACCESS_TOKEN has fewer than 8 characters"),
+        ({"ACCESS_TOKEN": "two words"}, r"^ACCESS_TOKEN holds a blank"),
+        ({GRANT_NAMES[0]: "client"}, r"^To sign in, .* is missing\."),
+    ],
+)
+def test_credentials_that_can_not_be_used_are_refused_by_everything(
+    environment: dict[str, str], said: str, needs_token: bool
+) -> None:
+    """A plan does not take them for none; the message names the variable, and the exit status is 2."""
+    with pytest.raises(SettingsError, match=said) as caught:
+        find_service(SETTINGS, environment, needs_token=needs_token)
+    assert caught.value.exit_code == 2
+
+
+def test_a_token_that_a_program_passes_is_checked_too() -> None:
+    """A short one is refused before anything is asked."""
+    with pytest.raises(SettingsError, match=r"^The access token has fewer than 8 characters"):
+        find_service(SETTINGS, {}, token=Secret("seven-7"))
