@@ -56,6 +56,7 @@ def test_an_update_that_was_read_to_be_applied_is_not_sent_again() -> None:
     assert Doubts([put(LOST), right, put(YES)]).needless
     assert not Doubts([put(LOST), other, put(YES)]).needless
     assert not Doubts([put(LOST), right, put(YES, "next"), put(YES)]).needless
+    assert not Doubts([put(YES), put(LOST, "next"), right, put(YES)]).needless
 
 
 def test_the_next_status_of_an_order_needs_no_reading_after_a_yes() -> None:
