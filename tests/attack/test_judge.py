@@ -91,7 +91,7 @@ def test_a_row_is_failed_only_after_a_refusal_or_a_reading() -> None:
     judged(row("failed"), put(NO))
     judged(row("failed"), put(LOST), get())
     judged(row("failed", code="order_not_found"), put(LOST))
-    with pytest.raises(AssertionError, match="called failed, and was not read"):
+    with pytest.raises(AssertionError, match="called failed unread"):
         judged(row("failed"), put(LOST))
 
 
