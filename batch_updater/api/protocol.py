@@ -20,7 +20,7 @@ from batch_updater.api.credentials import SHORTEST_TOKEN, Granted
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, Verdict
 from batch_updater.common.secret import Secret
-from batch_updater.common.text import UUID_SHAPE, shortened
+from batch_updater.common.text import UUID_SHAPE, escape_controls, shortened
 
 CONFIRMATION = "order status updated successfully"
 MAX_DETAIL = 300  # characters of what a service says
@@ -80,7 +80,7 @@ def update_body(status_id: str) -> bytes:
 
 
 def detail_text(body: bytes) -> str:
-    """Return the API's own reason as one line; empty when there is none. It may be long, and hold secrets.
+    """Return the API's own reason as one line, escaped; empty when there is none. It may be long and hold secrets.
 
     `detail` may be a string or FastAPI's list of `{"loc", "msg", "type"}`.
     """
@@ -93,7 +93,7 @@ def detail_text(body: bytes) -> str:
         detail = "; ".join(_problem(item) for item in detail[:5])
     if not isinstance(detail, str):
         return ""
-    return " ".join(detail.split())
+    return escape_controls(" ".join(detail.split()))
 
 
 def _problem(item: object) -> str:

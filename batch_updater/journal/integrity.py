@@ -6,6 +6,7 @@ from pathlib import Path
 
 _HEADER = 32  # bytes, as "WAL File Format" in SQLite's fileformat2.html has it
 _FRAME = 24
+_CHOOSING = {"rows_planned": "planned", "rows_queued": "queued"}  # the indexes that choose what is sent, by state
 
 
 def find_damage(db: sqlite3.Connection, path: Path) -> str:
@@ -22,7 +23,8 @@ def find_damage(db: sqlite3.Connection, path: Path) -> str:
 def find_loss(db: sqlite3.Connection, announced: int) -> str:
     """Return what a file that is intact by itself has lost of `announced` claims or of its changes; empty for nothing.
 
-    Each row, and the one of `counts`, counts every change; in pages of different times these numbers differ.
+    Each row, and the one of `counts`, counts every change; in pages of different times these numbers differ, or an
+    index lists other rows.
     """
     query = (
         "SELECT c.claims, c.changes = r.changes AND c.rows = r.rows FROM counts c,"
@@ -31,7 +33,21 @@ def find_loss(db: sqlite3.Connection, announced: int) -> str:
     claims, agrees = db.execute(query).fetchone() or (0, False)
     if claims < announced:
         return f"has lost its last {announced - claims} claims"
+    indexes = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")]
+    agrees = agrees and all(_lists_its_rows(db, name) for name in indexes if name in _CHOOSING)
     return "" if agrees else "has parts of different times"
+
+
+def _lists_its_rows(db: sqlite3.Connection, index: str) -> bool:
+    """Whether an index has exactly the rows in its state; a quick check does not compare them."""
+    state = _CHOOSING[index]
+    listed = f"FROM rows i INDEXED BY {index} WHERE i.state = '{state}'"
+    query = (
+        f"SELECT count(*) = (SELECT count(*) {listed})"  # noqa: S608 - constants
+        f" AND count(*) = total(EXISTS (SELECT 1 {listed} AND i.leader IS t.leader AND i.row = t.row))"
+        f" FROM rows t NOT INDEXED WHERE t.state = '{state}'"
+    )
+    return bool(db.execute(query).fetchone()[0])
 
 
 def _committed(wal: Path) -> set[int]:

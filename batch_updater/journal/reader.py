@@ -93,7 +93,7 @@ class JournalReader:
         return found[0][0] if found else None
 
     def _meta(self) -> dict[str, Any]:
-        return {key: json.loads(value) for key, value in self._select("SELECT key, value FROM meta")}
+        return {key: json.loads(value) for key, value in list(self._select("SELECT key, value FROM meta"))}
 
     @property
     def version(self) -> int:

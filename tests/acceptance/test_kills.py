@@ -264,7 +264,7 @@ def test_a_kill_at_any_moment_loses_nothing(
 
 
 @pytest.mark.parametrize("fault", ["fsync", "pwrite"])
-@pytest.mark.parametrize(("moment", "number"), [("add", 1), ("_claim", 3), ("record", 3), ("update_facts", 3)])
+@pytest.mark.parametrize(("moment", "number"), [("add", 1), ("_announce", 3), ("record", 3), ("update_facts", 3)])
 def test_a_disk_that_fails_below_sqlite_stops_the_run(
     tmp_path: Path, starter: Starter, moment: str, number: int, fault: str
 ) -> None:

@@ -56,7 +56,7 @@ def break_off(sheet: Path, sandbox: Sandbox, number: signal.Signals, *more: str)
 
 
 def cut(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 100)
+    os.truncate(path, path.stat().st_size - 5000)  # the -wal file may have the last page, not the one before
 
 
 DAMAGE: dict[str, Callable[[Path], None]] = {

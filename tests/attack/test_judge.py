@@ -56,6 +56,7 @@ def test_an_update_that_was_read_to_be_applied_is_not_sent_again() -> None:
     assert Doubts([put(LOST), right, put(YES)]).needless
     assert not Doubts([put(LOST), other, put(YES)]).needless
     assert not Doubts([put(LOST), right, put(YES, "next"), put(YES)]).needless
+    assert not Doubts([put(YES), put(LOST, "next"), right, put(YES)]).needless
 
 
 def test_the_next_status_of_an_order_needs_no_reading_after_a_yes() -> None:
@@ -90,7 +91,7 @@ def test_a_row_is_failed_only_after_a_refusal_or_a_reading() -> None:
     judged(row("failed"), put(NO))
     judged(row("failed"), put(LOST), get())
     judged(row("failed", code="order_not_found"), put(LOST))
-    with pytest.raises(AssertionError, match="called failed, and was not read"):
+    with pytest.raises(AssertionError, match="called failed unread"):
         judged(row("failed"), put(LOST))
 
 

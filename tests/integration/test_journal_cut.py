@@ -112,14 +112,16 @@ def copy(source: Path, target: Path) -> Path:
 
 
 def is_right(path: Path, said: list[Rows]) -> bool:
-    """Whether the journal opens, and then says what it once said; False when it is refused."""
+    """Whether the journal opens, says what it once said and gives out its planned rows; False when it is refused."""
     try:
         journal = Journal.open(path)
     except JournalError:
         return False
     with journal:
-        assert list(journal.entries()) in said
+        entries: list[Any] = list(journal.entries())
+        assert entries in said
         assert len(journal.facts().status_names) == 150
+        assert [update.row for update in journal.claim(500)] == [e.row for e in entries if e.state == "planned"]
     return True
 
 

@@ -33,7 +33,7 @@ CALLS = {  # numbers of the system calls: fsync and fdatasync, pwrite64
     "x86_64": {"fsync": (74, 75), "pwrite": (18,)},
     "aarch64": {"fsync": (82, 83), "pwrite": (68,)},
 }
-METHODS = {"add": draft.Draft, "_claim": journal.Journal, "record": journal.Journal, "update_facts": journal.Journal}
+METHODS = {"add": draft.Draft, "_announce": journal.Journal, "record": journal.Journal, "update_facts": journal.Journal}
 LOADED = (execute, planning)
 CONNECT, NOTE_CLAIM = sqlite3.connect, journal.Journal._write_claim_number
 seen: Counter[str] = Counter()

@@ -41,6 +41,7 @@ def judge_rows(
     assert not doubts.needless, doubts.needless[:10]
     for row in rows:
         _judge_row(row, doubts, kills, before)
+    _judge_failed(rows, doubts)
     _judge_attempts(rows, sent, unseen)
     last = {row["result_order_id"]: row for row in rows if row["result"] not in NEVER_SENT}
     for order, row in last.items():
@@ -58,12 +59,18 @@ def _judge_row(row: dict[str, str], doubts: Doubts, kills: int, before: str) -> 
     if result == "updated" and not (update[1] == before and row["result_code"].startswith("confirmed_")):
         assert update in doubts.applied, f"{name} was never applied"
         assert update in doubts.confirmed, f"{name} was neither confirmed nor read"
-    if result == "failed" and row["result_code"] != "order_not_found" and not doubts.cannot_read:
-        assert not doubts.has(*update), f"{name} is called failed, and was not read"
     if result in NEVER_SENT:
         assert attempts == "0", f"{name} was sent"
     if result == "unknown":
         assert attempts != "0", f"{name} was not sent, which is known"
+
+
+def _judge_failed(rows: Rows, doubts: Doubts) -> None:
+    unknown = {(row["result_order_id"], row["result_status_id"]) for row in rows if row["result"] == "unknown"}
+    for row in rows:
+        update = row["result_order_id"], row["result_status_id"]
+        if row["result"] == "failed" and row["result_code"] != "order_not_found" and update not in unknown:
+            assert doubts.cannot_read or not doubts.has(*update), f"row {row['result_row']} is called failed unread"
 
 
 def _judge_attempts(rows: Rows, sent: Sequence[Request], unseen: int) -> None:

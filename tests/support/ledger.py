@@ -123,7 +123,8 @@ class Doubts:
         follows = last and update.status != last.status and (last.said.is_right or tried)  # in a sequence
         if last and not self.cannot_read and not follows:
             self.unread.append(f"{update.order} was sent again unread after {last.said.code or 'no answer'}")
-        if update.status and self._shown.pop(update.order, None) == update.status:
+        before, shown = self._last.get(update.order), self._shown.pop(update.order, None)
+        if before and before.status and before.status == shown == update.status:
             self.needless.append(f"{update.order} was sent although a reading showed its status")
         self._last[update.order] = update
         if update.applied and update.status:

@@ -187,6 +187,7 @@ def test_only_slashes_are_taken_off_the_base_url(url: str) -> None:
         (b'{"detail": 5}', ""),
         (b'{"detail": {"a": "b"}}', ""),
         (b'{"detail": " two \\n\\t lines "}', "two lines"),
+        (b'{"detail": "\\ud800x"}', "\\ud800x"),
         (json.dumps({"detail": "y" * 400}).encode(), "y" * 400),
         (json.dumps({"detail": list("abcdefg")}).encode(), "a; b; c; d; e"),
         (b'{"detail": [{"loc": ["body", "a", 0], "msg": "bad"}, {"msg": "worse"}]}', "a.0: bad; worse"),

@@ -1,7 +1,10 @@
 """Text from strangers: made harmless for CSV and visible for people."""
 
+import json
+
 import pytest
 
+from batch_updater.api.protocol import detail_text
 from batch_updater.cli.terminal import TerminalStyle, render
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import OrderStatus
@@ -25,11 +28,12 @@ def test_a_csv_cell_is_harmless_and_comes_back_as_it_was(start: str, apostrophes
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("color", [False, True])
 def test_foreign_text_can_do_nothing_to_a_terminal(text: str, color: bool) -> None:
-    """Neither in a styled line, nor as the name of a status or in what is said of it."""
+    """Neither as a detail, nor in a styled line, nor as the name of a status or in what is said of it."""
     book = StatusBook([OrderStatus("1", f"Done {text}")])
     with pytest.raises(UnknownStatusError) as unknown:
         book.find("Nothing")
     seen = [
+        detail_text(json.dumps({"detail": text}).encode()),
         escape_lines(text),
         book.names["1"],
         str(unknown.value),

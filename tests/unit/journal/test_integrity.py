@@ -250,6 +250,28 @@ def test_pages_that_only_the_wal_file_has_are_part_of_the_file(folder: Path) -> 
     assert grown > pages
 
 
+@pytest.mark.parametrize("index", ["rows_planned", "rows_queued"])
+@pytest.mark.parametrize("rows_from", [0, 1])
+def test_an_index_of_another_time_is_never_believed(folder: Path, index: str, rows_from: int) -> None:
+    """What is sent is chosen by these indexes: an older or newer one would send a row again, or leave it out."""
+    with plan(folder, [(2, A, S), (3, A, T), (4, B, S), (5, B, T)], "sequence") as journal:
+        journal.claim(1)
+    moments = [(folder / NAME).read_bytes()]
+    with Journal.open(folder / NAME) as journal:
+        journal.record([ended(2)])
+        journal.claim(9)
+    moments.append((folder / NAME).read_bytes())
+    with contextlib.closing(sqlite3.connect(folder / NAME)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (index,)).fetchone()
+    rows, other = moments[rows_from], moments[1 - rows_from]
+    at = slice((page - 1) * 4096, page * 4096)
+    (folder / NAME).write_bytes(rows[: at.start] + other[at] + rows[at.stop :])
+    (folder / "j.claims").write_bytes(b"%020d" % 1)
+    with pytest.raises(JournalError) as caught:
+        Journal.open(folder / NAME)
+    assert caught.value.message == f"The journal {folder / NAME} has parts of different times" + LOST
+
+
 @pytest.mark.parametrize("column", ["order_id", "status_id", "expected_id", "row"])
 def test_a_row_that_is_not_what_was_planned_is_never_given(folder: Path, column: str) -> None:
     """Each part of an update is under its checksum: another value in the file is refused, whoever asks."""
