@@ -1,6 +1,6 @@
 """An even pace. Pure state over a clock."""
 
-SAVED = 0.002  # seconds' worth of tokens that are saved up at most: a limiter may have no burst allowance
+SAVED = 0.002  # seconds' worth of tokens beside the one that leaves, at most: a limiter may have no burst allowance
 
 
 class TokenBucket:

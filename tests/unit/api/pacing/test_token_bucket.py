@@ -10,8 +10,8 @@ def test_a_request_leaves_when_its_share_of_a_second_is_over(rate: float, waits:
     assert [bucket.draw(50.0 + at, rate) for at in (0.0, 0.0, 0.1, 0.3)] == pytest.approx(waits)
 
 
-@pytest.mark.parametrize(("rate", "burst"), [(10.0, 1), (1000.0, 2), (10_000.0, 20)])
-def test_what_is_saved_up_is_two_milliseconds_worth(rate: float, burst: int) -> None:
+@pytest.mark.parametrize(("rate", "burst"), [(10.0, 1), (1000.0, 3), (10_000.0, 21)])
+def test_beside_the_one_that_leaves_two_milliseconds_worth_is_saved_up(rate: float, burst: int) -> None:
     """However late we come, the requests that have not left meanwhile do not all leave now."""
     bucket = TokenBucket(0.0)
     assert sum(bucket.draw(9.0, rate) == 0 for _ in range(100)) == burst
