@@ -59,14 +59,36 @@ def test_where_requests_are_slow_a_trial_takes_longer() -> None:
     assert at(8).trial(2.0) == 20.0
 
 
-def test_a_window_that_is_refused_at_once_again_and_again_is_no_limit() -> None:
+def test_a_window_that_is_refused_at_once_three_times_is_no_limit() -> None:
     """Nor is one of fewer than four, which a rate would explain as well."""
     window = WindowSearch(64)
     for size, is_refuted in ((40, False), (30, False), (20, True)):
         window.fails(size, **SOON)
         assert window.is_refuted is is_refuted
     assert [at(size).is_refuted for size in (4, 3)] == [False, True]
-    window.fails(10, **LATE)
+
+
+@pytest.mark.parametrize(("widens", "is_refuted"), [(False, True), (True, False)])
+def test_a_window_that_passed_is_no_limit_when_it_is_refused_three_times(widens: bool, is_refuted: bool) -> None:
+    """A wider one may be refused as often as it likes: that is what a limit does."""
+    window = at(20)
+    for _ in range(3):
+        if widens:
+            window.passes()
+        window.fails(window.size - 1, **LATE)
+    assert window.is_refuted is is_refuted
+
+
+def test_a_rest_that_was_survived_ends_the_doubt() -> None:
+    """A limit that has changed twice in a run is one all the same."""
+    window = at(20)
+    for _ in range(2):
+        window.fails(window.size - 1, **LATE)
+    window.passes()
+    window.fails(window.size - 1, **LATE)  # the smallest widening, after which it rests
+    window.passes()
+    window.fails(window.size - 1, **LATE)
+    window.fails(window.size - 1, **LATE)
     assert not window.is_refuted
 
 
