@@ -47,6 +47,13 @@ UPGRADES: dict[int, tuple[str, ...]] = {
     5: (
         "ALTER TABLE rows ADD COLUMN uncounted INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX rows_planned ON rows (row) WHERE state = 'planned'",
+        # Version 5 sent again unread, and called failed, what may have been applied.
+        "UPDATE rows SET changes = changes + 1, state = 'claimed', result = 'unknown'"
+        " WHERE state = 'planned' AND attempts > 0",
+        "UPDATE rows SET changes = changes + 1, result = 'unknown' WHERE state = 'ended' AND result = 'failed'"
+        " AND attempts > 0 AND (http_status IS NULL OR http_status = 408 OR http_status >= 500)"
+        " AND code NOT IN ('not_applied', 'overtaken')",
+        "UPDATE counts SET changes = (SELECT sum(changes) FROM rows)",
     ),
 }
 UPDATE = ", ".join((*StatusUpdate._fields, "checksum"))  # the columns that `update_of` reads
@@ -88,12 +95,6 @@ def _merge(fields: tuple[str, ...], *more: str) -> str:
 OUTCOME = _merge(RowOutcome._fields)
 # An update may leave after a checkpoint: what an outcome said of the row before holds no longer.
 CHECKPOINT = _merge(Checkpoint._fields, "result = CASE WHEN state = 'claimed' THEN NULL ELSE result END")
-# An order that had another status before its update was sent has this one by that, though no answer confirmed it.
-CONFIRM = (
-    "UPDATE rows SET changes = changes + 1, result = 'updated', code = 'confirmed_by_reading',"
-    " detail = 'an earlier start sent it and no answer confirmed it; read back, the order has the status'"
-    " WHERE row = ? AND (attempts > 0 OR uncounted) AND previous_status_id <> status_id"
-)
 CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', claim = ? WHERE row = ?"
 CLAIM_UP_TO = (  # one statement for a block of planned rows takes less time than one for each
     "UPDATE rows INDEXED BY rows_planned SET changes = changes + 1, state = 'claimed', claim = ?"
