@@ -50,15 +50,15 @@ def test_a_row_that_was_not_sent_is_planned_again(folder: Path) -> None:
     journal.close()
 
 
-def test_an_order_that_somebody_else_has_set_is_unchanged_though_an_update_was_refused(folder: Path) -> None:
-    """Read with another status, refused, and later read with the wanted one: the run did not do that."""
+@pytest.mark.parametrize(("attempts", "said"), [(1, "updated"), (0, "unchanged")])
+def test_an_order_is_unchanged_only_when_nothing_was_sent_to_it(folder: Path, attempts: int, said: str) -> None:
+    """Read with another status before it was sent, and with the wanted one later: an unconfirmed update did that."""
     journal = plan(folder, [(2, A, S)])
     journal.claim(1)
-    journal.checkpoint([Checkpoint(2, 1, 1.0, previous_status_id=T)])
-    journal.record([RowOutcome(2, State.PLANNED, Result.FAILED, "unauthorized", "who", 401)])
+    journal.checkpoint([Checkpoint(2, attempts, 1.0, previous_status_id=T)])
+    journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
     journal.record([already_set(*journal.claim(1))])
-    assert next(journal.entries()).result == "unchanged"
-    assert list(journal.to_undo()) == []
+    assert next(journal.entries()).result == said
     journal.check()
     journal.close()
 
