@@ -24,7 +24,7 @@ from batch_updater.journal.find_runs import FoundRun, find_run, newest_runs
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.lock import lock_with_undone_runs
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import RunFolder, is_nameless
+from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder, is_nameless
 from batch_updater.planning.plan import read_plan
 from batch_updater.planning.preflight import Tenant
 from batch_updater.reports.commands import resume_command, run_command
@@ -73,8 +73,8 @@ def resume_unfinished(file: Path, wanted: RunFacts, place: Path, settings: Setti
 
 
 def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:
-    """Return how the sheet's own command picks its run up; there is none for data without a name."""
-    if is_nameless(file.name):
+    """Return how the sheet's own command picks its run up; none for data without a name, or made anew each time."""
+    if is_nameless(file.name) or file.name == UNDO_SHEET:
         return []
     command = tuple(run_command(file, found.folder.path, found.facts, _next_limit(found)))
     return [Remedy("to finish that run{back}: {command}", {"back": back}, command)]

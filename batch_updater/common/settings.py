@@ -156,8 +156,12 @@ class Settings(BaseModel):
 
     @property
     def compares(self) -> bool:
-        """Whether orders are read before they are updated; an expected status can't be checked otherwise."""
-        return self.compare or self.compare_list or self.expect_column is not None
+        """Whether orders are read before they are updated; an expected status can't be checked otherwise.
+
+        Rows that an earlier run left unknown may have been applied, so they are never sent unread.
+        """
+        reads = self.compare or self.compare_list or self.expect_column is not None
+        return reads or Result.UNKNOWN in self.only
 
     @property
     def sending(self) -> SendOptions:

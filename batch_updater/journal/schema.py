@@ -47,6 +47,13 @@ UPGRADES: dict[int, tuple[str, ...]] = {
     5: (
         "ALTER TABLE rows ADD COLUMN uncounted INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX rows_planned ON rows (row) WHERE state = 'planned'",
+        # Version 5 sent again unread, and called failed, what may have been applied.
+        "UPDATE rows SET changes = changes + 1, state = 'claimed', result = 'unknown'"
+        " WHERE state = 'planned' AND attempts > 0",
+        "UPDATE rows SET changes = changes + 1, result = 'unknown' WHERE state = 'ended' AND result = 'failed'"
+        " AND attempts > 0 AND (http_status IS NULL OR http_status = 408 OR http_status >= 500)"
+        " AND code NOT IN ('not_applied', 'overtaken')",
+        "UPDATE counts SET changes = (SELECT sum(changes) FROM rows)",
     ),
 }
 UPDATE = ", ".join((*StatusUpdate._fields, "checksum"))  # the columns that `update_of` reads

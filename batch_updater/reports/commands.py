@@ -41,7 +41,7 @@ def run_command(sheet: Path, run_dir: Path, facts: RunFacts, max_failures: int |
     """
     if sheet.name == FRAME.name:
         return resume_command(run_dir, facts, max_failures)
-    choices: dict[str, Any] = {"base_url": facts.base_url, "max_failures": max_failures}
+    choices = _careful(facts, max_failures)
     if (place := run_dir.resolve().parent) != runs_place(sheet, None).resolve():
         choices["runs_dir"] = place
     if sheet.name == UNDO_SHEET and (sheet.parent / JOURNAL).is_file():
@@ -51,8 +51,14 @@ def run_command(sheet: Path, run_dir: Path, facts: RunFacts, max_failures: int |
 
 def resume_command(run_dir: Path, facts: RunFacts, max_failures: int | None = None) -> list[str]:
     """Return the command that resumes this run from its folder alone, by the choices that it was planned by."""
-    choices: dict[str, Any] = {"base_url": facts.base_url, "max_failures": max_failures}
-    return ["resume", _path(run_dir), *option_words(Settings(**choices))]
+    return ["resume", _path(run_dir), *option_words(Settings(**_careful(facts, max_failures)))]
+
+
+def _careful(facts: RunFacts, max_failures: int | None) -> dict[str, Any]:
+    """Return the service, and what the last start was told to stop at; a canary only until one has passed."""
+    canary = 0 if facts.canary_passed else facts.settings.get("canary", 0)
+    limit = facts.settings.get("max_failures") if max_failures is None else max_failures
+    return {"base_url": facts.base_url, "max_failures": limit, "canary": canary}
 
 
 def follow_up_options(facts: RunFacts) -> list[str]:

@@ -43,12 +43,12 @@ class Delivery:
         """Return how a row stands after its last update, read back where that is needed."""
         stopping = self._control.stopping.is_set() or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}
         reading = row.ended_by
+        if reading is None and (stopping or not outcome.needs_reading(answer, row.doubt)):
+            return outcome.decide_outcome(answer, row.doubt, stopping=stopping)
+        if row.doubt.late and (reading is None or reading.seen is Seen.OTHER) and not self.exchange.readings.refused:
+            self.last_silence = time.monotonic()
+            return outcome.leave_in_doubt(answer)
         if reading is None:
-            if stopping or not outcome.needs_reading(answer, row.doubt):
-                return outcome.decide_outcome(answer, row.doubt, stopping=stopping)
-            if row.doubt.late and self.exchange.readings.refused is None:
-                self.last_silence = time.monotonic()
-                return outcome.leave_in_doubt(answer)
             reading = await row.read_back()
         return outcome.decide_by_reading(answer, reading, row.update, row.doubt, self._named(reading.status_id))
 
@@ -107,7 +107,7 @@ class Delivery:
         if reading is None or reading.seen is Seen.STOPPED:
             return None
         found = self._named(reading.status_id)
-        return self._outcome(row, outcome.decide_later(reading, found, interrupted=interrupted))
+        return self._outcome(row, outcome.decide_later(reading, found, row.update, interrupted=interrupted))
 
     async def recheck(self, update: StatusUpdate) -> RowOutcome | None:
         """Check whether a late answer to an earlier row of the order has undone this one."""

@@ -86,8 +86,7 @@ def decide_by_reading(answer: Answer[Any], reading: Reading, update: StatusUpdat
         return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED, _refusal(answer))
     if reading.seen is Seen.OTHER:
         code = "not_applied" if answer.is_doubtful else answer.code
-        if update.expected_id and reading.status_id != update.expected_id:
-            code = "status_moved"
+        code = "status_moved" if _has_moved(reading, update) else code
         return End(State.ENDED, Result.FAILED, code, f"{answer.detail}; read back, the order is {found}")
     if reading.seen is Seen.MISSING:
         return End(State.ENDED, Result.FAILED, "order_not_found", reading.detail)
@@ -96,7 +95,11 @@ def decide_by_reading(answer: Answer[Any], reading: Reading, update: StatusUpdat
     return End(State.ENDED, Result.UNKNOWN, answer.code, f"{answer.detail}; could not be read back: {reading.detail}")
 
 
-def decide_later(reading: Reading, found: str, *, interrupted: bool) -> End:
+def _has_moved(reading: Reading, update: StatusUpdate) -> bool:
+    return bool(update.expected_id) and reading.status_id != update.expected_id
+
+
+def decide_later(reading: Reading, found: str, update: StatusUpdate, *, interrupted: bool) -> End:
     """Return how a row in doubt ends by a reading some time after its last answer, which an earlier start may have had.
 
     `found` is the status read, for a person.
@@ -106,8 +109,8 @@ def decide_later(reading: Reading, found: str, *, interrupted: bool) -> End:
         return End(State.ENDED, Result.UPDATED, "confirmed_after_interruption", f"{after} has the status")
     if reading.seen is Seen.RIGHT:
         return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED)
-    if reading.seen is Seen.OTHER and interrupted:
-        return End(State.ENDED, Result.FAILED, "status_moved", f"{after} is {found}, which was not expected")
+    if reading.seen is Seen.OTHER and _has_moved(reading, update):
+        return End(State.ENDED, Result.FAILED, "status_moved", f"never confirmed; {after} is {found}")
     if reading.seen is Seen.OTHER:
         return End(State.ENDED, Result.FAILED, "not_applied", f"never confirmed; {after} is {found}")
     if reading.seen is Seen.MISSING:

@@ -42,7 +42,7 @@ class RowAttempts(AnswerLog):
         self.sent = 0
         self.in_doubt = in_doubt  # the last update may have been applied, and the order was not read since
         self.ever_in_doubt = in_doubt
-        self.may_be_late = False  # an update in doubt may be applied after it was read
+        self.may_be_late = in_doubt  # an update in doubt may be applied after it was read
         self.previous: str | None = None
         self.ended_by: Reading | None = None
         self.answer: Answer[Any] = STOPPED  # to the last update
@@ -66,9 +66,9 @@ class RowAttempts(AnswerLog):
         return round((self._answered - self._began) * 1000) if self.sent else None
 
     async def put(self) -> Answer[Any]:
-        """Send the update; return the last answer, or STOPPED when the run stopped before there was one."""
+        """Send the update; return its last answer, or STOPPED when the run stopped before there was one."""
         answer = await self.exchange.run(self._put, self)
-        return self.answer if self.ended_by else answer
+        return self.answer if self.ended_by or (answer is STOPPED and self.sent) else answer
 
     async def _put(self) -> Answer[Never]:
         client = self.exchange.client
@@ -133,9 +133,9 @@ class RowAttempts(AnswerLog):
 
     async def checkpoint(self) -> bool:
         """Make what is known of the row durable; False when the journal can't be written."""
-        now = self.sent, self.previous
         made = Checkpoint(self.row, self.unrecorded, self.sent_at if self.sent else None, self.previous)
-        if not await self.exchange.checkpoint(made):
-            return False
-        self._checkpoint = now
-        return True
+        before, self._checkpoint = self._checkpoint, (self.sent, self.previous)  # it is written even when cancelled
+        if await self.exchange.checkpoint(made):
+            return True
+        self._checkpoint = before
+        return False

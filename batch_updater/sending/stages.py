@@ -65,7 +65,7 @@ class Runner:
         on_record: Callable[[RowOutcome], None] | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
-        options, self._failed_before = options or SendOptions(), failed_before
+        options, self._failed = options or SendOptions(), failed_before
         self._canary, self._max_failures, self._outage_budget = options.canary, max_failures, options.outage_budget
         self._stop, self._on_progress, self._on_record = stop or Stop(), on_progress, on_record
         self.counters = Counters()
@@ -256,11 +256,12 @@ class Runner:
                 self._on_record(record)
             if record.result in {Result.FAILED, Result.UNKNOWN} and record.state is not State.PLANNED:
                 event("row", row=record.row, result=record.result, reason=record.code, detail=record.detail)
+                self._failed += record.state is State.ENDED
                 self._check_failures()
 
     def _check_failures(self) -> None:
-        failed = self._failed_before + self.counters.results[Result.FAILED] + self.counters.results[Result.UNKNOWN]
-        if self._max_failures is not None and failed > self._max_failures and not self._control.stopping.is_set():
+        is_over = self._max_failures is not None and self._failed > self._max_failures
+        if is_over and not self._control.stopping.is_set():
             what = f"More than {self._max_failures:,} rows have failed."
             self._control.fail(StoppedError(what, "see the result file for the reasons"))
 

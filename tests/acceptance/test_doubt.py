@@ -146,3 +146,21 @@ def test_a_row_takes_as_long_as_its_requests(tmp_path: Path) -> None:
     summary = json.loads((newest_run(sheet) / "summary.json").read_text())
     assert summary["seconds"] > 1.5
     assert {row["result_status_id"] for row in rows} == {DONE}
+
+
+def test_what_is_unknown_is_read_before_it_is_tried_again(tmp_path: Path) -> None:
+    """The command that the program proposes for such rows overwrites nobody who has set an order since."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(5))
+    with served(gateway_timeouts=1.0) as sandbox:
+        sandbox.unreadable = {order_id(n): 410 for n in range(1, 6)}
+        program("run", sheet, "--yes", "--retries", 0, "--timeout", 1, env=environment(sandbox.base_url))
+        rows = read_result(newest_run(sheet) / "results.csv")
+        assert {row["result"] for row in rows} == {"unknown"}
+        sandbox.unreadable = {}
+        again = program(
+            "run", newest_run(sheet) / "results.csv", "--only", "failed,unknown", "--yes", "--timeout", 1,
+            env=environment(sandbox.base_url),
+        )  # fmt: skip
+        assert again.returncode == 0, again.stderr
+        assert "orders are read first" in " ".join(again.stderr.split())
+        assert len(puts(sandbox)) == 5

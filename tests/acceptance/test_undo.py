@@ -445,7 +445,7 @@ def test_a_row_that_ended_unknown_is_undone_where_it_was_applied(watched: Watche
             sandbox.unreadable[order] = 500
 
         sandbox.on_update = hide
-        words = ("--compare", "--retries", "0", "--concurrency", "1")
+        words = ("--compare", "--retries", "0", "--concurrency", "1", "--timeout", "1")
         run = made(watched, sandbox, good_rows(3), *words, code=3)
         assert [row["result"] for row in read_result(run / "results.csv")] == ["unknown"] * 3
         sandbox.on_update = lambda _order: None

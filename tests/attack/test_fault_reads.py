@@ -98,7 +98,9 @@ async def test_faults_of_reading_back_make_no_row_updated(names: list[str], keep
     outcome = (await all_of([("all", attack)], STARTS))["all"]
     assert {row["result"] for row in outcome.rows[::4]} <= {"updated", "unknown"}
     assert {row["result"] for row in outcome.rows[2::4]} <= {"failed", "unknown"}
-    assert {row["result"] for row in outcome.rows[1::2]} == {"updated"}
+    others = [row["result"] for row in outcome.rows[1::2] if row["result"] != "updated"]
+    assert set(others) <= {"unknown"}
+    assert len(others) <= sum("after an answer" in name for name in names), "lost on a connection that a fault closed"
 
 
 async def test_faults_of_the_canary_let_nothing_else_leave(few: list[str], keep_alive: bool) -> None:

@@ -108,3 +108,25 @@ def test_a_kill_during_an_upgrade_leaves_the_older_journal(kept: Path, monkeypat
     with read_journal(kept) as journal:
         assert journal.version == version
     Journal.open(kept).close()
+
+
+@pytest.mark.parametrize("kept", ["5-interrupted"], indirect=True)
+def test_what_version_5_may_have_applied_unread_is_in_doubt(kept: Path) -> None:
+    """It planned such rows anew, or called them failed: they are read before they are sent again, and undone."""
+    with sqlite3.connect(kept) as db:
+        rows = [row for (row,) in db.execute("SELECT row FROM rows WHERE state = 'planned' ORDER BY row")]
+        db.execute("UPDATE rows SET attempts = 3, http_status = 504 WHERE row = ?", rows[:1])
+        failed = "UPDATE rows SET state = 'ended', result = 'failed', code = 'x', attempts = 1, http_status = ?"
+        db.execute("DROP INDEX IF EXISTS rows_planned")
+        db.execute(f"{failed} WHERE row = ?", (504, rows[1]))
+        db.execute(f"{failed} WHERE row = ?", (409, rows[2]))
+    db.close()
+    with Journal.open(kept) as journal:
+        assert rows[0] in rows_of(journal.in_doubt(0, 99))
+        found = {entry.row: entry.result for entry in journal.entries()}
+        assert (found[rows[1]], found[rows[2]]) == ("unknown", "failed")
+        orders = {entry.row: entry.order_id for entry in journal.entries()}
+        undone = {order for order, _previous, _last in journal.to_undo()}
+        assert {orders[rows[0]], orders[rows[1]]} <= undone
+        assert orders[rows[2]] not in undone
+        journal.check()

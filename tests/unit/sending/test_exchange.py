@@ -60,7 +60,7 @@ async def test_readings_are_counted_and_make_nothing_durable() -> None:
         ([STRANGER], False, STRANGER, CredentialsError, "did not accept the token"),
         ([STRANGER], CredentialsError("refused to sign in"), STRANGER, CredentialsError, "refused to sign in"),
         ([CredentialsError("no token")], True, STOPPED, CredentialsError, "no token"),
-        ([SLOW_DOWN, StoppedError("no token now")], True, STOPPED, StoppedError, "no token now"),
+        ([SLOW_DOWN, StoppedError("no token now")], True, SLOW_DOWN, StoppedError, "no token now"),
         ([ELSEWHERE], True, ELSEWHERE, StoppedError, "Stopped: elsewhere"),
     ],
 )

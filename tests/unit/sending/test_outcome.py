@@ -156,7 +156,8 @@ def test_what_is_read_later_ends_the_row_too(
 ) -> None:
     """Whether it was interrupted or has used up its retries: nothing stays open for ever."""
     for interrupted, wanted in ((True, after_a_kill), (False, at_the_end)):
-        assert decide_later(reading, "'X'", interrupted=interrupted)[:3] == wanted
+        update = UPDATE._replace(expected_id="expected" if interrupted else "")
+        assert decide_later(reading, "'X'", update, interrupted=interrupted)[:3] == wanted
 
 
 def test_an_order_that_is_so_already_is_left_alone() -> None:
