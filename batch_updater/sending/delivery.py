@@ -26,8 +26,8 @@ class Delivery:
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
         """Send a claimed row until it has ended, is to be read later, or the run stops."""
-        row = RowAttempts(update, self.exchange)
-        return await self._send(row, self._compare_first if self.exchange.compare or update.expected_id else None)
+        reads_first = self.exchange.options.compares or update.expected_id
+        return await self._send(RowAttempts(update, self.exchange), self._compare_first if reads_first else None)
 
     async def _send(self, row: RowAttempts, read_first: ReadFirst | None) -> RowOutcome:
         """Send a row, unless reading its order first ends it."""

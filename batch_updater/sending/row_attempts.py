@@ -81,6 +81,7 @@ class RowAttempts(AnswerLog):
             raise
         except asyncio.CancelledError:
             self._count(LOST)
+            self._note_doubt(LOST)
             raise
         self._count(answer)
         return answer
@@ -91,10 +92,23 @@ class RowAttempts(AnswerLog):
             self._answered = time.monotonic()
             self.sent += 1
             self.exchange.counters.put += 1
-            if answer.verdict is not Verdict.DONE and self.exchange.is_doubtful(answer):
-                self.in_doubt = self.ever_in_doubt = True
-                self.late |= may_be_late(answer)
-                self.exchange.count_wording(answer)
+
+    def answered(self, answer: Answer[Any], *, is_load: bool) -> None:
+        """Note whether the update may have been applied: what was refused for load was not looked at."""
+        super().answered(answer, is_load=is_load)
+        if answer.verdict is Verdict.DONE:
+            return
+        if not is_load:
+            self._note_doubt(answer)
+        is_first_error = self.sent == 1 and (answer.http_status or 0) >= 500 and not is_load
+        if is_first_error and (stop := self.exchange.brake.refuse(answer.code, answer.http_status, answer.detail)):
+            self.exchange.control.fail(stop)
+
+    def _note_doubt(self, answer: Answer[Any]) -> None:
+        if answer.is_doubtful:
+            self.in_doubt = self.ever_in_doubt = True
+            self.late |= may_be_late(answer)
+            self.exchange.count_wording(answer)
 
     async def get(self) -> Answer[str]:
         """Read the order before its first update; return the last answer."""
@@ -125,7 +139,7 @@ class RowAttempts(AnswerLog):
         reading = await self.read_back()
         if reading.seen is Seen.OTHER and self.update.expects(reading.status_id):
             return True
-        if reading.seen is Seen.NOT_READABLE and not (self.exchange.compare or self.update.expected_id):
+        if reading.seen is Seen.NOT_READABLE and not (self.exchange.options.compares or self.update.expected_id):
             return True
         self.ended_by = reading
         return False

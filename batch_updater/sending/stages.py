@@ -20,6 +20,7 @@ from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import SendOptions
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.recorder import Recorder
+from batch_updater.sending.brake import Brake
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
 from batch_updater.sending.exchange import Exchange
@@ -53,27 +54,27 @@ class Stage:
 class Runner:
     """Handles all open rows of a journal. When `stop` is requested, what is in flight has 25 s to finish.
 
-    `rows` is the number of rows in `Progress`, `failed_before` that of failures in earlier starts, `names` are names of
-    statuses by id. `on_progress` is called about ten times a second, `on_record` for each row that ends, both from the
-    event loop.
+    `rows` is the number of rows in `Progress`, `failed_before` that of failures in earlier starts, `brake` knows what
+    was refused in those, `names` are names of statuses by id. `on_progress` is called about ten times a second,
+    `on_record` for each row that ends, both from the event loop.
     """
 
     def __init__(
         self, journal: Journal, client: OrderClient, pacer: Pacer, options: SendOptions | None = None, *,
-        rows: int = 0, max_failures: int | None = None, failed_before: int = 0, names: Mapping[str, str] | None = None,
-        stop: Stop | None = None, on_progress: OnProgress | None = None,
+        rows: int = 0, max_failures: int | None = None, failed_before: int = 0, brake: Brake | None = None,
+        names: Mapping[str, str] | None = None, stop: Stop | None = None, on_progress: OnProgress | None = None,
         on_record: Callable[[RowOutcome], None] | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
         options, self._failed = options or SendOptions(), failed_before
-        self._canary, self._max_failures, self._outage_budget = options.canary, max_failures, options.outage_budget
+        self._canary, self._max_failures = options.canary, max_failures
         self._stop, self._on_progress, self._on_record = stop or Stop(), on_progress, on_record
         self.counters = Counters()
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
         self._exchange = Exchange(
-            client, pacer, self._control, self.counters, self._recorder.checkpoint, options.retries,
-            self._find_updated, compare=options.compares,
+            client, pacer, self._control, self.counters, self._recorder.checkpoint, options,
+            self._find_updated, self._rest, brake or Brake(),
         )  # fmt: skip
         self._delivery = Delivery(self._exchange, names=names or {})
         listing = Listing(
@@ -85,6 +86,16 @@ class Runner:
         self._timeout = options.timeout
         self._stage: Stage | None = None
         self._has_looked = False  # for an updated order in the journal
+
+    @property
+    def not_before(self) -> float:
+        """When the service wants to be asked again at the earliest, in seconds since the epoch; 0 for any time."""
+        return self._exchange.health.not_before
+
+    @property
+    def parked(self) -> int:
+        """How often a row waited for its next attempt, without holding a place."""
+        return self._pool.parkings
 
     @property
     def notes(self) -> list[str]:
@@ -129,13 +140,26 @@ class Runner:
     async def _run(self, stages: AsyncIterator[Stage]) -> None:
         with self._control.obeying(self._stop):
             async with self._recorder:
-                async for stage in stages:
-                    if self._control.stopping.is_set():
-                        break
-                    self._stage = stage
-                    await self._run_stage(stage)
+                probing = asyncio.create_task(self._exchange.health.probe())
+                try:
+                    async for stage in stages:
+                        if self._control.stopping.is_set():
+                            break
+                        self._stage = stage
+                        await self._run_stage(stage)
+                finally:
+                    probing.cancel()
+                    await asyncio.gather(probing, return_exceptions=True)
         if self._control.failure:
             raise self._control.failure
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait between two attempts of a row, which holds no place meanwhile."""
+        if self._pool.is_handling:
+            async with self._pool.parked():
+                await self._control.sleep(seconds)
+        else:  # a page of the order list
+            await self._control.sleep(seconds)
 
     async def _run_stage(self, stage: Stage) -> None:
         if not stage.claimed:
@@ -258,6 +282,8 @@ class Runner:
                 event("row", row=record.row, result=record.result, reason=record.code, detail=record.detail)
                 self._failed += record.state is State.ENDED
                 self._check_failures()
+            if stop := self._exchange.brake.add(record):
+                self._control.fail(stop)
 
     def _check_failures(self) -> None:
         is_over = self._max_failures is not None and self._failed > self._max_failures
@@ -273,10 +299,7 @@ class Runner:
 
     def _check_limits(self) -> None:
         self.counters.token = self._client.token_requests
-        if self._pacer.outage_for > self._outage_budget:
-            why = f" ({self._exchange.silence})" if self._exchange.silence else ""
-            what = f"The service has not answered for {self._outage_budget:g} s{why}."
-            self._control.fail(StoppedError(what, "run again when it is back"))
+        self._exchange.health.check()
         self._exchange.pace_log.log_changes()
         if self._on_progress and self._stage:
             self._on_progress(self._tally.progress(self._stage.name))
