@@ -41,11 +41,15 @@ class Service:
 
 @dataclass(frozen=True)
 class Case:
-    """A service, and by what its limit is multiplied at 20 s."""
+    """A service, and by what its limit is multiplied at 20 s.
+
+    `late`: the machine is so busy that the pool notices everything so many seconds late, on average.
+    """
 
     service: Callable[[], Service]
     factor: float = 1.0
     seconds: float = 60.0
+    late: float = 0.0
 
 
 @dataclass(slots=True)
@@ -76,16 +80,16 @@ class Pool:
     Without a controller they send as fast as they can.
     """
 
-    def __init__(self, controller: Controller | None, service: Service, workers: int = WORKERS, seed: int = 1) -> None:
+    def __init__(self, controller: Controller | None, service: Service, seed: int = 1, late: float = 0.0) -> None:
         self.meeting = Meeting()
         self.now = 0.0
         self._is_controlled = controller is not None
-        self._controller = controller or Controller(workers, 0.0, adapt=False)
-        self._service, self._places = service, workers
+        self._controller = controller or Controller(WORKERS, 0.0, adapt=False)
+        self._service, self._places, self._late = service, WORKERS, late
         self._random, self._order = random.Random(seed), count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._line: deque[Row] = deque()
-        self._next_turn = -1.0
+        self._sleeps_until = 0.0
 
     def later(self, when: float, call: Callable[[], None]) -> None:
         """Do something at this time."""
@@ -99,14 +103,18 @@ class Pool:
             call()
         return self.meeting
 
+    def _noticed(self, when: float) -> float:
+        return when + self._late * 2 * self._random.random()
+
     def _turn(self) -> None:
+        if self.now < self._sleeps_until:
+            return
         while self._places:
             wait = self._controller.take(self.now)
+            if math.isfinite(wait) and wait > 0:
+                self._sleeps_until = self._noticed(self.now + math.ceil(min(wait, 0.25) / TICK) * TICK + LATE)
+                self.later(self._sleeps_until, self._turn)
             if wait > 0:
-                when = self.now + math.ceil(min(wait, 0.25) / TICK) * TICK + LATE
-                if not self.now < self._next_turn <= when:
-                    self._next_turn = when
-                    self.later(when, self._turn)
                 return
             self._places -= 1
             self._depart(self._line.popleft() if self._line else Row(), self._controller.departed)
@@ -118,14 +126,14 @@ class Pool:
         service = self._service
         if not service.limiter.accepts(self.now):
             self.meeting.refused.append(self.now)
-            self.later(self.now + service.refusal - TRANSIT, lambda: self._refused(row, number))
+            self.later(self._noticed(self.now + service.refusal - TRANSIT), lambda: self._refused(row, number))
             return
         seconds = 1.0 if self._random.random() < service.tail else service.latency
         seconds *= 1 + service.jitter * (2 * self._random.random() - 1)
         seconds += service.limiter.queued(self.now)
         self.later(self.now + seconds - TRANSIT, service.limiter.answered)
         if seconds < TIMEOUT:
-            self.later(self.now + seconds - TRANSIT, lambda: self._answered(row, number))
+            self.later(self._noticed(self.now + seconds - TRANSIT), lambda: self._answered(row, number))
         else:
             self.later(self.now + TIMEOUT, lambda: self._silent(row, number))
 
@@ -204,7 +212,12 @@ def _halves(status: int, wait: float | None) -> Case:
     return Case(lambda: Service(LeakyBucket(500, 20), status, wait), 0.5)
 
 
+def _late(limit: float, burst: float, status: int, wait: float | None, late: float) -> Case:
+    return Case(lambda: Service(LeakyBucket(limit, burst), status, wait), late=late / 1000)
+
+
 LIMITS = (100, 500, 2000)
+LATENESS = (2, 5, 20)  # milliseconds
 CASES: dict[str, Case] = {
     **{f"leaky bucket, burst 20, Retry-After 1: {limit}/s": _leaky(limit, 20, 429, 1.0) for limit in LIMITS},
     **{f"leaky bucket, no burst, bare 503: {limit}/s": _leaky(limit, 1, 503, None) for limit in LIMITS},
@@ -226,6 +239,9 @@ CASES: dict[str, Case] = {
     "no limit, 5 % are 503": Case(lambda: Service(Limiter(3200), noise=0.05)),
     "leaky bucket, bare 503: 500/s, and 5 % are 503": Case(lambda: Service(LeakyBucket(500, 20), 503, noise=0.05)),
     "one after the other, 2 s each": Case(lambda: Service(Queue(0.5)), seconds=600.0),
+    **{f"leaky bucket, burst 20, Retry-After 1: 500/s, {late} ms late": _late(500, 20, 429, 1.0, late) for late in LATENESS},
+    **{f"leaky bucket, burst 20, Retry-After 1: 2000/s, {late} ms late": _late(2000, 20, 429, 1.0, late) for late in LATENESS},
+    **{f"leaky bucket, no burst, bare 503: 500/s, {late} ms late": _late(500, 1, 503, None, late) for late in LATENESS},
     "no limit, all take 8 s": Case(lambda: Service(Limiter(8), latency=8.0), seconds=300.0),
 }  # fmt: skip
 
@@ -243,7 +259,7 @@ def measure(case: Case, *, seed: int = 1, is_controlled: bool = True, pool: type
     """Let 64 workers meet a service."""
     service = case.service()
     limits = [(10.0, service.limiter.limit)]
-    meeting = pool(Controller(WORKERS, 0.0) if is_controlled else None, service, seed=seed)
+    meeting = pool(Controller(WORKERS, 0.0) if is_controlled else None, service, seed, case.late)
 
     def change() -> None:
         service.limiter.limit *= case.factor

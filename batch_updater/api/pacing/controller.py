@@ -81,6 +81,7 @@ class Controller:
         self._tells = False  # the service has said 429 or Retry-After: it is trusted to say so
         self._resumed = self._trial = Moment(now, 0, 0)  # when the last pause ended, and when the present trial began
         self._trial_ends = math.inf
+        self._was_paced = False  # the rate has
         self._was_full = False  # the window has held a request back in this trial
         self._halved = (0, math.inf)  # requests that had departed, and the latency, when the window was halved
 
@@ -130,6 +131,7 @@ class Controller:
                 self._was_full = True
                 return math.inf
             if math.isfinite(self._pace) and (wait := self._bucket.draw(now, self._pace)) > 0:
+                self._was_paced = True
                 return wait
         self.leave(now)
         return 0.0
@@ -267,7 +269,6 @@ class Controller:
 
     def _end_trial(self, now: float) -> None:
         """Widen the window or raise the rate, if that is what has limited the pool."""
-        accepted, seconds = self._accepted - self._trial.accepted, now - self._trial.when
         if (rates := self._rates) is None or self._was_full:
             if self._was_full:
                 self._window.passes()
@@ -276,14 +277,15 @@ class Controller:
             if (noise := self._noise.end_test()) is not None:
                 rates.end_test(noise=noise)
                 self._rate_changed(now, rates.trial)
-        elif accepted >= 0.8 * rates.rate * seconds:
+        elif self._was_paced:
             rates.passes()
             self._rate_changed(now, rates.trial)
         else:
             self._start_trial(now, rates.trial)
 
     def _start_trial(self, now: float, seconds: float) -> None:
-        self._trial, self._trial_ends, self._was_full = Moment(now, self._accepted, self.departed), now + seconds, False
+        self._trial, self._trial_ends = Moment(now, self._accepted, self.departed), now + seconds
+        self._was_full = self._was_paced = False
 
     def _rate_changed(self, now: float, trial: float) -> None:
         self._start_trial(now, trial)
