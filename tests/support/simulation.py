@@ -11,6 +11,7 @@ from itertools import count
 from support.limiters import FixedWindow, LeakyBucket, Limiter, MostInFlight, Queue, SlidingWindow
 
 from batch_updater.api.pacing.controller import Controller
+from batch_updater.common.models import Quota
 
 WORKERS = 64
 TRANSIT = 0.001  # seconds from the pool to the service, and back
@@ -37,6 +38,7 @@ class Service:
     refusal: float = 0.002
     tail: float = 0.0
     noise: float = 0.0
+    has_headers: bool = False  # the answers name the quota of the limiter
 
 
 @dataclass(frozen=True)
@@ -124,20 +126,23 @@ class Pool:
 
     def _arrive(self, row: Row, number: int) -> None:
         service = self._service
-        if not service.limiter.accepts(self.now):
+        is_accepted = service.limiter.accepts(self.now)
+        quota = service.limiter.quota(self.now) if service.has_headers else None
+        if not is_accepted:
             self.meeting.refused.append(self.now)
-            self.later(self._noticed(self.now + service.refusal - TRANSIT), lambda: self._refused(row, number))
+            self.later(self._noticed(self.now + service.refusal - TRANSIT), lambda: self._refused(row, number, quota))
             return
         seconds = 1.0 if self._random.random() < service.tail else service.latency
         seconds *= 1 + service.jitter * (2 * self._random.random() - 1)
         seconds += service.limiter.queued(self.now)
         self.later(self.now + seconds - TRANSIT, service.limiter.answered)
         if seconds < TIMEOUT:
-            self.later(self._noticed(self.now + seconds - TRANSIT), lambda: self._answered(row, number))
+            self.later(self._noticed(self.now + seconds - TRANSIT), lambda: self._answered(row, number, quota))
         else:
             self.later(self.now + TIMEOUT, lambda: self._silent(row, number))
 
-    def _answered(self, row: Row, number: int) -> None:
+    def _answered(self, row: Row, number: int, quota: Quota | None) -> None:
+        self._tell(number, quota)
         if self._random.random() < self._service.noise:
             self._unavailable(row, number)
             return
@@ -145,11 +150,17 @@ class Pool:
         self._controller.accepted(number, self.now)
         self._free()
 
-    def _refused(self, row: Row, number: int) -> None:
+    def _tell(self, number: int, quota: Quota | None) -> None:
+        if quota and self._is_controlled:
+            self._controller.told(number, quota, self.now)
+
+    def _refused(self, row: Row, number: int, quota: Quota | None) -> None:
+        self._tell(number, quota)
         if self._service.status == 503 and self._service.wait is None:
             self._unavailable(row, number)
         else:
-            self._controller.refused_for_load(number, self.now, self._service.wait)
+            wait = quota.reset if quota and self._service.wait is None else self._service.wait
+            self._controller.refused_for_load(number, self.now, wait)
             self._go_back(row)
 
     def _unavailable(self, row: Row, number: int) -> None:
@@ -204,6 +215,10 @@ def _window(limit: float, period: float, wait: float | None, phase: float = 0.0)
     return Case(lambda: Service(FixedWindow(limit, period, phase), wait=wait))
 
 
+def _told(limit: float, period: float) -> Case:
+    return Case(lambda: Service(FixedWindow(limit, period, 0.37), has_headers=True))
+
+
 def _in_flight(most: int, status: int, factor: float = 1.0) -> Case:
     return Case(lambda: Service(MostInFlight(most, 0.02), status), factor)
 
@@ -228,6 +243,8 @@ CASES: dict[str, Case] = {
     **{f"window of 10 s, bare 429: {limit}/s": _window(limit, 10.0, None, 0.37) for limit in LIMITS},
     "window of 10 s, Retry-After 10: 60/s": _window(60, 10.0, 10.0),
     "the same, refused requests count: 60/s": Case(lambda: Service(SlidingWindow(60, 10.0), wait=10.0)),
+    "window of 1 s, rate-limit headers: 500/s": _told(500, 1.0),
+    **{f"window of 10 s, rate-limit headers: {limit}/s": _told(limit, 10.0) for limit in (6, *LIMITS)},
     "5 in flight, bare 503": _in_flight(5, 503),
     "8 in flight, bare 429": _in_flight(8, 429),
     "8 in flight, then 4, bare 429": _in_flight(8, 429, 0.5),

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from batch_updater.api.pacing.allowance import Allowance
 from batch_updater.api.pacing.noise import Noise
 from batch_updater.api.pacing.rate_search import RateSearch
 from batch_updater.api.pacing.token_bucket import TokenBucket
 from batch_updater.api.pacing.window_search import WindowSearch
+from batch_updater.common.models import Quota
 
 BARE_HOLD = 0.1  # seconds, after a refusal that names no time; longer when the probe is refused
 LONGEST_BARE_HOLD = 5.0
@@ -76,6 +78,7 @@ class Controller:
         self._accepted = 0
         self._latency, self._timeout = 0.0, timeout  # the smoothed latency
         self._bucket, self._noise, self._window = TokenBucket(now), Noise(), WindowSearch(most)
+        self._allowance = Allowance(most)
         self._rates: RateSearch | None = None
         self._refusal: Refusal | None = None
         self._tells = False  # the service has said 429 or Retry-After: it is trusted to say so
@@ -97,7 +100,7 @@ class Controller:
     @property
     def is_free(self) -> bool:
         """Whether a request may leave at once, without being asked for."""
-        return self._cap is None and self.state is PaceState.FREE
+        return self._cap is None and self.state is PaceState.FREE and math.isinf(self._allowance.left)
 
     @property
     def window(self) -> int:
@@ -127,8 +130,8 @@ class Controller:
         else:
             if now >= self._trial_ends:
                 self._end_trial(now)
-            if len(self._in_flight) >= self._window.size:
-                self._was_full = True
+            self._was_full |= len(self._in_flight) >= self._window.size
+            if len(self._in_flight) >= min(self._window.size, self._allowance.most(now)):
                 return math.inf
             if math.isfinite(self._pace) and (wait := self._bucket.draw(now, self._pace)) > 0:
                 self._was_paced = True
@@ -183,6 +186,11 @@ class Controller:
         """
         self._tells = True
         self._refused(number, now, wait)
+
+    def told(self, number: int, quota: Quota, now: float) -> None:
+        """Record the quota that an answer names, whatever else the answer is; at 0 nothing leaves until its reset."""
+        if self._allowance.tell(number, quota, now) and not quota.remaining:
+            self._hold(now + quota.reset)
 
     @property
     def _is_limited(self) -> bool:

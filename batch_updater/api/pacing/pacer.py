@@ -66,6 +66,8 @@ class Pacer:
         """Learn from the answer to a request, or from its absence; return whether it was refused for load."""
         now, status = self._clock(), answer.http_status
         is_load = False
+        if answer.quota:
+            self._controller.told(number, answer.quota, now)
         if answer.asks_to_slow_down:
             is_load = True
             self._controller.refused_for_load(number, now, answer.wait)
