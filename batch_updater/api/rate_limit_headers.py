@@ -13,9 +13,7 @@ from typing import TypeVar
 
 from batch_updater.common.models import Answer, Quota, Verdict
 
-PAIRS = tuple(
-    (f"{prefix}Remaining", f"{prefix}Reset") for prefix in ("RateLimit-", "X-RateLimit-", "X-Rate-Limit-")
-)
+PAIRS = tuple((f"{prefix}Remaining", f"{prefix}Reset") for prefix in ("RateLimit-", "X-RateLimit-", "X-Rate-Limit-"))
 NAMES = {"r": "r", "remaining": "r", "t": "t", "reset": "t"}
 EPOCH = 1e9  # a larger number of seconds is a time of day; a thousand times as large, it is in milliseconds
 LONGEST = 60.0  # seconds until a reset that are believed

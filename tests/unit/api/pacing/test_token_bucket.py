@@ -18,7 +18,8 @@ def test_beside_the_one_that_leaves_two_milliseconds_worth_is_saved_up(rate: flo
 
 
 @pytest.mark.parametrize(
-    ("rate", "late", "leave"), [(500.0, 0.01, 6), (500.0, 9.0, 16), (100.0, 9.0, 4), (2000.0, 0.02, 17), (500.0, 0.0, 1)]
+    ("rate", "late", "leave"),
+    [(500.0, 0.01, 6), (500.0, 9.0, 16), (100.0, 9.0, 4), (2000.0, 0.02, 17), (500.0, 0.0, 1)],
 )
 def test_what_a_late_waking_cost_is_made_up_for(rate: float, late: float, leave: int) -> None:
     """Who waited for a token and came late finds those of the time since, of 30 ms and 16 requests at most."""
