@@ -15,6 +15,7 @@ from batch_updater.api.auth import Tokens
 from batch_updater.api.connector import Connector
 from batch_updater.api.credentials import Grant, Granted
 from batch_updater.api.network import DIRECT, Network
+from batch_updater.api.rate_limit_headers import with_quota
 from batch_updater.api.timeouts import Deadlines
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, StatusUpdate, Verdict
 from batch_updater.common.secret import masked
@@ -121,6 +122,7 @@ class OrderClient:
     async def _exchange(self, request: transport.Request, read: ResponseReader[T]) -> Answer[T]:
         try:
             with self._deadlines:
-                return read(*await self._transport.request(request))
+                reply = await self._transport.request(request)
+                return with_quota(read(*reply), reply.headers)
         except transport.FAILURES as error:
             return transport.failure(error)

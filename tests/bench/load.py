@@ -68,7 +68,7 @@ def main() -> None:
         now = Figures(
             mean(one.used for one in found), mean(one.refused for one in found), max(one.failed for one in found)
         )
-        used, refused, failed = BEFORE[name]
+        used, refused, failed = BEFORE.get(name, (0, 0, 0))
         before = f"{used} | {refused:.1f} | {failed}"
         print(f"| {name} | {before} | {now.used:.1f} | {now.refused:.2f} | {now.failed} |", flush=True)
 

@@ -1,5 +1,9 @@
 """Limits that a service may have. Times are seconds, limits requests per second if nothing else is said."""
 
+import math
+
+from batch_updater.common.models import Quota
+
 
 class Limiter:
     """Accepts everything. `limit` is what can be accepted at most, if only by as many requests as the pool can send."""
@@ -10,6 +14,10 @@ class Limiter:
     def accepts(self, now: float) -> bool:
         """Whether a request that arrives now is let through."""
         return now >= 0
+
+    def quota(self, now: float) -> Quota | None:
+        """What it says in headers of how many more it will accept."""
+        return None
 
     def queued(self, now: float) -> float:
         """How much longer than usual the request takes that was accepted now."""
@@ -48,6 +56,10 @@ class FixedWindow(Limiter):
             self._window, self._count = window, 0
         self._count += 1
         return self._count <= self.limit * self._period
+
+    def quota(self, now: float) -> Quota | None:
+        left = (1 - (now / self._period + self._phase) % 1) * self._period
+        return Quota(max(int(self.limit * self._period) - self._count, 0), math.ceil(left))
 
 
 class SlidingWindow(Limiter):

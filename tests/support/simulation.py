@@ -11,6 +11,7 @@ from itertools import count
 from support.limiters import FixedWindow, LeakyBucket, Limiter, MostInFlight, Queue, SlidingWindow
 
 from batch_updater.api.pacing.controller import Controller
+from batch_updater.common.models import Quota
 
 WORKERS = 64
 TRANSIT = 0.001  # seconds from the pool to the service, and back
@@ -37,15 +38,20 @@ class Service:
     refusal: float = 0.002
     tail: float = 0.0
     noise: float = 0.0
+    has_headers: bool = False  # the answers name the quota of the limiter
 
 
 @dataclass(frozen=True)
 class Case:
-    """A service, and by what its limit is multiplied at 20 s."""
+    """A service, and by what its limit is multiplied at 20 s.
+
+    `late`: the machine is so busy that the pool notices everything so many seconds late, on average.
+    """
 
     service: Callable[[], Service]
     factor: float = 1.0
     seconds: float = 60.0
+    late: float = 0.0
 
 
 @dataclass(slots=True)
@@ -76,16 +82,16 @@ class Pool:
     Without a controller they send as fast as they can.
     """
 
-    def __init__(self, controller: Controller | None, service: Service, workers: int = WORKERS, seed: int = 1) -> None:
+    def __init__(self, controller: Controller | None, service: Service, seed: int = 1, late: float = 0.0) -> None:
         self.meeting = Meeting()
         self.now = 0.0
         self._is_controlled = controller is not None
-        self._controller = controller or Controller(workers, 0.0, adapt=False)
-        self._service, self._places = service, workers
+        self._controller = controller or Controller(WORKERS, 0.0, adapt=False)
+        self._service, self._places, self._late = service, WORKERS, late
         self._random, self._order = random.Random(seed), count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._line: deque[Row] = deque()
-        self._next_turn = -1.0
+        self._sleeps_until = 0.0
 
     def later(self, when: float, call: Callable[[], None]) -> None:
         """Do something at this time."""
@@ -99,14 +105,18 @@ class Pool:
             call()
         return self.meeting
 
+    def _noticed(self, when: float) -> float:
+        return when + self._late * 2 * self._random.random()
+
     def _turn(self) -> None:
+        if self.now < self._sleeps_until:
+            return
         while self._places:
             wait = self._controller.take(self.now)
+            if math.isfinite(wait) and wait > 0:
+                self._sleeps_until = self._noticed(self.now + math.ceil(min(wait, 0.25) / TICK) * TICK + LATE)
+                self.later(self._sleeps_until, self._turn)
             if wait > 0:
-                when = self.now + math.ceil(min(wait, 0.25) / TICK) * TICK + LATE
-                if not self.now < self._next_turn <= when:
-                    self._next_turn = when
-                    self.later(when, self._turn)
                 return
             self._places -= 1
             self._depart(self._line.popleft() if self._line else Row(), self._controller.departed)
@@ -116,20 +126,23 @@ class Pool:
 
     def _arrive(self, row: Row, number: int) -> None:
         service = self._service
-        if not service.limiter.accepts(self.now):
+        is_accepted = service.limiter.accepts(self.now)
+        quota = service.limiter.quota(self.now) if service.has_headers else None
+        if not is_accepted:
             self.meeting.refused.append(self.now)
-            self.later(self.now + service.refusal - TRANSIT, lambda: self._refused(row, number))
+            self.later(self._noticed(self.now + service.refusal - TRANSIT), lambda: self._refused(row, number, quota))
             return
         seconds = 1.0 if self._random.random() < service.tail else service.latency
         seconds *= 1 + service.jitter * (2 * self._random.random() - 1)
         seconds += service.limiter.queued(self.now)
         self.later(self.now + seconds - TRANSIT, service.limiter.answered)
         if seconds < TIMEOUT:
-            self.later(self.now + seconds - TRANSIT, lambda: self._answered(row, number))
+            self.later(self._noticed(self.now + seconds - TRANSIT), lambda: self._answered(row, number, quota))
         else:
             self.later(self.now + TIMEOUT, lambda: self._silent(row, number))
 
-    def _answered(self, row: Row, number: int) -> None:
+    def _answered(self, row: Row, number: int, quota: Quota | None) -> None:
+        self._tell(number, quota)
         if self._random.random() < self._service.noise:
             self._unavailable(row, number)
             return
@@ -137,11 +150,17 @@ class Pool:
         self._controller.accepted(number, self.now)
         self._free()
 
-    def _refused(self, row: Row, number: int) -> None:
+    def _tell(self, number: int, quota: Quota | None) -> None:
+        if quota and self._is_controlled:
+            self._controller.told(number, quota, self.now)
+
+    def _refused(self, row: Row, number: int, quota: Quota | None) -> None:
+        self._tell(number, quota)
         if self._service.status == 503 and self._service.wait is None:
             self._unavailable(row, number)
         else:
-            self._controller.refused_for_load(number, self.now, self._service.wait)
+            wait = quota.reset if quota and self._service.wait is None else self._service.wait
+            self._controller.refused_for_load(number, self.now, wait)
             self._go_back(row)
 
     def _unavailable(self, row: Row, number: int) -> None:
@@ -196,6 +215,10 @@ def _window(limit: float, period: float, wait: float | None, phase: float = 0.0)
     return Case(lambda: Service(FixedWindow(limit, period, phase), wait=wait))
 
 
+def _told(limit: float, period: float) -> Case:
+    return Case(lambda: Service(FixedWindow(limit, period, 0.37), has_headers=True))
+
+
 def _in_flight(most: int, status: int, factor: float = 1.0) -> Case:
     return Case(lambda: Service(MostInFlight(most, 0.02), status), factor)
 
@@ -204,7 +227,12 @@ def _halves(status: int, wait: float | None) -> Case:
     return Case(lambda: Service(LeakyBucket(500, 20), status, wait), 0.5)
 
 
+def _late(limit: float, burst: float, status: int, wait: float | None, late: float) -> Case:
+    return Case(lambda: Service(LeakyBucket(limit, burst), status, wait), late=late / 1000)
+
+
 LIMITS = (100, 500, 2000)
+LATENESS = (2, 5, 20)  # milliseconds
 CASES: dict[str, Case] = {
     **{f"leaky bucket, burst 20, Retry-After 1: {limit}/s": _leaky(limit, 20, 429, 1.0) for limit in LIMITS},
     **{f"leaky bucket, no burst, bare 503: {limit}/s": _leaky(limit, 1, 503, None) for limit in LIMITS},
@@ -215,6 +243,8 @@ CASES: dict[str, Case] = {
     **{f"window of 10 s, bare 429: {limit}/s": _window(limit, 10.0, None, 0.37) for limit in LIMITS},
     "window of 10 s, Retry-After 10: 60/s": _window(60, 10.0, 10.0),
     "the same, refused requests count: 60/s": Case(lambda: Service(SlidingWindow(60, 10.0), wait=10.0)),
+    "window of 1 s, rate-limit headers: 500/s": _told(500, 1.0),
+    **{f"window of 10 s, rate-limit headers: {limit}/s": _told(limit, 10.0) for limit in (6, *LIMITS)},
     "5 in flight, bare 503": _in_flight(5, 503),
     "8 in flight, bare 429": _in_flight(8, 429),
     "8 in flight, then 4, bare 429": _in_flight(8, 429, 0.5),
@@ -226,6 +256,9 @@ CASES: dict[str, Case] = {
     "no limit, 5 % are 503": Case(lambda: Service(Limiter(3200), noise=0.05)),
     "leaky bucket, bare 503: 500/s, and 5 % are 503": Case(lambda: Service(LeakyBucket(500, 20), 503, noise=0.05)),
     "one after the other, 2 s each": Case(lambda: Service(Queue(0.5)), seconds=600.0),
+    **{f"leaky bucket, burst 20, Retry-After 1: 500/s, {n} ms late": _late(500, 20, 429, 1.0, n) for n in LATENESS},
+    **{f"leaky bucket, burst 20, Retry-After 1: 2000/s, {n} ms late": _late(2000, 20, 429, 1.0, n) for n in LATENESS},
+    **{f"leaky bucket, no burst, bare 503: 500/s, {n} ms late": _late(500, 1, 503, None, n) for n in LATENESS},
     "no limit, all take 8 s": Case(lambda: Service(Limiter(8), latency=8.0), seconds=300.0),
 }  # fmt: skip
 
@@ -243,7 +276,7 @@ def measure(case: Case, *, seed: int = 1, is_controlled: bool = True, pool: type
     """Let 64 workers meet a service."""
     service = case.service()
     limits = [(10.0, service.limiter.limit)]
-    meeting = pool(Controller(WORKERS, 0.0) if is_controlled else None, service, seed=seed)
+    meeting = pool(Controller(WORKERS, 0.0) if is_controlled else None, service, seed, case.late)
 
     def change() -> None:
         service.limiter.limit *= case.factor

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from batch_updater.api.pacing.allowance import Allowance
+from batch_updater.api.pacing.latency import Latency
 from batch_updater.api.pacing.noise import Noise
 from batch_updater.api.pacing.rate_search import RateSearch
 from batch_updater.api.pacing.token_bucket import TokenBucket
 from batch_updater.api.pacing.window_search import WindowSearch
+from batch_updater.common.models import Quota
 
 BARE_HOLD = 0.1  # seconds, after a refusal that names no time; longer when the probe is refused
 LONGEST_BARE_HOLD = 5.0
@@ -24,8 +27,6 @@ PATIENCE = 6  # the hold is this part of the time since the refusal
 NEEDED = 3  # refused probes: then the pause was needed, for the service counts in a window of time
 SURE = 20  # departures that tell how fast the pool really sent
 LASTED = 3.0  # seconds after which a rate is refused late
-SLOW = 0.25  # of the time that a request has: when answers take longer, some soon come too late
-BETTER = 0.8  # of the latency before: what half the window must reach, or the service is slow by itself
 HISTORY = 256
 
 
@@ -74,15 +75,15 @@ class Controller:
         self._most, self._cap, self._adapt, self._began = most, cap, adapt, now
         self._in_flight: dict[int, Moment] = {}
         self._accepted = 0
-        self._latency, self._timeout = 0.0, timeout  # the smoothed latency
         self._bucket, self._noise, self._window = TokenBucket(now), Noise(), WindowSearch(most)
+        self._allowance, self._latency = Allowance(most), Latency(timeout)
         self._rates: RateSearch | None = None
         self._refusal: Refusal | None = None
         self._tells = False  # the service has said 429 or Retry-After: it is trusted to say so
         self._resumed = self._trial = Moment(now, 0, 0)  # when the last pause ended, and when the present trial began
         self._trial_ends = math.inf
+        self._was_paced = False  # the rate has
         self._was_full = False  # the window has held a request back in this trial
-        self._halved = (0, math.inf)  # requests that had departed, and the latency, when the window was halved
 
     @property
     def state(self) -> PaceState:
@@ -96,7 +97,7 @@ class Controller:
     @property
     def is_free(self) -> bool:
         """Whether a request may leave at once, without being asked for."""
-        return self._cap is None and self.state is PaceState.FREE
+        return self._cap is None and self.state is PaceState.FREE and math.isinf(self._allowance.left)
 
     @property
     def window(self) -> int:
@@ -126,10 +127,11 @@ class Controller:
         else:
             if now >= self._trial_ends:
                 self._end_trial(now)
-            if len(self._in_flight) >= self._window.size:
-                self._was_full = True
+            self._was_full |= len(self._in_flight) >= self._window.size
+            if len(self._in_flight) >= min(self._window.size, self._allowance.most(now)):
                 return math.inf
             if math.isfinite(self._pace) and (wait := self._bucket.draw(now, self._pace)) > 0:
+                self._was_paced = True
                 return wait
         self.leave(now)
         return 0.0
@@ -142,7 +144,7 @@ class Controller:
     @property
     def _pace(self) -> float:
         """Requests per second that may leave; those of a window are spread over half a round trip."""
-        spread = math.inf if self._window.is_open else 2 * self._window.size / max(self._latency, 0.001)
+        spread = math.inf if self._window.is_open else 2 * self._window.size / max(self._latency.smoothed, 0.001)
         return min(self.rate or math.inf, spread)
 
     # Answers
@@ -167,10 +169,14 @@ class Controller:
 
     def unavailable(self, number: int, now: float) -> bool:
         """Record a bare 503; return whether it is a refusal for load, else it counts as `failed`."""
-        is_old = number <= self._resumed.departed  # it left before the last pause ended
-        if self._refusal is None and (is_old or not self._noise.add_bad(limited=self._is_limited and not self._tells)):
-            self.failed(number, now)
-            return False
+        if self._refusal is None:
+            if number <= self._resumed.departed:  # it left before the last pause ended, as those that were refused
+                is_load = not self._tells
+            else:
+                is_load = self._noise.add_bad(limited=self._is_limited and not self._tells)
+            if not is_load:
+                self.failed(number, now)
+                return False
         self._refused(number, now, None)
         return True
 
@@ -181,6 +187,11 @@ class Controller:
         """
         self._tells = True
         self._refused(number, now, wait)
+
+    def told(self, number: int, quota: Quota, now: float) -> None:
+        """Record the quota that an answer names, whatever else the answer is; at 0 nothing leaves until its reset."""
+        if self._allowance.tell(number, quota, now) and not quota.remaining:
+            self._hold(now + quota.reset)
 
     @property
     def _is_limited(self) -> bool:
@@ -205,29 +216,20 @@ class Controller:
 
     def _end(self, number: int, now: float) -> None:
         """Measure how long a request took; halve the window when that is too long."""
-        left, (departed, before) = self._in_flight.pop(number, None), self._halved
-        if left is None or number <= departed:
+        if (left := self._in_flight.pop(number, None)) is None:
             return
-        seconds = now - left.when
-        self._latency += (seconds - self._latency) / (16 if self._latency else 1)
-        if not self._adapt or self._latency < self._timeout * SLOW:
-            return
-        if seconds >= self._timeout or self._latency < before * BETTER:
-            self._window.resize(min(len(self._in_flight) + 1, self._window.size) // 2)
-            self._halved = (self.departed, self._latency)
-            self._start_trial(now, self._window.trial(self._latency))
-            self._latency = 0.0  # answers to what leaves from now on tell whether it helps
-        elif before:  # half of it did not help, for the service is slow by itself
-            self._window.resize(self._window.size * 2)
-            self._halved = (0, 0.0)
-            self._start_trial(now, self._window.trial(self._latency))
+        factor = self._latency.add(number, now - left.when, self.departed)
+        if factor != 1 and self._adapt:
+            used = min(len(self._in_flight) + 1, self._window.size) if factor < 1 else self._window.size
+            self._window.resize(int(used * factor))
+            self._start_trial(now, self._window.trial(now - left.when))
 
     # Learning
 
     def _resume(self, now: float, refusal: Refusal) -> None:
         """Send on, as fast as the refusal tells."""
         if self._adapt:
-            lasted = max(refusal.when - self._resumed.when, self._latency, 0.001)
+            lasted = max(refusal.when - self._resumed.when, self._latency.smoothed, 0.001)
             self._learn(now, refusal, lasted, now - refusal.when)
         self._refusal = None
         self._bucket.empty(now)
@@ -241,9 +243,9 @@ class Controller:
             rates.fails(used, self._average(lasted + pause), pause, lasted=lasted > max(2 * pause, LASTED))
         else:
             used = min((refusal.left.departed - self._resumed.departed) / lasted, self._pace)
-            window.fails(refusal.in_flight, lasted, self._latency, pause)
+            window.fails(refusal.in_flight, lasted, self._latency.smoothed, pause)
             if not (refusal.named or refusal.probes or window.is_refuted):
-                self._start_trial(now, window.trial(self._latency))
+                self._start_trial(now, window.trial(self._latency.smoothed))
                 return
             window.resize(self._most)
             rates = self._rates = RateSearch(self._average(lasted + pause), used, pause)
@@ -267,23 +269,23 @@ class Controller:
 
     def _end_trial(self, now: float) -> None:
         """Widen the window or raise the rate, if that is what has limited the pool."""
-        accepted, seconds = self._accepted - self._trial.accepted, now - self._trial.when
         if (rates := self._rates) is None or self._was_full:
             if self._was_full:
                 self._window.passes()
-            self._start_trial(now, self._window.trial(self._latency))
+            self._start_trial(now, self._window.trial(self._latency.smoothed))
         elif self._noise.is_suspected:
             if (noise := self._noise.end_test()) is not None:
                 rates.end_test(noise=noise)
                 self._rate_changed(now, rates.trial)
-        elif accepted >= 0.8 * rates.rate * seconds:
+        elif self._was_paced:
             rates.passes()
             self._rate_changed(now, rates.trial)
         else:
             self._start_trial(now, rates.trial)
 
     def _start_trial(self, now: float, seconds: float) -> None:
-        self._trial, self._trial_ends, self._was_full = Moment(now, self._accepted, self.departed), now + seconds, False
+        self._trial, self._trial_ends = Moment(now, self._accepted, self.departed), now + seconds
+        self._was_full = self._was_paced = False
 
     def _rate_changed(self, now: float, trial: float) -> None:
         self._start_trial(now, trial)

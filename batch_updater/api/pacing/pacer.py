@@ -86,6 +86,8 @@ class Pacer:
         """Learn from the answer to a request, or from its absence; return whether it was refused for load."""
         now = self._clock()
         self._in_flight -= 1
+        if answer.quota:
+            self._controller.told(number, answer.quota, now)
         is_load = self._tell_controller(answer, number, now)
         self._share += (1 - is_load - self._share) / RECENT
         if is_load:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.api.pacing.controller import Controller, PaceState
+from batch_updater.common.models import Quota
 
 
 def send(controller: Controller, now: float, number: int = 1) -> list[int]:
@@ -170,13 +171,12 @@ def test_what_can_be_no_limit_in_flight_is_searched_as_a_rate(
     assert accepted / (now + 0.02) < controller.rate < 10 / 0.98
 
 
-def test_at_a_limited_rate_one_and_at_most_two_milliseconds_worth_leave_at_once() -> None:
-    """However late the loop comes, what has not left meanwhile does not all leave now."""
-    for cap, most in ((10.0, 1), (1000.0, 3), (5000.0, 11)):
-        controller = Controller(64, 0.0, cap=cap)
-        while controller.take(9.0) == 0:
-            pass
-        assert controller.departed == most
+@pytest.mark.parametrize("cap", [10.0, 1000.0, 5000.0])
+def test_at_a_limited_rate_one_leaves_at_once(cap: float) -> None:
+    """When nobody wanted to send for long, what has not left meanwhile does not all leave now."""
+    controller = Controller(64, 0.0, cap=cap)
+    assert controller.take(9.0) == 0
+    assert controller.take(9.0) > 0
 
 
 def test_without_adapting_there_are_only_the_cap_and_the_holds() -> None:
@@ -300,8 +300,33 @@ def test_the_history_stays_short() -> None:
     assert controller.history[0][0] == pytest.approx(2.002, abs=0.1)
 
 
+def test_a_quota_at_zero_holds_until_its_reset_and_one_goes_ahead() -> None:
+    """Nothing was refused, and nothing need be: the answer to the one tells how many may follow."""
+    controller = Controller(64, 0.0)
+    (number,) = send(controller, 0.0)
+    accept(controller, 0.02, number)
+    controller.told(number, Quota(0, 10.0), 0.02)
+    assert (controller.is_free, controller.held_until, controller.take(0.02)) == (False, 10.02, 10.0)
+    (first,) = send(controller, 10.02)
+    assert controller.take(10.03) == math.inf
+    accept(controller, 10.04, first)
+    controller.told(first, Quota(3, 10.0), 10.04)
+    send(controller, 10.04, 3)
+    assert controller.take(10.04) == math.inf
+
+
+def test_a_quota_never_makes_the_pool_faster() -> None:
+    """However much remains, a limit that was found by refusals stays."""
+    controller = refused_at(1.0, 1.0)
+    number = probe(controller, 2.0)
+    accept(controller, 2.02, number)
+    found = controller.rate
+    controller.told(number, Quota(1000, 1.0), 2.02)
+    assert (controller.state, controller.rate, controller.take(2.02) > 0) == (PaceState.RATE, found, True)
+
+
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(["good", "named", "bare", "503", "silent"]), st.floats(0, 5), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["good", "named", "bare", "503", "silent", "quota"]), st.floats(0, 5), st.integers(0, 9)),
     max_size=60,
 )
 
@@ -332,6 +357,9 @@ def test_whatever_happens_the_limits_stay_sane_and_the_pool_never_stops(
                 controller.refused_for_load(number, now, None)
             case "503":
                 controller.unavailable(number, now)
+            case "quota":
+                controller.accepted(number, now)
+                controller.told(number, Quota(which // 3, seconds), now)
             case _:
                 controller.failed(number, now)
         assert controller.held_until >= held

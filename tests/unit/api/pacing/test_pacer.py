@@ -1,10 +1,11 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from batch_updater.api.pacing.pacer import Pacer, pacer_for
-from batch_updater.common.models import Answer, Verdict
+from batch_updater.common.models import Answer, Quota, Verdict
 from batch_updater.common.settings import SendOptions
 
 DONE = Answer(Verdict.DONE, "ok", "", 200)
@@ -61,6 +62,16 @@ async def test_a_free_pool_does_not_sleep() -> None:
     await ask(pacer, *[DONE] * 1000)
     assert (clock.now, pacer.rate) == (0.0, None)
     assert not await pacer.acquire(lambda: True)
+
+
+async def test_a_quota_that_is_used_up_pauses_the_pool() -> None:
+    """The next request waits for the reset, although everything was accepted."""
+    clock = Clock()
+    pacer = Pacer(None, clock, clock.sleep)
+    await ask(pacer, replace(DONE, quota=Quota(0, 7.0)))
+    assert (pacer.paused_for, pacer.rate) == (7.0, None)
+    await ask(pacer, DONE)
+    assert clock.now == pytest.approx(7.0)
 
 
 async def test_a_service_that_is_down_is_probed_by_the_next_request_in_line() -> None:

@@ -10,11 +10,32 @@ def test_a_request_leaves_when_its_share_of_a_second_is_over(rate: float, waits:
     assert [bucket.draw(50.0 + at, rate) for at in (0.0, 0.0, 0.1, 0.3)] == pytest.approx(waits)
 
 
-@pytest.mark.parametrize(("rate", "burst"), [(10.0, 1), (1000.0, 3), (10_000.0, 21)])
-def test_beside_the_one_that_leaves_two_milliseconds_worth_is_saved_up(rate: float, burst: int) -> None:
+@pytest.mark.parametrize("rate", [10.0, 1000.0, 10_000.0])
+def test_nothing_is_saved_up_while_nobody_waits(rate: float) -> None:
     """However late we come, the requests that have not left meanwhile do not all leave now."""
     bucket = TokenBucket(0.0)
-    assert sum(bucket.draw(9.0, rate) == 0 for _ in range(100)) == burst
+    assert sum(bucket.draw(9.0, rate) == 0 for _ in range(100)) == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "late", "leave"),
+    [(500.0, 0.01, 6), (500.0, 9.0, 16), (100.0, 9.0, 4), (2000.0, 0.02, 17), (500.0, 0.0, 1)],
+)
+def test_what_a_late_waking_cost_is_made_up_for(rate: float, late: float, leave: int) -> None:
+    """Who waited for a token and came late finds those of the time since, of 30 ms and 16 requests at most."""
+    bucket = TokenBucket(0.0)
+    bucket.empty(0.0)
+    now = bucket.draw(0.0, rate) + late + 1e-9
+    assert sum(bucket.draw(now + n * 1e-6, rate) == 0 for n in range(100)) == leave
+
+
+def test_who_does_not_wait_is_not_late() -> None:
+    """A bucket that nobody asked for long lets no more leave at once than one that is asked all the time."""
+    bucket = TokenBucket(0.0)
+    while bucket.draw(0.0, 1000.0) == 0:
+        pass
+    assert bucket.draw(0.001, 1000.0) == 0
+    assert sum(bucket.draw(9.0, 1000.0) == 0 for _ in range(100)) == 1
 
 
 def test_an_emptied_bucket_starts_from_nothing() -> None:
