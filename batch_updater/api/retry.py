@@ -90,8 +90,8 @@ class Attempts:
 
     It may fail `most` times by its own fault, and is never sent after `until` (by `time.monotonic`). `pace` decides
     when each attempt may leave, and whose fault a failure is; without one, or with `charges_all`, all are the request's
-    own. Without one the pause between two is at least the one that the service asks for. Once `stopping` is true nothing is sent any more, and
-    `sleep` may return early. `counters` are updated.
+    own. Without one the pause between two is at least the one that the service asks for. Once `stopping` is true
+    nothing is sent any more, and `sleep` may return early. `counters` are updated.
     """
 
     most: float

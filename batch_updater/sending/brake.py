@@ -11,6 +11,7 @@ ABOUT_ORDERS = frozenset({"order_not_found", "validation_error", "conflict", "pr
 CHECKS = {
     "wrong_address": "check EVREKA360_BASE_URL: its host, its port, and whether a path such as /v1 is missing",
     "forbidden": "check which rights the account has",
+    "server_error": "tell whoever runs the service, and run again when it is mended",
     "order_not_found": "check that the ids are those of orders, and of this tenant",
 }
 ACCEPTED = frozenset({Result.UPDATED, Result.UNCHANGED})
@@ -53,6 +54,4 @@ class Brake:
 
 def is_refused(result: str, code: str, http_status: int | None) -> bool:
     """Return whether a row that has ended so was refused; what fails by the service's own fault is counted apart."""
-    if code == "wrong_address":
-        return True
     return result == Result.FAILED and http_status is not None and 400 <= http_status < 500 and http_status != 408

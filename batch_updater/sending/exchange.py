@@ -116,6 +116,11 @@ class Exchange:
 
         return await self.run(read, AnswerLog(self, row, order_id))
 
+    def brake_for(self, answer: Answer[Any]) -> None:
+        """Count the first answer to a row, an error; stop when nothing but this has come from the start."""
+        if stop := self.brake.refuse(answer.code, answer.http_status, answer.detail):
+            self.control.fail(stop)
+
     def count_wording(self, answer: Answer[Any]) -> None:
         """Count a 2xx that is not the API's confirmation by what it says."""
         kind = answer.http_status, answer.wording

@@ -8,7 +8,7 @@ from batch_updater.api.connector import UnconnectedError
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.models import Answer, Checkpoint, StatusUpdate, Verdict
 from batch_updater.sending.exchange import AnswerLog, Exchange
-from batch_updater.sending.outcome import Doubt, may_be_late
+from batch_updater.sending.outcome import Doubt, is_wrong, may_be_late
 from batch_updater.sending.readings import Reading, Seen
 
 LOST: Answer[Never] = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
@@ -100,9 +100,8 @@ class RowAttempts(AnswerLog):
             return
         if not is_load:
             self._note_doubt(answer)
-        is_first_error = self.sent == 1 and (answer.http_status or 0) >= 500 and not is_load
-        if is_first_error and (stop := self.exchange.brake.refuse(answer.code, answer.http_status, answer.detail)):
-            self.exchange.control.fail(stop)
+        if self.sent == 1 and not is_load and is_wrong(answer):
+            self.exchange.brake_for(answer)
 
     def _note_doubt(self, answer: Answer[Any]) -> None:
         if answer.is_doubtful:
