@@ -115,13 +115,20 @@ def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
         if not output.yes and not (opened.tenant.refused or opened.refusal):
             _confirm(opened)
         summary = _send(opened, output)
-        while summary.next_limit and not output.yes and sys.stdin.isatty():
-            click.echo(escape_lines(summary.reason), err=True)
-            if not click.confirm(f"Go on all the same, until more than {summary.next_limit:,} have failed?", err=True):
-                break
-            allow_failures(opened, summary.next_limit)
+        if not output.yes and _is_let_go_on(opened, summary):
             summary = _send(opened, output)
         return summary
+
+
+def _is_let_go_on(opened: Run, summary: RunSummary) -> bool:
+    """Return whether a run that was refused from the start goes on, after asking the person."""
+    if summary.next_limit is None or opened.settings.max_failures is not None or not sys.stdin.isatty():
+        return False
+    click.echo(escape_lines(summary.reason), err=True)
+    if not click.confirm(f"Go on all the same, until more than {summary.next_limit:,} have failed?", err=True):
+        return False
+    allow_failures(opened, summary.next_limit)
+    return True
 
 
 def _send(opened: Run, output: OutputOptions) -> RunSummary:

@@ -101,23 +101,25 @@ def _speed(progress: Progress) -> list[_Piece]:
         found.append(_Piece(5, f"limit {progress.limit:,.0f}/s", "yellow"))
     if progress.window is not None:
         found.append(_Piece(5, f"at most {progress.window} at once", "yellow"))
-    if waiting := _waiting(progress):
-        found.insert(0, _Piece(1, waiting, "yellow"))
+    if progress.outage_since:
+        found[:0] = _waiting(progress)
+    elif progress.paused_until:
+        found.append(_Piece(1, f"paused until {_time(progress.paused_until)}", "yellow"))
     elif speed and left > 0:
         found.append(_Piece(1, f"{_clock_text(left / speed)} left", "cyan"))
     return found
 
 
-def _waiting(progress: Progress) -> str:
-    """Return what the run waits for, and until when; empty when it does not wait."""
-    if progress.outage_since:
-        since = datetime.fromtimestamp(progress.outage_since)
-        until = datetime.fromtimestamp(min(progress.outage_until or 0.0, LATEST))
-        return f"no service since {since:%H:%M:%S} ({progress.last_seen}), waiting until {until:%H:%M:%S}"
-    if progress.paused_until:
-        until = datetime.fromtimestamp(min(progress.paused_until, LATEST))
-        return f"paused until {until:%H:%M:%S}, as the service asks"
-    return ""
+def _waiting(progress: Progress) -> list[_Piece]:
+    """Return since when the service does not answer, until when the run waits for it, and what was seen last."""
+    since, until = _time(progress.outage_since or 0.0), _time(progress.outage_until or 0.0)
+    down = _Piece(1, f"down since {since}, waiting until {until}", "yellow")
+    return [down, *([_Piece(2, progress.last_seen, "yellow")] if progress.last_seen else [])]
+
+
+def _time(when: float) -> str:
+    """Return seconds since the epoch as a time of day."""
+    return f"{datetime.fromtimestamp(min(when, LATEST)):%H:%M:%S}"
 
 
 def _clock_text(seconds: float) -> str:

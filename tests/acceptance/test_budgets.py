@@ -297,6 +297,6 @@ def test_a_host_that_is_not_there_is_said_at_once(tmp_path: Path, unused_tcp_por
     address = f"http://127.0.0.1:{unused_tcp_port}"
     ended = program("run", sheet, "--yes", "--outage-budget", "3", env=environment(address))
     assert ended.returncode == 6, ended.stderr
-    assert "0 of 50, 0 failed, 0 in flight, no service since " in ended.stderr
-    assert "(the service can't be reached), waiting until " in ended.stderr
+    assert "0 of 50, 0 failed, 0 in flight, down since " in ended.stderr
+    assert ", the service can't be reached, " in ended.stderr
     assert summary_of(sheet)["results"] == {"not_sent": 50}
