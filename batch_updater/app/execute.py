@@ -71,7 +71,8 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
         )  # fmt: skip
         with handled_signals(stop, enabled=catch_signals) as interrupted:
             code, reason = await drive(runner.run, stop, interrupted)
-            found = {"rates": add_rates(run.facts.rates, began, pacer, runner.parked), "not_before": runner.not_before}
+            rates = add_rates(run.facts.rates, began, time.time(), pacer, runner.pool.parkings)
+            found = {"rates": rates, "not_before": runner.exchange.health.not_before}
             run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), **found)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
                 run.journal.update_facts(**found)

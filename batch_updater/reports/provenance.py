@@ -38,12 +38,15 @@ def start_facts(facts: RunFacts, settings: Settings) -> dict[str, Any]:
     }
 
 
-def add_rates(rates: Sequence[Rates], began: float, found: Found, parked: int) -> tuple[Rates, ...]:
-    """Return the rates of a run with what this start has found, which began at `began`, seconds since the epoch."""
+def add_rates(rates: Sequence[Rates], began: float, ended: float, found: Found, parked: int = 0) -> tuple[Rates, ...]:
+    """Return the rates of a run with what a start has found; `began` and `ended` are seconds since the epoch.
+
+    `parked` is how often a row waited for its next attempt.
+    """
     changes = tuple((round(seconds, 2), _three_digits(rate)) for seconds, rate in found.history)
     final = None if found.rate is None else _three_digits(found.rate)
     window = found.window if found.is_narrowed else None
-    last = Rates(at=began, ended=time.time(), final=final, history=changes, window=window, parked=parked)
+    last = Rates(at=began, ended=ended, final=final, history=changes, window=window, parked=parked)
     return (*rates, last)[-KEPT_RATES:]
 
 

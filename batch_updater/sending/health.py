@@ -5,6 +5,7 @@ that is down; both stop the run when they last for the `--outage-budget`.
 """
 
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from batch_updater.common.errors import BatchUpdaterError, CredentialsError, Sto
 from batch_updater.common.models import Answer, Verdict
 from batch_updater.sending.control import Control
 
+RECENT = 50  # answers by which a storm of 503 is told
+STORM = 10  # more of them that are 503 than this
 TELLS_ALL = frozenset({425, 429, 503})  # statuses that speak for the whole service
 Ask = Callable[[], Awaitable[Answer[Any]]]
 
@@ -30,10 +33,12 @@ class Health:
         self._asked_to_wait: set[str] = set()  # orders whose answers named too long a time
         self._unauthorized: set[str] = set()  # orders whose token was refused since something was accepted
         self._is_token_refused = False
+        self._unavailable = deque([False] * RECENT, RECENT)  # whether each of the last answers was a 503
         pacer.has_prober = True
 
     def saw(self, answer: Answer[Any], order_id: str, *, is_load: bool) -> None:
         """Take an answer into account; stop when the service asks for more time than the run has."""
+        self._unavailable.append(answer.http_status == 503)
         if self._unauthorized and answer.verdict in {Verdict.DONE, Verdict.REFUSED}:
             self._unauthorized.clear()
         if answer.wait is None or answer.wait <= self._budget or is_load:
@@ -42,6 +47,10 @@ class Health:
         if answer.http_status in TELLS_ALL or len(self._asked_to_wait) > 1:
             self.not_before = max(time.time() + answer.wait, self.not_before)
             self._control.fail(wait_error(self.not_before, f"{answer.http_status}, {answer.detail}"))
+
+    def is_doubtful(self, answer: Answer[Any]) -> bool:
+        """Return whether the update of this answer may have been applied. In a storm of 503 nobody looks at updates."""
+        return answer.is_doubtful and not (answer.http_status == 503 and sum(self._unavailable) > STORM)
 
     def check(self) -> None:
         """Stop when a budget is used up."""

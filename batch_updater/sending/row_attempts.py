@@ -94,20 +94,17 @@ class RowAttempts(AnswerLog):
             self.exchange.counters.put += 1
 
     def answered(self, answer: Answer[Any], *, is_load: bool) -> None:
-        """Note whether the update may have been applied: what was refused for load was not looked at."""
-        super().answered(answer, is_load=is_load)
-        if answer.verdict is Verdict.DONE:
-            return
-        if not is_load:
+        """Note whether the update may have been applied."""
+        if answer.verdict is not Verdict.DONE and self.exchange.health.is_doubtful(answer):
             self._note_doubt(answer)
+        super().answered(answer, is_load=is_load)
         if self.sent == 1 and not is_load and is_wrong(answer):
             self.exchange.brake_for(answer)
 
     def _note_doubt(self, answer: Answer[Any]) -> None:
-        if answer.is_doubtful:
-            self.in_doubt = self.ever_in_doubt = True
-            self.late |= may_be_late(answer)
-            self.exchange.count_wording(answer)
+        self.in_doubt = self.ever_in_doubt = True
+        self.late |= may_be_late(answer)
+        self.exchange.count_wording(answer)
 
     async def get(self) -> Answer[str]:
         """Read the order before its first update; return the last answer."""

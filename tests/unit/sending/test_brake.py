@@ -24,7 +24,7 @@ def stops_at(brake: Brake, *outcomes: RowOutcome) -> int:
     ],
 )  # fmt: skip
 def test_a_run_of_nothing_but_refusals_is_stopped(code: str, status: int | None, number: int) -> None:
-    """Soon for an address or an account, later for what may be the sheet's fault; the service's failures don't count."""
+    """Soon for an address or an account, later for what the sheet may be to blame for, never for failed attempts."""
     assert stops_at(Brake(), *[ended(code, status)] * 200) == number
 
 
