@@ -28,16 +28,14 @@ class FailureLimit:
     @property
     def refusal(self) -> StoppedError | None:
         """Why a start would send nothing, when more rows have failed than may."""
-        if self.allowed is None:
-            found = self.brake.why()
-            what = f"{found.message} Nothing was sent." if found else ""
-            hint = f"{found.hint}; " if found else ""
-        else:
-            is_over = self.failed > self.allowed
-            rows = f"{self.allowed:,} rows of this run have failed, {self.failed:,} in all"
-            what, hint = f"More than {rows}; nothing was sent." if is_over else "", ""
-        remedy = Remedy(hint + "see the result file for the reasons; to go on, allow more with {max_failures}")
-        return StoppedError(what, remedy) if what else None
+        found = self.brake.why()
+        if found is None and (self.allowed is None or self.failed <= self.allowed):
+            return None
+        what = f"More than {self.allowed:,} rows of this run have failed, {self.failed:,} in all; nothing was sent."
+        if found:
+            what = f"{found.message} Nothing was sent."
+        allow = Remedy("see the result file for the reasons; to go on, allow more with {max_failures}")
+        return StoppedError(what, [found.hint, allow] if found else allow)
 
     @property
     def next_allowed(self) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.models import Answer, Verdict
+from batch_updater.common.remedies import Remedy
 from batch_updater.sending.control import Control
 
 RECENT = 50  # answers by which a storm of 503 is told
@@ -60,7 +61,7 @@ class Health:
             self._control.fail(StoppedError(what, "run again when it is back"))
         elif (seconds := pacer.refused_for) and seconds >= self._budget:
             what = f"The service has accepted nothing for {self._budget:g} s; it asks for fewer requests."
-            self._control.fail(StoppedError(what, "run again later, or with a lower --rate"))
+            self._control.fail(StoppedError(what, Remedy("run again later, or with a lower {rate}")))
 
     async def is_token_refused(self, order_id: str) -> bool:
         """Return whether a refused token is no good for any request, rather than for this order alone.
