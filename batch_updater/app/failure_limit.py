@@ -28,14 +28,13 @@ class FailureLimit:
     @property
     def refusal(self) -> StoppedError | None:
         """Why a start would send nothing, when more rows have failed than may."""
-        found = self.brake.why()
-        if found is None and (self.allowed is None or self.failed <= self.allowed):
+        allow = Remedy("see the result file for the reasons; to go on, allow more with {max_failures}")
+        if found := self.brake.why():
+            return StoppedError(f"{found.message} Nothing was sent.", [found.hint, allow])
+        if self.allowed is None or self.failed <= self.allowed:
             return None
         what = f"More than {self.allowed:,} rows of this run have failed, {self.failed:,} in all; nothing was sent."
-        if found:
-            what = f"{found.message} Nothing was sent."
-        allow = Remedy("see the result file for the reasons; to go on, allow more with {max_failures}")
-        return StoppedError(what, [found.hint, allow] if found else allow)
+        return StoppedError(what, allow)
 
     @property
     def next_allowed(self) -> int | None:

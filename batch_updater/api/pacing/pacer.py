@@ -93,7 +93,7 @@ class Pacer:
         if is_load:
             self._load_since = now if self._load_since is None else self._load_since
         if is_load or is_good(answer):
-            self._works()
+            self.outage.works(self._controller.departed)
             self._load_since = self._load_since if is_load else None
         elif self.outage.is_suspected and number == self._probe:
             self.outage.probe_failed(now, answer.detail)
@@ -115,9 +115,6 @@ class Pacer:
         else:
             self._controller.failed(number, now)
         return False
-
-    def _works(self) -> None:
-        self.outage.works(self._controller.departed)
 
     def _announce(self) -> None:
         self._has_answer.set()
