@@ -49,6 +49,7 @@ class _Spent:
     charges_all: bool
     failures: int = 0
     refusals: int = 0  # for load, running
+    refused_since: int = 0  # the departure of the first of these
     must_end: bool = False
     unclear: int = 0  # the departure of the last failure, while nobody is known to have been served since
 
@@ -58,8 +59,9 @@ class _Spent:
         if self.pace and answer.wait is not None and answer.wait > self.pace.longest_pause:
             self.must_end = True
         elif is_load and self.pace:
+            self.refused_since = self.refused_since if self.refusals else departure
             self.refusals += 1
-            self.must_end = self.refusals >= REFUSALS and self.pace.accepts_most
+            self.must_end = self.refusals >= REFUSALS and self.pace.serves_others(self.refused_since)
         elif self.pace and not self.charges_all:
             self.refusals, self.unclear = 0, departure
             self.charge()
@@ -152,7 +154,8 @@ class Attempts:
             raise
         finally:
             self.counters.in_flight -= 1
-        is_load = self.pace.answered(answer, departure) if self.pace else answer.asks_to_slow_down
+        again = spent.refusals > 0
+        is_load = self.pace.answered(answer, departure, again=again) if self.pace else answer.asks_to_slow_down
         if answer.verdict in RETRIED_VERDICTS:
             spent.add(answer, departure, is_load=is_load)
             self.counters.throttled += is_load

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from batch_updater.common.errors import StoppedError
+from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.models import Result, RowOutcome
 
 FEW, MANY = 20, 100  # refusals by which a reason is told: of any address or account, or of the orders in a sheet
@@ -26,7 +26,7 @@ class Brake:
         self._refused: Counter[Reason] = Counter(dict(refused))
         self.is_off = is_off
 
-    def add(self, outcome: RowOutcome) -> StoppedError | None:
+    def add(self, outcome: RowOutcome) -> BatchUpdaterError | None:
         """Count a row that has ended; return why the run must stop."""
         if outcome.result in ACCEPTED:
             self.is_off = True
@@ -34,12 +34,12 @@ class Brake:
             return None
         return self.refuse(outcome.code, outcome.http_status, outcome.detail)
 
-    def refuse(self, code: str, http_status: int | None, detail: str) -> StoppedError | None:
+    def refuse(self, code: str, http_status: int | None, detail: str) -> BatchUpdaterError | None:
         """Count the first answer to a row; return why the run must stop."""
         self._refused[code, http_status] += 1
         return None if self.is_off else self.why(detail)
 
-    def why(self, detail: str = "") -> StoppedError | None:
+    def why(self, detail: str = "") -> BatchUpdaterError | None:
         """Return why the run must stop; None while something was accepted, or there are several reasons."""
         if self.is_off or len(self._refused) != 1:
             return None
@@ -48,6 +48,8 @@ class Brake:
             return None
         said = f" ({http_status})" if http_status else ""
         what = f"The first {number:,} rows were all refused for one reason, {code}{said}, and none was accepted"
+        if http_status == 401:
+            return CredentialsError(f"{what}.", "get a token of an account that may update orders, run again")
         hint = CHECKS.get(code, "check the service's address, the account and the sheet")
         return StoppedError(f"{what}: {detail}." if detail else f"{what}.", hint)
 

@@ -42,7 +42,7 @@ class Delivery:
     async def _end(self, row: RowAttempts, answer: Answer[str]) -> End:
         """Return how a row stands after its last update, read back where that is needed."""
         stopping = self._control.stopping.is_set() or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}
-        reading = row.ended_by
+        reading = row.ended_by or (None if stopping else row.last_reading)
         if reading is None and (stopping or not outcome.needs_reading(answer, row.doubt)):
             return outcome.decide_outcome(answer, row.doubt, stopping=stopping)
         if row.doubt.late and (reading is None or reading.seen is Seen.OTHER) and not self.exchange.readings.refused:

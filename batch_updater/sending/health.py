@@ -40,8 +40,8 @@ class Health:
     def saw(self, answer: Answer[Any], order_id: str, *, is_load: bool) -> None:
         """Take an answer into account; stop when the service asks for more time than the run has."""
         self._unavailable.append(answer.http_status == 503)
-        if self._unauthorized and answer.verdict in {Verdict.DONE, Verdict.REFUSED}:
-            self._unauthorized.clear()
+        if self._unauthorized and answer.verdict in {Verdict.DONE, Verdict.REFUSED} and answer.payload is None:
+            self._unauthorized.clear()  # an update was accepted; a reading says nothing of who may update
         if answer.wait is None or answer.wait <= self._budget or is_load:
             return
         self._asked_to_wait.add(order_id)

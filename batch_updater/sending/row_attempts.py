@@ -29,6 +29,7 @@ class RowAttempts(AnswerLog):
         "ended_by",
         "ever_in_doubt",
         "in_doubt",
+        "last_reading",
         "late",
         "previous",
         "sent",
@@ -45,6 +46,7 @@ class RowAttempts(AnswerLog):
         self.late = in_doubt  # an update in doubt may be applied after it was read
         self.previous: str | None = None
         self.ended_by: Reading | None = None
+        self.last_reading: Reading | None = None  # after the last update; None when that was not read
         self.answer: Answer[Any] = STOPPED  # to the last update
         self.sent_at: float | None = None  # of the first update, in seconds since the epoch
         self._began = self._answered = 0.0  # first update and last answer, by the monotonic clock
@@ -73,6 +75,7 @@ class RowAttempts(AnswerLog):
     async def _put(self) -> Answer[Never]:
         client = self.exchange.client
         await client.sign_in()  # before anything is counted as sent
+        self.last_reading = None
         if not self.sent:
             self.sent_at, self._began = time.time(), time.monotonic()
         try:
@@ -132,7 +135,7 @@ class RowAttempts(AnswerLog):
 
     async def is_to_be_sent_again(self) -> bool:
         """Read the order of an update in doubt; when nothing more is to be sent, `ended_by` says why."""
-        reading = await self.read_back()
+        reading = self.last_reading = await self.read_back()
         if reading.seen is Seen.OTHER and self.update.expects(reading.status_id):
             return True
         if reading.seen is Seen.NOT_READABLE and not (self.exchange.options.compares or self.update.expected_id):

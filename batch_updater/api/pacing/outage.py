@@ -32,8 +32,12 @@ class Outage:
 
     def works(self, departed: int) -> None:
         """Record a good answer, when so many requests had left."""
-        self._failures, self._good = 0, departed
-        self.is_suspected, self.since = False, None
+        self._good = departed
+        self.answers()
+
+    def answers(self) -> None:
+        """Record an answer that shows no more than that somebody is there."""
+        self._failures, self.is_suspected, self.since = 0, False, None
 
     def vouched(self, departed: int, now: float) -> None:
         """Record an answer that shows the service to work whatever becomes of single orders, such as a probe's."""

@@ -82,19 +82,24 @@ class Pacer:
         else:
             await self._sleep(min(seconds, ATTENTION))
 
-    def answered(self, answer: Answer[Any], number: int) -> bool:
-        """Learn from the answer to a request, or from its absence; return whether it was refused for load."""
+    def answered(self, answer: Answer[Any], number: int, *, again: bool = False) -> bool:
+        """Learn from the answer to a request, or from its absence; return whether it was refused for load.
+
+        `again`: it was refused for load before, so that it says little of the others.
+        """
         now = self._clock()
         self._in_flight -= 1
         if answer.quota:
             self._controller.told(number, answer.quota, now)
         is_load = self._tell_controller(answer, number, now)
-        self._share += (1 - is_load - self._share) / RECENT
+        if not (again and is_load):
+            self._share += (1 - is_load - self._share) / RECENT
         if is_load:
             self._load_since = now if self._load_since is None else self._load_since
-        if is_load or is_good(answer):
+            self.outage.answers()
+        elif is_good(answer):
+            self._load_since = None
             self.outage.works(self._controller.departed)
-            self._load_since = self._load_since if is_load else None
         elif self.outage.is_suspected and number == self._probe:
             self.outage.probe_failed(now, answer.detail)
         else:
@@ -139,8 +144,11 @@ class Pacer:
 
     def probed(self, answer: Answer[Any]) -> None:
         """Record the answer to a neutral request, sent besides what `acquire` lets go."""
-        if is_good(answer) or answer.http_status == 429:
+        if is_good(answer):
             self.outage.vouched(self._controller.departed, self._clock())
+            self._share += (1 - self._share) / RECENT
+        elif answer.http_status == 429:
+            self.outage.answers()
         else:
             self.outage.probe_failed(self._clock(), answer.detail, answer.wait or 0.0)
         self._announce()
@@ -159,9 +167,14 @@ class Pacer:
         """Seconds until the next probe may leave: it obeys the pauses that the service has asked for."""
         return max(self.outage.wait(self._clock()), self.paused_for)
 
-    @property
-    def accepts_most(self) -> bool:
-        """Whether nearly all requests are accepted at present."""
+    def serves_others(self, number: int) -> bool:
+        """Return whether nearly all other requests are accepted, and some since this one left.
+
+        When no other is left to be accepted, a probe has to tell.
+        """
+        if self.has_prober and not self.has_worked_since(number):
+            self.suspect("requests are refused for load")
+            return False
         return self._share >= MOST
 
     @property
