@@ -257,7 +257,7 @@ CASES: dict[str, Case] = {
     "leaky bucket, bare 503: 500/s, and 5 % are 503": Case(lambda: Service(LeakyBucket(500, 20), 503, noise=0.05)),
     "one after the other, 2 s each": Case(lambda: Service(Queue(0.5)), seconds=600.0),
     **{f"leaky bucket, burst 20, Retry-After 1: 500/s, {n} ms late": _late(500, 20, 429, 1.0, n) for n in LATENESS},
-    **{f"leaky bucket, burst 20, Retry-After 1: 2000/s, {n} ms late": _late(2000, 20, 429, 1.0, n) for n in LATENESS},
+    **{f"leaky bucket, burst 20, Retry-After 1: 2000/s, {n} ms late": _late(2000, 20, 429, 1.0, n) for n in (2, 5)},
     **{f"leaky bucket, no burst, bare 503: 500/s, {n} ms late": _late(500, 1, 503, None, n) for n in LATENESS},
     "no limit, all take 8 s": Case(lambda: Service(Limiter(8), latency=8.0), seconds=300.0),
 }  # fmt: skip

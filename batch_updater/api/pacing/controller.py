@@ -17,7 +17,7 @@ from batch_updater.api.pacing.allowance import Allowance
 from batch_updater.api.pacing.latency import Latency
 from batch_updater.api.pacing.noise import Noise
 from batch_updater.api.pacing.rate_search import RateSearch
-from batch_updater.api.pacing.token_bucket import TokenBucket
+from batch_updater.api.pacing.token_bucket import BURST, TokenBucket
 from batch_updater.api.pacing.window_search import WindowSearch
 from batch_updater.common.models import Quota
 
@@ -27,6 +27,7 @@ PATIENCE = 6  # the hold is this part of the time since the refusal
 NEEDED = 3  # refused probes: then the pause was needed, for the service counts in a window of time
 SURE = 20  # departures that tell how fast the pool really sent
 LASTED = 3.0  # seconds after which a rate is refused late
+SPREAD = 4  # requests that a limiter without a burst allowance accepts while as many as there are workers leave
 HISTORY = 256
 
 
@@ -243,6 +244,7 @@ class Controller:
             rates.fails(used, self._average(lasted + pause), pause, lasted=lasted > max(2 * pause, LASTED))
         else:
             used = min((refusal.left.departed - self._resumed.departed) / lasted, self._pace)
+            self._bucket.burst = min(max(refusal.in_flight - SPREAD, 0), BURST)
             window.fails(refusal.in_flight, lasted, self._latency.smoothed, pause)
             if not (refusal.named or refusal.probes or window.is_refuted):
                 self._start_trial(now, window.trial(self._latency.smoothed))

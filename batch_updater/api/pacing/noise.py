@@ -6,6 +6,7 @@ TOO_MANY = 0.2  # share of the last answers above the noise that means "too many
 RECENT = 50  # about so many answers are the last ones
 BLOCK = 400  # answers that are counted together
 FEW = 5  # 503s above the noise that mean it where a limit is known
+SURE = 4  # standard deviations more than the noise that are no chance
 SEEN = 6  # 503s that a test would see if they were noise
 MOST = 0.1  # share of all answers that can be noise
 
@@ -46,7 +47,7 @@ class Noise:
         if self._recent > TOO_MANY + self.share:
             return True
         usual = self.share * self._answers
-        return limited and not self._suspected and self._bad > FEW + usual + 3 * math.sqrt(usual)
+        return limited and not self._suspected and self._bad > FEW + usual + SURE * math.sqrt(usual)
 
     def start_again(self) -> None:
         """Count anew, unless a test is under way."""

@@ -3,16 +3,17 @@
 import math
 
 LATE = 0.03  # seconds' worth of tokens that are saved, at most, while who waits for one comes so late
-BURST = 16.0  # tokens that this can be: few limiters allow fewer at once
+BURST = 16  # tokens that this can be, at most
 
 
 class TokenBucket:
-    """Lets requests leave evenly. Nothing is saved up, for a limiter may have no burst allowance, but for one thing.
+    """Lets requests leave evenly. A busy machine wakes late who waits: what that costs is made up for at once.
 
-    A busy machine wakes late who waits: what that costs is made up for at once.
+    That is at most `burst` requests: a limiter may have no burst allowance. Nothing else is saved up.
     """
 
     def __init__(self, now: float) -> None:
+        self.burst = BURST
         self._tokens, self._filled = 1.0, now
         self._due = math.inf  # when the token is there for which somebody waits
         self._late = 0.0  # seconds by which the last one came too late
@@ -25,7 +26,7 @@ class TokenBucket:
         """Return 0 when a request may leave, else the seconds to wait; a loop can't wake up for every one."""
         if math.isfinite(self._due):
             self._late, self._due = min(max(now - self._due, 0.0), LATE), math.inf
-        most = 1.0 + min(self._late * rate, BURST)
+        most = 1.0 + min(self._late * rate, self.burst)
         self._tokens = min(self._tokens + (now - self._filled) * rate, most)
         self._filled = now
         if self._tokens < 1.0 - 1e-9:

@@ -171,6 +171,21 @@ def test_what_can_be_no_limit_in_flight_is_searched_as_a_rate(
     assert accepted / (now + 0.02) < controller.rate < 10 / 0.98
 
 
+@pytest.mark.parametrize(("accepted", "at_once"), [(1, 1), (4, 1), (10, 7), (30, 17)])
+def test_no_more_leave_at_once_than_the_service_has_accepted_at_once(accepted: int, at_once: int) -> None:
+    """A late waking is made up for within what was accepted, of all in flight, before the first refusal; 16 at most."""
+    controller = Controller(64, 0.0)
+    sent = send(controller, 0.01, 64)
+    for number in sent[accepted:]:
+        controller.refused_for_load(number, 0.012, 0.01)
+    accept(controller, 0.03, *sent[:accepted])
+    accept(controller, 0.13, probe(controller, 0.12))
+    late, before = 0.13 + controller.take(0.13) + 0.0299, controller.departed
+    while controller.take(late) == 0:
+        pass
+    assert controller.departed - before == at_once
+
+
 @pytest.mark.parametrize("cap", [10.0, 1000.0, 5000.0])
 def test_at_a_limited_rate_one_leaves_at_once(cap: float) -> None:
     """When nobody wanted to send for long, what has not left meanwhile does not all leave now."""

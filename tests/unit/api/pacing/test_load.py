@@ -11,6 +11,11 @@ LIMITED = [
 HARD = {  # percent of the limit that can't well be more
     "leaky bucket, no burst, bare 503: 500/s": 80,
     "leaky bucket, no burst, bare 503: 2000/s": 38,  # 45 if one left each time that a loop's timer is due
+    "leaky bucket, no burst, bare 503: 500/s, 2 ms late": 30,  # one leaves each time that the loop wakes up
+    "leaky bucket, no burst, bare 503: 500/s, 5 ms late": 15,
+    "leaky bucket, no burst, bare 503: 500/s, 20 ms late": 5,
+    "leaky bucket, burst 20, Retry-After 1: 2000/s, 5 ms late": 80,  # no more than 17 leave at once
+    "leaky bucket, burst 20, Retry-After 1: 500/s, 20 ms late": 85,
     "the same, refused requests count: 60/s": 55,  # the first burst costs two of its windows
     "the limit halves, Retry-After 1": 80,
     "4 in flight, then 16, bare 429": 80,
@@ -19,10 +24,10 @@ HARD = {  # percent of the limit that can't well be more
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_a_hidden_limit_is_found_and_used(name: str) -> None:
-    """After ten seconds it is used well and at most 1 % is refused; no row ever fails by load."""
+    """After ten seconds it is used well and at most 1 % is refused, 3 % when wakings are 20 ms late; no row fails."""
     found = measure(CASES[name])
     assert found.failed == 0
-    assert found.refused <= 1.0
+    assert found.refused <= (3.0 if name.endswith("20 ms late") else 1.0)
     assert found.used >= HARD.get(name, 89)
 
 
