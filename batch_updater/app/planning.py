@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from batch_updater.api.pacing.learned_rate import start_rate
 from batch_updater.app.resume import resume_unfinished
 from batch_updater.app.run import Run, check_output, columns_of, delete_run, facts_for, read_options, refuse_if_strict
 from batch_updater.common.errors import InputError, JournalError, SettingsError
@@ -138,8 +137,7 @@ def _plan_into(
         facts = facts_for(folder, file, sha256, settings, tenant).with_changes(root=root)
         journal = settled.seal(facts)
         stack.pop_all()
-    rate = start_rate(settings.sending, tenant.base_url, tenant.account)
-    return Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, start_rate=rate)
+    return Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant)
 
 
 def _refuse_names(file: Path, journal: JournalReader, tenant: Tenant) -> None:

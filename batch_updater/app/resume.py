@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from batch_updater.api.pacing.learned_rate import start_rate
 from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import (
     Run,
@@ -119,9 +118,8 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
             check_output(settings, known=facts.output)
             facts = journal.update_facts(output=str(settings.output))
         tenant = replace(tenant, names=facts.status_names)
-        rate = start_rate(settings.sending, tenant.base_url, tenant.account)
         plan = read_plan(journal)
-        return Run(folder, settings, source, columns, journal, plan, facts, tenant, resumed=True, start_rate=rate)
+        return Run(folder, settings, source, columns, journal, plan, facts, tenant, resumed=True)
     except BaseException:
         journal.close()
         raise

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.api.pacing.pacer import pacer_for
 from batch_updater.app.execute import client_for
 from batch_updater.app.reconcile import SYMBOLS, write_verification
 from batch_updater.app.run import Run, reopen_run
@@ -87,7 +87,7 @@ async def read_every_order(
     """Keep a reading of every order in the journal; return the exit code and the reason why it ended early."""
     settings = run.settings
     async with client_for(run) as client:
-        pacer = Pacer(settings.rate, adapt=settings.adapt)
+        pacer = pacer_for(settings.sending)
         runner = Runner(
             run.journal, client, pacer, settings.sending, rows=run.plan.rows, stop=stop, on_progress=on_progress
         )

@@ -66,8 +66,6 @@ PACE_OPTIONS = Group("Sending", (
 SEND_OPTIONS = Group(PACE_OPTIONS.title, (
     click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
     *PACE_OPTIONS.options,
-    click.option("--forget-rate", is_flag=True, default=None,
-                 help="Forget the rate that the last run on this service learned, and start without it."),
 ))  # fmt: skip
 RESULT_OPTIONS = Group("Writing", (
     click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]"),

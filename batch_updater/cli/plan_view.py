@@ -37,7 +37,7 @@ def _lines(run: Run, width: int) -> Iterator[str]:
         yield from _labelled(
             "compare", f"orders are read first, {how}; one that already has its status is left alone", width
         )
-    for note in (tenant.unchecked, *run.source.notes, run.start_rate.describe() if run.start_rate else ""):
+    for note in (tenant.unchecked, *run.source.notes):
         yield from _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:
         yield from wrap(f"row {row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")
@@ -62,8 +62,7 @@ def _describe_statuses(run: Run) -> list[str]:
 
 def _duration(run: Run) -> str:
     requests = run.open_rows * (2 if run.settings.compares else 1)
-    rate = run.start_rate.rate if run.start_rate else run.settings.rate
-    paced = requests / rate if rate else 0.0
+    paced = requests / run.settings.rate if run.settings.rate else 0.0
     answered = requests * run.tenant.latency / run.settings.concurrency if run.tenant.latency else 0.0
     seconds = max(paced, answered)
     if seconds < 1:

@@ -44,10 +44,8 @@ def _lines(summary: RunSummary, command: Sequence[str], terminal: TerminalStyle)
     yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
     if summary.report_file:
         yield [("Report   ", "dim"), (summary.report_file, "")]
-    if history := summary.rate["history"]:
-        seconds, first = history[0]
-        how = "found by what was refused" if seconds else f"started at {first:,.3g}/s, learned earlier"
-        yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, {how}", "")]
+    if summary.rate["history"]:
+        yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, found by what was refused", "")]
     why, words = next_step(summary, command)
     yield []
     yield [(f"{why}:", "bold")]

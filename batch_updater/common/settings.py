@@ -18,7 +18,10 @@ from batch_updater.common.remedies import Remedy, as_option
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
-GONE = {"wire": "the program chooses by itself how it sends requests"}  # settings of earlier versions, and why
+GONE = {  # settings of earlier versions, and why
+    "wire": "the program chooses by itself how it sends requests",
+    "forget_rate": "no run remembers the rate of an earlier one",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,6 @@ class SendOptions:
     concurrency: int = 20
     rate: float | None = None
     adapt: bool = True
-    forget_rate: bool = False
     timeout: float = 30.0
     retries: int = 5
     outage_budget: float = 300.0
@@ -71,7 +73,6 @@ class Settings(BaseModel):
     concurrency: int = Field(20, ge=1, le=1000)
     rate: float | None = Field(None, gt=0, le=1_000_000)
     adapt: bool = True
-    forget_rate: bool = False
     timeout: float = Field(30.0, gt=0, le=3600)
     retries: int = Field(5, ge=0, le=100)
     max_failures: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.api.pacing.pacer import pacer_for
 from batch_updater.api.protocol import PAGE_LENGTH
 from batch_updater.api.retry import Attempts
 from batch_updater.common.errors import InputError, SettingsError, StoppedError
@@ -48,7 +48,7 @@ class OrderNames:
 
     async def _look_up(self, names: list[str]) -> None:
         options, waiting = self._options, iter(names)
-        attempts = Attempts(options.retries + 1, pace=Pacer(options.rate, adapt=options.adapt))
+        attempts = Attempts(options.retries + 1, pace=pacer_for(options), charges_all=True)
         async with OrderClient(
             self._tenant.base_url, self._tokens, timeout=options.timeout, concurrency=options.concurrency,
             network=self._tenant.network,

@@ -26,7 +26,7 @@ CHANGED: dict[str, Any] = {
     "delimiter": "\t", "header_row": 3, "include_hidden": True, "max_cells": 1000, "password_file": Path("p w"),
     "only": ("failed", "unknown"), "where": ("Depot=a, b;c", "Depot=-x", "Zone = $HOME"), "rows": "2-500,700-",
     "limit": 9, "on_conflict": "sequence", "strict": True, "compare": True, "compare_list": True, "order_by": "name",
-    "expect_column": "was", "canary": 20, "concurrency": 7, "rate": 12.5, "adapt": False, "forget_rate": True,
+    "expect_column": "was", "canary": 20, "concurrency": 7, "rate": 12.5, "adapt": False,
     "timeout": 0.5, "retries": 0, "max_failures": "2%", "outage_budget": 0.0, "output": Path("-r.csv"),
     "overwrite": True, "runs_dir": Path("my runs"), "restart": True, "log_format": "json",
     "metrics_file": Path("m.prom"), "metrics_port": "0.0.0.0:9100",
