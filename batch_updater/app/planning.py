@@ -123,7 +123,10 @@ def _plan_into(
     tenant = asyncio.run(probe_service(tenant, settings.timeout, settings.status_map))
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(Draft.create(folder.journal_path))
-        validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book)
+        set_status = settings.set_status or ""
+        validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book, set_status=set_status)
+        if not validate:
+            _check_set_status(validator, tenant)
         prepare: PrepareBlock = ignore_block
         if settings.order_by == "name" and not validate:
             names = OrderNames(tenant, settings.sending)
@@ -140,6 +143,16 @@ def _plan_into(
         stack.pop_all()
     rate = start_rate(settings.sending, tenant.base_url, tenant.account)
     return Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, start_rate=rate)
+
+
+def _check_set_status(validator: RowValidator, tenant: Tenant) -> None:
+    """Raise for a status of all rows that can't be sent; why names can't be looked up matters more than that."""
+    try:
+        validator.check_set_status()
+    except SettingsError:
+        if tenant.book is None and tenant.failure:
+            raise tenant.failure from None
+        raise
 
 
 def _refuse_names(file: Path, journal: JournalReader, tenant: Tenant) -> None:

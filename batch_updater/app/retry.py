@@ -79,8 +79,11 @@ def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[in
 def _corrected(cells: tuple[str, ...], edit: Edit, columns: Columns) -> tuple[str, ...]:
     new = list(cells)
     for place, text in ((columns.order, edit.order), (columns.status, edit.status)):
-        if text is not None:
-            new[place] = text
+        if text is None:
+            continue
+        if place is None:
+            raise SettingsError("Every row of this run got one status; no row has a cell for another.")
+        new[place] = text
     return tuple(new)
 
 
@@ -89,7 +92,8 @@ def _settings(run: Run, settings: Settings, place: Path, words: tuple[str, ...])
     return settings.model_copy(
         update={
             **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # they were for the first sheet
-            "order_column": run.columns.order_header, "status_column": run.columns.status_header,
+            "order_column": run.columns.order_header, "status_column": run.columns.status_header or None,
+            "set_status": run.settings.set_status,
             "expect_column": run.columns.expect_header or None, "order_by": run.settings.order_by,
             "encoding": "utf-8", "delimiter": ",", "only": words, "runs_dir": place,
         }

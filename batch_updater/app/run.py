@@ -96,7 +96,10 @@ def with_choices(settings: Settings | None, facts: RunFacts) -> Settings:
         "on_conflict": facts.on_conflict, "compare": facts.compare, "status_map": facts.status_map,
         "compare_list": bool(facts.settings.get("compare_list")),
     }  # fmt: skip
-    return Settings(**{**(settings.model_dump() if settings else {}), **facts.reading, **planned})
+    unread = {
+        name: Settings.model_fields[name].default for name in RESUME_KEYS
+    }  # an older journal lacks the newer ones
+    return Settings(**{**(settings.model_dump() if settings else {}), **unread, **facts.reading, **planned})
 
 
 def read_options(settings: Settings) -> ReadOptions:
@@ -108,7 +111,8 @@ def columns_of(source: Source, settings: Settings) -> Columns:
     """Return the columns that these settings name or leave to be found. Raises InputError."""
     return find_columns(
         source.header, settings.order_column, settings.status_column, settings.expect_column,
-        compares=settings.compares, hidden=source.hidden_columns, name=source.name,
+        needs_status=settings.set_status is None, compares=settings.compares, hidden=source.hidden_columns,
+        name=source.name,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ READ_OPTIONS = Group("Reading the sheet", (
     click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
     click.option("--order-by", type=click.Choice(["id", "name"]), help="What the order column holds.  [id]"),
     click.option("--status-column", help="Header of the column with statuses, ids or names.  [found by name]"),
+    click.option("--set-status", metavar="STATUS", help="Every row gets this status, id or name; no column is needed."),
     click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only visible one]"),
     click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
     click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),

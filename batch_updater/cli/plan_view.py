@@ -14,7 +14,12 @@ def describe(run: Run, width: int = 80) -> str:
 
 def _lines(run: Run, width: int) -> Iterator[str]:
     plan, columns, tenant, settings = run.plan, run.columns, run.tenant, run.settings
-    named = f"order = {shown(columns.order_header)!r}, status = {shown(columns.status_header)!r}"
+    status = (
+        f"every row gets {shown(settings.set_status)!r}"
+        if settings.set_status
+        else (f"status = {shown(columns.status_header)!r}")
+    )
+    named = f"order = {shown(columns.order_header)!r}, {status}"
     if columns.expect_header:
         named += f", expected = {shown(columns.expect_header)!r}"
     yield f"Plan for {run.facts.input} ({run.source.description})"

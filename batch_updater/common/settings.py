@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
 from batch_updater.common.errors import SettingsError
@@ -47,6 +47,7 @@ class Settings(BaseModel):
     proxy: str | None = Field(None, repr=False)  # it may hold a password until it is checked, and refused
     order_column: str | None = None
     status_column: str | None = None
+    set_status: str | None = Field(None, min_length=1)
     sheet: str | None = Field(None, coerce_numbers_to_str=True)
     encoding: str | None = None
     delimiter: Annotated[str, StringConstraints(strip_whitespace=False)] | None = None  # it may be a tab
@@ -83,6 +84,13 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     metrics_file: Path | None = None
     metrics_port: str | None = Field(None, coerce_numbers_to_str=True)
+
+    @field_validator("set_status")
+    @classmethod
+    def _without_column(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("status_column") is not None:
+            raise ValueError(f"it gives every row its status, so leave out {as_option('status_column')}")
+        return value
 
     @field_validator("only", mode="before")
     @classmethod
@@ -189,7 +197,11 @@ def load_settings(
             merged[name] = value
     if environment.get(BASE_URL_NAME):
         merged["base_url"] = environment[BASE_URL_NAME]
-    merged.update({name: value for name, value in options.items() if value is not None})
+    given = {name for name, value in options.items() if value is not None}
+    for one, other in (("set_status", "status_column"), ("status_column", "set_status")):
+        if one in given and other not in given:
+            merged.pop(other, None)  # what is typed wins over a file that is meant for other sheets
+    merged.update({name: options[name] for name in given})
     for name in GONE.keys() & merged.keys():
         raise SettingsError(f"The setting {name!r} is gone: {GONE[name]}.", "leave it out")
     try:

@@ -20,10 +20,13 @@ HEADER_WITHIN = 30  # rows; a title block is not longer
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Positions (0-based) and headers of the used columns; `expect` has the status that an order must have now."""
+    """Positions (0-based) and headers of the used columns; `expect` has the status that an order must have now.
+
+    `status` is None when no column is needed, because every row gets the same status.
+    """
 
     order: int
-    status: int
+    status: int | None
     order_header: str
     status_header: str
     expect: int | None = None
@@ -44,8 +47,10 @@ def normalise_header(name: str) -> str:
     return "".join(c for c in name.casefold() if c not in " _-\u00a0\t")
 
 
-def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_column: str | None) -> int | None:
-    """Return the index of the first row that names an order and a status column, or None.
+def find_header(
+    rows: Sequence[Sequence[str]], order_column: str | None, status_column: str | None, *, needs_status: bool = True
+) -> int | None:
+    """Return the index of the first row that names an order and (where it is needed) a status column, or None.
 
     Rows above it must look like titles: fewer filled cells than the header, and no ids.
     """
@@ -55,7 +60,7 @@ def find_header(rows: Sequence[Sequence[str]], order_column: str | None, status_
     for index, row in enumerate(rows[:HEADER_WITHIN]):
         filled = [cell for cell in row if cell.strip()]
         names = {normalise_header(cell.strip()) for cell in filled}
-        if names & wanted_order and names & wanted_status and len(names) > 1:
+        if names & wanted_order and (not needs_status or (names & wanted_status and len(names) > 1)):
             return index if most < len(filled) else None
         if looks_like_data(filled):
             return None
@@ -89,15 +94,17 @@ def result_column(header: Sequence[str]) -> int:
 
 def find_columns(
     header: Sequence[str], order_column: str | None, status_column: str | None, expect_column: str | None = None, *,
-    compares: bool = False, hidden: Collection[int] = (), name: object = "the sheet",
+    needs_status: bool = True, compares: bool = False, hidden: Collection[int] = (), name: object = "the sheet",
 ) -> Columns:  # fmt: skip
     """Find the columns by the given names, else by alias. Raises InputError, naming sheet, headers and option.
 
-    The column of expected statuses is optional, and only sought when orders are compared. Columns whose positions are
-    in `hidden` are refused.
+    That of statuses is only sought when it is needed; that of expected statuses is optional, and sought when orders are
+    compared. Columns whose positions are in `hidden` are refused.
     """
     order = _find(name, header, order_column, _Sought("order", Remedy("{order_column}"), _ORDER))
-    status = _find(name, header, status_column, _Sought("status", Remedy("{status_column}"), _STATUS))
+    status = None
+    if needs_status:
+        status = _find(name, header, status_column, _Sought("status", Remedy("{status_column}"), _STATUS))
     if order == status:
         raise InputError(
             f"{name}: column {header[order]!r} can't be both order and status.",
@@ -106,15 +113,16 @@ def find_columns(
     expect = None
     if expect_column or (compares and any(normalise_header(title) in _EXPECT for title in header)):
         expect = _find(name, header, expect_column, _Sought("expected status", Remedy("{expect_column}"), _EXPECT))
-    if expect in {order, status}:
+    if expect is not None and expect in {order, status}:
         raise InputError(
-            f"{name}: column {header[expect or 0]!r} can't be both that and the expected status.",
+            f"{name}: column {header[expect]!r} can't be both that and the expected status.",
             Remedy("choose another {expect_column}"),
         )
     for place in (order, status, expect):
         if place is not None and place in hidden:
             raise InputError(f"{name}: column {header[place]!r} is hidden.", Remedy("show it, or use {include_hidden}"))
-    return Columns(order, status, header[order], header[status], expect, "" if expect is None else header[expect])
+    headers = ["" if place is None else header[place] for place in (order, status, expect)]
+    return Columns(order, status, headers[0], headers[1], expect, headers[2])
 
 
 def _find(name: object, header: Sequence[str], chosen: str | None, sought: _Sought) -> int:

@@ -16,6 +16,7 @@ class ReadOptions:
     """How to read a sheet, named like the settings; None means that it is detected.
 
     `only` holds results of an earlier run, `where` conditions like `Column=value`, `rows` ranges like `2-500,700`.
+    With `set_status`, the status of every row, no column of statuses is sought.
     """
 
     sheet: str | None = None
@@ -24,6 +25,7 @@ class ReadOptions:
     only: tuple[str, ...] = ()
     order_column: str | None = None
     status_column: str | None = None
+    set_status: str | None = None
     header_row: int | None = None
     include_hidden: bool = False
     where: tuple[str, ...] = ()

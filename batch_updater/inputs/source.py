@@ -144,7 +144,10 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
             raise InputError(f"{name}: row {options.header_row} is empty.", Remedy("correct {header_row}"))
     if not filled:
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
-    found = find_header([cells for _, cells in filled], options.order_column, options.status_column)
+    found = find_header(
+        [cells for _, cells in filled], options.order_column, options.status_column,
+        needs_status=options.set_status is None,
+    )  # fmt: skip
     number, header = filled[found or 0]
     if looks_like_data(header):
         value = next(cell for cell in header if looks_like_data([cell]))

@@ -13,7 +13,7 @@ from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import FRAME, JOURNAL, STDIN, UNDO_SHEET, runs_place
 
-_OF_COLUMNS = frozenset({"order_column", "status_column", "expect_column", "order_by"})
+_OF_COLUMNS = frozenset({"order_column", "status_column", "set_status", "expect_column", "order_by"})
 NO_OPTIONS = frozenset({"confirmations", "production", "status_map"})  # settings that only the config file has
 
 
