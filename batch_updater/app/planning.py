@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import start_rate
+from batch_updater.app.follow_up import followed_run, lock_followed, origin
 from batch_updater.app.resume import resume_unfinished
 from batch_updater.app.run import Run, check_output, columns_of, delete_run, facts_for, read_options, refuse_if_strict
 from batch_updater.common.errors import InputError, JournalError, SettingsError
@@ -18,7 +19,7 @@ from batch_updater.common.settings import Settings
 from batch_updater.inputs.sniff import check_file
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.draft import Draft
-from batch_updater.journal.facts import Phase
+from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.lock import lock_input
 from batch_updater.journal.reader import JournalReader
@@ -38,30 +39,46 @@ def ignore_rows(_number: int) -> None:
 @contextlib.contextmanager
 def plan(
     file: Path, settings: Settings, tenant: Tenant, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, root: str = "",
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows,
 ) -> Iterator[Run]:  # fmt: skip
     """Yield the run of this sheet: its unfinished one, picked up, else a new one, planned; it is locked meanwhile.
 
-    `on_rows` is told how many rows have been planned so far; `root` is the run that this one follows up.
+    The run of a result file follows up the one that wrote it, which is locked as well. `on_rows` is told how many rows
+    have been planned so far.
 
     A new plan asks the service for its statuses; it must not be called from a running event loop.
     Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
     """
     _check(file, settings)
+    followed = followed_run(file, settings)
+    with (
+        lock_followed(followed),
+        plan_locked(file, settings, tenant, followed, validate=validate, on_rows=on_rows) as run,
+    ):
+        yield run
+
+
+@contextlib.contextmanager
+def plan_locked(
+    file: Path, settings: Settings, tenant: Tenant, followed: RunFolder | None, *,
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows,
+) -> Iterator[Run]:  # fmt: skip
+    """Do what `plan` does for a sheet that follows up a run which the caller has locked."""
     started, began = time.time(), time.monotonic()
-    place = runs_place(file, settings.runs_dir)
-    with lock_input(place, file) as hold_for:
+    place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
+    first = origin(followed)
+    with lock_input(place, file, first.get("parent", "")) as hold_for:
         folder = new_run(place)
         hold_for(folder)
         try:
             sha256 = freeze(file, folder)
-            wanted = facts_for(folder, file, sha256, settings, tenant)
+            wanted = facts_for(folder, file, sha256, settings, tenant).with_changes(**first)
             run = None if settings.restart else resume_unfinished(file, wanted, place, settings, tenant)
             if run:
                 hold_for(run.folder)
                 discard(folder)
             else:
-                run = _plan_into(folder, file, sha256, settings, tenant, validate=validate, on_rows=on_rows, root=root)
+                run = _plan_into(folder, wanted, settings, tenant, validate=validate, on_rows=on_rows)
         except BaseException:
             discard(folder)
             raise
@@ -86,7 +103,8 @@ def try_plan(
     try:
         folder = new_run(place)
         sha256 = freeze(file, folder)
-        with (run := _plan_into(folder, file, sha256, settings, tenant, validate=validate, on_rows=on_rows)).journal:
+        wanted = facts_for(folder, file, sha256, settings, tenant).with_changes(**origin(followed_run(file, settings)))
+        with (run := _plan_into(folder, wanted, settings, tenant, validate=validate, on_rows=on_rows)).journal:
             yield run
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -113,11 +131,12 @@ def _nothing_left(run: Run) -> bool:
 
 
 def _plan_into(
-    folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, root: str = "",
+    folder: RunFolder, facts: RunFacts, settings: Settings, tenant: Tenant, *,
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows,
 ) -> Run:  # fmt: skip
     """Plan a new run of the frozen input in this folder. Raises InputError or SettingsError."""
     check_output(settings)
+    file = Path(facts.input)
     source = open_source(folder.input_path, read_options(settings), shown_as=file)
     columns = columns_of(source, settings)
     tenant = asyncio.run(probe_service(tenant, settings.timeout, settings.status_map))
@@ -136,9 +155,9 @@ def _plan_into(
             source.rows(), validate or validator.validate, draft, settings.on_conflict, prepare,
             name=source.name, on_rows=on_rows, superseded=source.superseded,
         )  # fmt: skip
-        _refuse_names(file, settled, tenant)
-        refuse_if_strict(file, settled, settings)
-        facts = facts_for(folder, file, sha256, settings, tenant).with_changes(root=root)
+        facts = facts.with_changes(status_names=dict(tenant.names))
+        _refuse_names(facts, settled, tenant)
+        refuse_if_strict(facts, settled, settings)
         journal = settled.seal(facts)
         stack.pop_all()
     rate = start_rate(settings.sending, tenant.base_url, tenant.account)
@@ -146,22 +165,26 @@ def _plan_into(
 
 
 def _check_set_status(validator: RowValidator, tenant: Tenant) -> None:
-    """Raise for a status of all rows that can't be sent; why names can't be looked up matters more than that."""
-    try:
-        validator.check_set_status()
-    except SettingsError:
-        if tenant.book is None and tenant.failure:
-            raise tenant.failure from None
-        raise
+    """Raise for a status of all rows that can't be sent."""
+    if not (why := validator.why_not_sendable()):
+        return
+    if tenant.book is not None:
+        hint = Remedy("correct {set_status}; to list the statuses: {command}", command=("statuses",))
+        raise SettingsError(f"No order can get this status: {why}", hint)
+    if tenant.failure:
+        raise tenant.failure
+    raise SettingsError(
+        f"No order can get this status: {why} ({tenant.unchecked}).", Remedy("give an id with {set_status}")
+    )
 
 
-def _refuse_names(file: Path, journal: JournalReader, tenant: Tenant) -> None:
+def _refuse_names(facts: RunFacts, journal: JournalReader, tenant: Tenant) -> None:
     """Raise for a sheet with status names when names can't be looked up."""
     if tenant.book is None and (found := journal.first("unknown_status")):
         if tenant.failure:
             raise tenant.failure
-        row, detail = found
+        row, first, detail = found
         raise InputError(
-            f"{file}, row {row}: {detail} ({tenant.unchecked}).",
+            f"{facts.input}, {facts.name_row(row, first)}: {detail} ({tenant.unchecked}).",
             Remedy("write status ids, or set the token for `{command}`", command=("plan",)),
         )

@@ -23,7 +23,7 @@ from batch_updater.inputs.source import open_source
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.find_runs import FoundRun, find_run, newest_runs
 from batch_updater.journal.journal import Journal
-from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder, is_nameless
 from batch_updater.planning.plan import read_plan
@@ -47,7 +47,7 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     if tenant.account != facts.account:
         raise ResumeError(f"{folder.run_id} was begun by another account.", "sign in as that one")
     with (
-        lock_with_undone_runs(folder, facts),
+        lock_with_earlier_runs(folder, facts),
         (run := _reopen(folder, Path(facts.input), with_choices(settings, facts), tenant)).journal,
     ):
         yield run
@@ -111,7 +111,7 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
             Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
         ) from None
     try:
-        refuse_if_strict(file, journal, settings)
+        refuse_if_strict(journal.facts(), journal, settings)
         journal.mark_interrupted()
         source = open_source(folder.input_path, read_options(settings), shown_as=file)
         columns, facts = columns_of(source, settings), journal.facts()

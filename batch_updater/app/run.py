@@ -131,11 +131,12 @@ def check_output(settings: Settings, known: str | None = None) -> None:
         raise SettingsError(f"{settings.output} exists already.", Remedy("add {overwrite}, or choose another name"))
 
 
-def refuse_if_strict(file: Path, journal: JournalReader, settings: Settings) -> None:
+def refuse_if_strict(facts: RunFacts, journal: JournalReader, settings: Settings) -> None:
     """Raise InputError for the first invalid or conflicting row of a sheet that `--strict` is asked of."""
     if settings.strict and (problems := journal.problems(1, planned=True)):
-        row, result, detail = problems[0]
+        row, first, result, detail = problems[0]
+        problem = f"{facts.name_row(row, first)}, {result}: {detail}"
         raise InputError(
-            f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
+            f"{facts.input}: --strict refuses the sheet; the first problem is {problem}",
             Remedy("see `{command}` for the others; correct them, or leave out {strict}", command=("plan",)),
         )

@@ -13,7 +13,7 @@ from batch_updater.common.errors import SettingsError
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
-from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder
 from batch_updater.planning.preflight import Tenant
 
@@ -37,7 +37,7 @@ def _undo(folder: RunFolder, settings: Settings, tenant: Tenant, on_rows: OnRows
         sheet = sheet.absolute()
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, settings, tenant) as run:
-            stack.enter_context(lock_with_undone_runs(folder, run.facts))
+            stack.enter_context(lock_with_earlier_runs(folder, run.facts))
             try:
                 write_undo_sheet(run.journal, sheet)
             except OSError as error:

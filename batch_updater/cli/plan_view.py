@@ -45,7 +45,7 @@ def _lines(run: Run, width: int) -> Iterator[str]:
     for note in (tenant.unchecked, *run.source.notes, run.start_rate.describe() if run.start_rate else ""):
         yield from _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:
-        yield from wrap(f"row {row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")
+        yield from wrap(f"{row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")
     if (hidden := plan.invalid + plan.conflicts - len(plan.problems)) > 0:
         yield f"  … and {hidden:,} more; the result file names each"
 

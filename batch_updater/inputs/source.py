@@ -19,7 +19,7 @@ from batch_updater.inputs.sniff import check_file, kind_of
 from batch_updater.inputs.superseded import Superseded
 from batch_updater.inputs.table import Flaws, Table
 
-_ROW = re.compile(r"[0-9]{1,11}")
+_ROW = re.compile(r"[1-9][0-9]{0,10}")
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 
@@ -38,6 +38,7 @@ class Source:
         self._places = non_result_columns(full)
         self._limit = options.limit
         self._root_row = full.index("result_row") if is_result_file(full) else None
+        self._run_id = full.index("result_run_id") if is_result_file(full) else None
         self._is_escaped = table.escapes_formulas and is_result_file(full)
         self._filter = RowFilter(options, full, name)
         self.header = tuple((unescape_cells(full) if self._is_escaped else full)[place] for place in self._places)
@@ -100,6 +101,16 @@ class Source:
     def superseded(self) -> Mapping[str, int]:
         """Orders to be sent again, each with its later row that is done already; complete after the last row."""
         return self._superseded.orders if self._superseded else {}
+
+    def newest_run_id(self) -> str:
+        """Return the id of the newest run that the rows of a result file name; empty for any other sheet."""
+        newest = ""
+        if self._run_id is not None:
+            with contextlib.closing(self._table.records()) as records:
+                newest = max(
+                    (cells[self._run_id] for number, cells, _ in records if number > self._header_row), default=""
+                )
+        return newest
 
     def _picker(self) -> Picker:
         if len(self._places) == self._width:

@@ -48,6 +48,7 @@ class Draft(JournalWriter):
         """
         try:
             self._db.executescript(schema.INDEXES)
+            self._db.execute(schema.FORGET_REPEATED)
             self._write((schema.HOLD_BACK, [(row, order) for order, row in superseded.items()]))
             for statement in DUPLICATES[on_conflict]:
                 self._db.execute(statement)

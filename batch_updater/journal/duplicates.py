@@ -24,7 +24,8 @@ _HOLD = (
 )
 _KEEP_ONE = (
     "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows',"
-    " detail = '--on-conflict {word} chose row ' || (SELECT {word} FROM repeated q WHERE q.order_id = rows.order_id)"
+    " detail = '--on-conflict {word} chose row ' || (SELECT coalesce(k.root_row, k.row)"
+    " FROM rows k JOIN repeated q ON k.row = q.{word} WHERE q.order_id = rows.order_id)"
     " WHERE state = 'planned' AND order_id IN (SELECT order_id FROM repeated WHERE differs) AND ({values}) <>"
     " (SELECT {chosen} FROM rows k JOIN repeated q ON k.row = q.{word} WHERE q.order_id = rows.order_id)"
 )
@@ -39,8 +40,8 @@ _LEAD = (
     " FROM steps WINDOW w AS (PARTITION BY order_id ORDER BY row)",
     "UPDATE rows SET state = CASE WHEN led.head THEN 'queued' ELSE 'waiting' END, leader = led.leader,"
     " code = CASE WHEN led.head THEN '' ELSE 'duplicate_row' END,"
-    " detail = CASE WHEN led.head THEN '' ELSE 'same order and status as row ' || led.leader END"
-    " FROM led WHERE led.row = rows.row AND led.leader IS NOT NULL",
+    " detail = CASE WHEN led.head THEN '' ELSE 'same order and status as row ' || coalesce(l.root_row, l.row) END"
+    " FROM led JOIN rows l ON l.row = led.leader WHERE led.row = rows.row",
     "DROP TABLE led",
     "DROP TABLE steps",
     "DROP TABLE repeated",

@@ -68,8 +68,9 @@ class RunFacts(_Frozen):
 
     `input` is the sheet as it was named, `name` its file name, `path` where it lies, seen from the runs folder (empty
     for stdin, a DataFrame, and in journals of earlier versions), `sha256` that of its bytes. `reading` and `status_map`
-    are the settings by which it was planned, `compare` whether orders are read before they are sent. `root` is the id
-    of the run that this one follows up; its rows then carry the row numbers of that run's sheet.
+    are the settings by which it was planned, `compare` whether orders are read before they are sent. `parent` is the
+    id of the run that this one follows up, `root` that of the run with whose sheet the work began, `root_name` the name
+    of that sheet; the rows then carry its row numbers.
     """
 
     run_id: str
@@ -85,7 +86,9 @@ class RunFacts(_Frozen):
     reading: dict[str, Any] = {}
     status_names: dict[str, str] = {}
     output: str | None = None
+    parent: str = ""
     root: str = ""
+    root_name: str = ""
     phase: Phase = Phase.PLANNED
     canary_passed: bool = False
     settings: dict[str, Any] = {}
@@ -114,11 +117,20 @@ class RunFacts(_Frozen):
     def has_input_of(self, other: "RunFacts") -> bool:
         """Whether this run has the input of another run in the same runs folder: a sheet of the same path.
 
-        What comes from stdin or a DataFrame has no path: all such runs of a folder have one input.
+        What comes from stdin or a DataFrame has no path: all such runs of a folder have one input. So have all
+        follow-ups of one run, whatever file has its corrected rows.
         """
+        if self.parent or other.parent:
+            return self.parent == other.parent
         if is_nameless(self.name) or is_nameless(other.name):
             return is_nameless(self.name) and is_nameless(other.name)
         return self.path == other.path if self.path and other.path else self.name == other.name
+
+    def name_row(self, row: int, root_row: int | None) -> str:
+        """Return a row as a person reads it: as the first sheet numbers it, and this one too where that differs."""
+        if root_row in {None, row}:
+            return f"row {row}"
+        return f"row {root_row} of {self.root_name or 'the first sheet'} (row {row} here)"
 
     def differences(self, wanted: "RunFacts") -> list[str]:
         """Return how a new start differs from what this run was planned for, one sentence each."""

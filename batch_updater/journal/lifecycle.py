@@ -31,6 +31,8 @@ LAST_WORD_ON_ITS_ORDER = (
     f"{USABLE.format('')} AND NOT EXISTS"  # noqa: S608 - constants
     f" (SELECT 1 FROM rows l WHERE l.order_id = rows.order_id AND l.row > rows.row AND {USABLE.format('l.')})"
 )
+DONE = "{0}state = 'ended' AND {0}result IN ('updated', 'unchanged')"
+DECIDES = "d.row = CASE WHEN r.state = 'waiting' THEN r.leader ELSE r.row END"  # the row d whose result row r has
 # The last row of a sequence that followed one whose answers were lost: a late answer may have undone it.
 POSSIBLY_OVERWRITTEN = (
     "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL AND NOT EXISTS"

@@ -42,6 +42,7 @@ class Entry(NamedTuple):
     may_have_left: bool
     leader_result: str | None
     leader_state: str | None
+    leader_root_row: int | None
 
 
 class JournalReader:
@@ -202,7 +203,7 @@ class JournalReader:
     def readings(self) -> Iterator[tuple[ReadBack, str, str]]:
         """Yield what `verify` has read, in order, each with the order's id and the status it should have."""
         query = (
-            "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
+            "SELECT coalesce(r.root_row, r.row), v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
             " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
         )
         for *reading, order_id, status_id in self._select(query):
@@ -222,7 +223,10 @@ class JournalReader:
 
     def orders_read_as(self, symbol: str, limit: int) -> list[tuple[int, str]]:
         """Return the first rows, with the order's id, that were read with this symbol."""
-        query = "SELECT v.row, r.order_id FROM readings v JOIN rows r USING (row) WHERE v.symbol = ? ORDER BY 1 LIMIT ?"
+        query = (
+            "SELECT coalesce(r.root_row, r.row), r.order_id FROM readings v JOIN rows r USING (row)"
+            " WHERE v.symbol = ? ORDER BY v.row LIMIT ?"
+        )
         return list(self._select(query, (symbol, limit)))
 
     def ends(self) -> Iterator[tuple[int, bool, int, int]]:
@@ -239,24 +243,48 @@ class JournalReader:
         for tenth, done, milliseconds, number in self._select(query):
             yield tenth, bool(done), milliseconds, number
 
-    def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, str, str]]:
-        """Return the first invalid and conflicting rows: row, result, detail; `planned`: only those never claimed."""
+    def rows_not_done(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield the rows that are not done: the number in the first sheet, rows that have their result, whether open.
+
+        A duplicate is counted with the row that it repeats.
+        """
         query = (
-            "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') AND (claim = 0 OR NOT ?)"
-            " ORDER BY row LIMIT ?"
+            "SELECT coalesce(d.root_row, d.row), count(*), d.state <> 'ended'"  # noqa: S608 - constants
+            f" FROM rows r JOIN rows d ON {lifecycle.DECIDES} WHERE NOT ({lifecycle.DONE.format('d.')}) GROUP BY d.row"
+        )
+        yield from self._select(query)
+
+    def rows_of_root(self) -> Iterator[tuple[int, bool, bool]]:
+        """Yield the rows that have a number in the first sheet: that, whether done, whether open."""
+        query = (
+            f"SELECT r.root_row, {lifecycle.DONE.format('d.')}, d.state <> 'ended'"  # noqa: S608 - constants
+            f" FROM rows r JOIN rows d ON {lifecycle.DECIDES} WHERE r.root_row IS NOT NULL"
+        )
+        yield from self._select(query)
+
+    def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, int | None, str, str]]:
+        """Return the first invalid and conflicting rows, `planned` only those never claimed.
+
+        Each with its number, that in the first sheet, result and detail.
+        """
+        query = (
+            "SELECT row, root_row, result, detail FROM rows WHERE result IN ('invalid', 'conflict')"
+            " AND (claim = 0 OR NOT ?) ORDER BY row LIMIT ?"
         )
         return list(self._select(query, (planned, limit)))
 
-    def first(self, code: str) -> tuple[int, str] | None:
-        """Return the number and detail of the first row with this code."""
-        found = list(self._select("SELECT row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1", (code,)))
+    def first(self, code: str) -> tuple[int, int | None, str] | None:
+        """Return the number, that in the first sheet, and the detail of the first row with this code."""
+        found = list(
+            self._select("SELECT row, root_row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1", (code,))
+        )
         return found[0] if found else None
 
     def entries(self) -> Iterator[Entry]:
         """Yield every row in order."""
-        own = ", ".join(f"r.{name}" for name in Entry._fields[:-3])
+        own = ", ".join(f"r.{name}" for name in Entry._fields[:-4])
         query = (
-            f"SELECT {own}, NOT ({lifecycle.CERTAINLY_NOT_SENT.format('r.')}), f.result, f.state"  # noqa: S608 - constants
+            f"SELECT {own}, NOT ({lifecycle.CERTAINLY_NOT_SENT.format('r.')}), f.result, f.state, f.root_row"  # noqa: S608 - constants
             " FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row"
         )
         yield from map(Entry._make, self._select(query, (self.facts().compare,)))

@@ -57,10 +57,19 @@ class RunFolder:
 
 
 def runs_place(file: Path, runs_dir: Path | None) -> Path:
-    """Return the folder that holds the run folders of this input."""
+    """Return the folder that holds the run folders of this input; a follow-up run lies beside the run it follows."""
     if runs_dir is not None:
         return runs_dir
+    if followed := run_of(file):
+        return followed.path.parent
     return Path("stdin.runs") if file == STDIN else file.parent / f"{file.stem}.runs"
+
+
+def run_of(file: Path) -> RunFolder | None:
+    """Return the run in whose folder this file lies; None for the sheet of its undo, which is an input of its own."""
+    is_inside = file.name != UNDO_SHEET and (file.parent / JOURNAL).is_file()
+    folder = file.parent if RUN_ID.fullmatch(file.parent.name) else file.parent.resolve()  # `.` has no run id
+    return RunFolder(folder) if is_inside and RUN_ID.fullmatch(folder.name) else None
 
 
 def is_nameless(name: str) -> bool:

@@ -69,6 +69,11 @@ HOLD_BACK = (
     " 'row ' || ?1 || ' of this order comes later and is done; sent now, this one would undo that'"
     " WHERE order_id = ?2 AND row < ?1 AND state = 'planned'"
 )
+# A number that several rows have from the first sheet names none of them.
+FORGET_REPEATED = (
+    "UPDATE rows SET root_row = NULL WHERE root_row IN"
+    " (SELECT root_row FROM rows WHERE root_row IS NOT NULL GROUP BY 1 HAVING count(*) > 1)"
+)
 # How a new value joins the old one; others replace it.
 _MERGE = {
     "attempts": "attempts + {0}",

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import WHOLE_ROW, Flaw, RejectedRow, SourceRow, StatusUpdate
-from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import encodable, shown
 from batch_updater.planning.identifiers import BLANKS, is_name, normalise_id, why_not_an_id
 from batch_updater.planning.statuses import StatusBook, UnknownStatusError
@@ -69,16 +67,14 @@ class RowValidator:
     def _status_text(self, row: SourceRow) -> str:
         return self.set_status if self.status is None else row.cells[self.status]
 
-    def check_set_status(self) -> None:
-        """Raise SettingsError when the status of every row is none that can be sent."""
-        if self.status is None:
-            try:
+    def why_not_sendable(self) -> str:
+        """Return why the status of every row can't be sent; empty when it can, or when each row has its own."""
+        try:
+            if self.status is None:
                 self._status(self.set_status)
-            except _BadStatusError as error:
-                raise SettingsError(
-                    f"Nothing can be sent: {error.detail}.",
-                    Remedy("correct {set_status}; `{command}` lists them", command=("statuses",)),
-                ) from None
+            return ""
+        except _BadStatusError as error:
+            return error.detail
 
     def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
         """Return what is wrong with the row or a cell in a used column; other cells may hold anything."""
