@@ -89,13 +89,14 @@ def write_outputs(run: Run) -> RunSummary:
         code = ExitCode.STOPPED
     summary = RunSummary(
         run_id=run.folder.run_id, input=run.facts.input, base_url=run.facts.base_url,
-        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code), resumable=is_open or lacks_results,
+        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code),
+        resumable=(is_open or lacks_results) and not run.facts.superseded_by,
         rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
         requests={"put": run.journal.attempts(), **run.facts.requests.model_dump()},
         seconds=end.seconds, rows_per_second=end.rows_per_second,
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end.reason, trouble) if part),
-        notes=(*run.source.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
+        notes=(*run.source.notes, *run.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end.started),
         resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
         next_limit=next_limit,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import start_rate
+from batch_updater.app.carry_over import finished_before, in_doubt_before, run_to_carry_over, settle_earlier
 from batch_updater.app.follow_up import followed_run, lock_followed, origin
 from batch_updater.app.resume import resume_unfinished
 from batch_updater.app.run import Run, check_output, columns_of, delete_run, facts_for, read_options, refuse_if_strict
@@ -20,9 +21,10 @@ from batch_updater.inputs.sniff import check_file
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import Phase, RunFacts
+from batch_updater.journal.find_runs import FoundRun
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.lock import lock_input
-from batch_updater.journal.reader import JournalReader
+from batch_updater.journal.reader import JournalReader, read_journal
 from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, runs_place
 from batch_updater.planning.order_names import OrderNames
 from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
@@ -73,12 +75,20 @@ def plan_locked(
         try:
             sha256 = freeze(file, folder)
             wanted = facts_for(folder, file, sha256, settings, tenant).with_changes(**first)
-            run = None if settings.restart else resume_unfinished(file, wanted, place, settings, tenant)
+            earlier = run_to_carry_over(file, wanted, place, settings)
+            run = None if settings.restart or earlier else resume_unfinished(file, wanted, place, settings, tenant)
             if run:
                 hold_for(run.folder)
                 discard(folder)
             else:
-                run = _plan_into(folder, wanted, settings, tenant, validate=validate, on_rows=on_rows)
+                notes = (
+                    *finished_before(place, wanted),
+                    *(settle_earlier(earlier, settings, tenant) if earlier else ()),
+                )
+                run = _plan_into(
+                    folder, wanted, settings, tenant, validate=validate, on_rows=on_rows, earlier=earlier
+                )  # fmt: skip
+                run.notes += notes
         except BaseException:
             discard(folder)
             raise
@@ -104,7 +114,11 @@ def try_plan(
         folder = new_run(place)
         sha256 = freeze(file, folder)
         wanted = facts_for(folder, file, sha256, settings, tenant).with_changes(**origin(followed_run(file, settings)))
-        with (run := _plan_into(folder, wanted, settings, tenant, validate=validate, on_rows=on_rows)).journal:
+        there = settings.runs_dir or runs_place(file, None)
+        earlier = run_to_carry_over(file, wanted, there, settings)
+        run = _plan_into(folder, wanted, settings, tenant, validate=validate, on_rows=on_rows, earlier=earlier)
+        run.notes += (*finished_before(there, wanted), *(in_doubt_before(earlier) if earlier else ()))
+        with run.journal:
             yield run
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -132,9 +146,12 @@ def _nothing_left(run: Run) -> bool:
 
 def _plan_into(
     folder: RunFolder, facts: RunFacts, settings: Settings, tenant: Tenant, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows,
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, earlier: FoundRun | None = None,
 ) -> Run:  # fmt: skip
-    """Plan a new run of the frozen input in this folder. Raises InputError or SettingsError."""
+    """Plan a new run of the frozen input in this folder, keeping what an `earlier` one has done.
+
+    Raises InputError, SettingsError, or JournalError when the earlier one can't be read.
+    """
     check_output(settings)
     file = Path(facts.input)
     source = open_source(folder.input_path, read_options(settings), shown_as=file)
@@ -156,6 +173,10 @@ def _plan_into(
             name=source.name, on_rows=on_rows, superseded=source.superseded,
         )  # fmt: skip
         facts = facts.with_changes(status_names=dict(tenant.names))
+        if earlier:
+            facts = facts.with_changes(carried_from=earlier.folder.run_id)
+            with read_journal(earlier.folder.journal_path) as journal_before:
+                settled.keep(journal_before.done_orders())
         _refuse_names(facts, settled, tenant)
         refuse_if_strict(facts, settled, settings)
         journal = settled.seal(facts)

@@ -17,7 +17,7 @@ from batch_updater.app.run import (
     with_choices,
 )
 from batch_updater.common.errors import JournalError, ResumeError
-from batch_updater.common.remedies import Remedy
+from batch_updater.common.remedies import Remedy, as_option
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.facts import Phase, RunFacts
@@ -44,6 +44,9 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     check_tenant(facts, tenant)
     if facts.phase is Phase.FINISHED:
         raise ResumeError(f"{folder.run_id} is finished; there is nothing left to send.")
+    if by := facts.superseded_by:
+        to_resume = Remedy("to finish that one: {command}", command=("resume", str(folder.path.parent / by)))
+        raise ResumeError(f"{folder.run_id} is superseded: {by} has kept what it did, and sends the rest.", to_resume)
     if tenant.account != facts.account:
         raise ResumeError(f"{folder.run_id} was begun by another account.", "sign in as that one")
     with (
@@ -56,21 +59,51 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
 def resume_unfinished(file: Path, wanted: RunFacts, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
     """Return the unfinished run of this input, opened; None when there is none. `wanted` are a new run's facts.
 
-    Only the newest run of the input is picked up. Raises ResumeError when this start asks for something else than that
-    run, and when it has the bytes of an unfinished run that is older, or another input's.
+    Only the newest run of the input is picked up. One that has sent nothing is left when this start asks for something
+    else. Raises ResumeError when it has sent something, and when this start has the bytes of an unfinished run that is
+    older, or another input's.
     """
     newest, same_bytes = newest_runs(place, wanted)
-    if newest and not newest.is_finished:
-        if differ := newest.facts.differences(wanted):
-            has = f"{file} has an unfinished run, {newest.folder.run_id}, and this start differs from it:"
-            back = "" if newest.facts.sha256 == wanted.sha256 else ", put the file back as it was"
-            raise ResumeError([has, *differ], [*_same_command(file, newest, back), *_other_ways(newest)])
-        return _pick_up(newest, file, settings, tenant)
-    if same_bytes and not same_bytes.is_finished:
+    if newest and not newest.is_over:
+        if not (differ := newest.facts.differences(wanted)):
+            return _pick_up(newest, file, settings, tenant)
+        if _has_sent(newest):
+            raise ResumeError([*_said(file, newest), *differ], ways_on(file, newest, wanted))
+        return None
+    if same_bytes and not same_bytes.is_over:
         why = "newer runs followed it" if newest else f"it is a run of {same_bytes.facts.input}"
         has = f"{same_bytes.folder.run_id}, a run of the same data, is unfinished and is not picked up: {why}."
         raise ResumeError(has, _other_ways(same_bytes))
     return None
+
+
+def _has_sent(found: FoundRun) -> bool:
+    with read_journal(found.folder.journal_path) as journal:
+        return journal.sent_anything()
+
+
+def _said(file: Path, found: FoundRun) -> list[str]:
+    copy = f"(the sheet as it was then is {found.folder.input_path})"
+    return [f"{file} has an unfinished run, {found.folder.run_id}", f"{copy},", "and this start differs from it:"]
+
+
+def ways_on(file: Path, found: FoundRun, wanted: RunFacts | None = None) -> list[Remedy]:
+    """Return how a sheet that has an unfinished run goes on; `wanted` are the facts of a run that could keep its rows."""
+    is_same = wanted is not None and found.facts.sha256 == wanted.sha256
+    ways = _same_command(file, found, "" if is_same else ", put the file back as it was")
+    may_keep = wanted is not None and "sequence" not in {found.facts.on_conflict, wanted.on_conflict}
+    if wanted and may_keep and (found.facts.base_url, found.facts.account) == (wanted.base_url, wanted.account):
+        ways.append(_keeping(file, found, wanted))
+    return [*ways, *_other_ways(found)]
+
+
+def _keeping(file: Path, found: FoundRun, wanted: RunFacts) -> Remedy:
+    """Return how the rows that an unfinished run has done are kept, and the others sent as the sheet has them now."""
+    what = "to keep the rows that are done there and send the others of this sheet"
+    if is_nameless(file.name):
+        return Remedy(f"{what}: the present command with {{carry_over}}")
+    words = (*run_command(file, found.folder.path, wanted), as_option("carry_over"))
+    return Remedy(f"{what}: {{command}}", command=words)
 
 
 def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:
@@ -96,7 +129,7 @@ def _next_limit(found: FoundRun) -> int | None:
 
 def _pick_up(found: FoundRun, file: Path, settings: Settings, tenant: Tenant) -> Run | None:
     run = _reopen(found.folder, file, settings, tenant)
-    if run.journal.claims or found.facts.status_names:
+    if run.journal.claims or found.facts.status_names or found.facts.carried_from:
         return run
     run.journal.close()  # nothing was sent, and its statuses were never looked up: a new plan may know them
     return None

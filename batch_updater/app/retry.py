@@ -95,5 +95,6 @@ def _settings(run: Run, settings: Settings, words: tuple[str, ...]) -> Settings:
             "set_status": run.settings.set_status,
             "expect_column": run.columns.expect_header or None, "order_by": run.settings.order_by,
             "encoding": "utf-8", "delimiter": ",", "only": words, "runs_dir": None,
+            "carry_over": False,
         }
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import LearnedRate
 from batch_updater.app.failure_limit import FailureLimit, failure_limit
-from batch_updater.common.errors import InputError, ResumeError, SettingsError
+from batch_updater.common.errors import InputError, JournalError, ResumeError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, find_columns
@@ -35,6 +35,7 @@ class Run:
     facts: RunFacts
     tenant: Tenant
     resumed: bool = False
+    notes: tuple[str, ...] = ()  # on what was done before, and what is left as it is
     start_rate: LearnedRate | None = None  # where its pace begins, when an earlier run has learned it
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)  # the same moment by the clock that nobody puts forward
@@ -75,8 +76,23 @@ def reopen_run(folder: RunFolder, settings: Settings | None = None, tenant: Tena
 def delete_run(run: Run) -> None:
     """Remove a new run that the person did not confirm; one that was begun before stays as it is."""
     if not run.resumed:
+        with contextlib.suppress(JournalError):
+            supersede(run, "")
         run.journal.close()
         discard(run.folder)
+
+
+def supersede(run: Run, by: str) -> None:
+    """Write into the journal of the run that this one carries on that another takes its place: "" for none any more.
+
+    Raises JournalError.
+    """
+    if not run.facts.carried_from:
+        return
+    earlier = RunFolder(run.folder.path.parent / run.facts.carried_from)
+    with Journal.open(earlier.journal_path) as journal:
+        if journal.facts().superseded_by != by:
+            journal.update_facts(superseded_by=by)
 
 
 def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant) -> RunFacts:
@@ -94,7 +110,7 @@ def with_choices(settings: Settings | None, facts: RunFacts) -> Settings:
     """Return the settings with what a run was planned by in place of their own."""
     planned = {
         "on_conflict": facts.on_conflict, "compare": facts.compare, "status_map": facts.status_map,
-        "compare_list": bool(facts.settings.get("compare_list")),
+        "compare_list": bool(facts.settings.get("compare_list")), "carry_over": False,
     }  # fmt: skip
     unread = {
         name: Settings.model_fields[name].default for name in RESUME_KEYS

@@ -52,6 +52,8 @@ PLAN_OPTIONS = Group("Deciding what to send", (
                  help="Read each order just before; leave it alone when it has the status already. Needed for `undo`."),
     click.option("--compare-list", is_flag=True, default=None,
                  help="As --compare, but read the paged list once where that is fewer requests."),
+    click.option("--carry-over", is_flag=True, default=None,
+                 help="FILE has changed since its unfinished run: keep what is done there, send the rest."),
     click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
 ))  # fmt: skip
 PACE_OPTIONS = Group("Sending", (

@@ -29,7 +29,8 @@ def _lines(run: Run, width: int) -> Iterator[str]:
     yield f"  to send   {plan.to_send:,}{_duration(run)}"
     counts = {
         "in doubt": plan.in_doubt,
-        "done": plan.done,
+        "kept": plan.kept,
+        "done": plan.done - plan.kept,
         "duplicate": plan.duplicates,
         "invalid": plan.invalid,
         "conflict": plan.conflicts,
@@ -42,7 +43,14 @@ def _lines(run: Run, width: int) -> Iterator[str]:
         yield from _labelled(
             "compare", f"orders are read first, {how}; one that already has its status is left alone", width
         )
-    for note in (tenant.unchecked, *run.source.notes, run.start_rate.describe() if run.start_rate else ""):
+    kept = f"kept are rows that {run.facts.carried_from} has done already" if plan.kept else ""
+    for note in (
+        tenant.unchecked,
+        kept,
+        *run.notes,
+        *run.source.notes,
+        run.start_rate.describe() if run.start_rate else "",
+    ):
         yield from _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:
         yield from wrap(f"{row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")

@@ -81,6 +81,7 @@ class Settings(BaseModel):
     overwrite: bool = False
     runs_dir: Path | None = None
     restart: bool = False
+    carry_over: bool = False
     log_format: Literal["text", "json"] = "text"
     metrics_file: Path | None = None
     metrics_port: str | None = Field(None, coerce_numbers_to_str=True)
@@ -90,6 +91,15 @@ class Settings(BaseModel):
     def _without_column(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("status_column") is not None:
             raise ValueError(f"it gives every row its status, so leave out {as_option('status_column')}")
+        return value
+
+    @field_validator("carry_over")
+    @classmethod
+    def _not_in_turn(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("on_conflict") == "sequence":
+            raise ValueError(f"with {as_option('on_conflict')} sequence an order has several statuses in turn")
+        if value and info.data.get("restart"):
+            raise ValueError(f"{as_option('restart')} leaves what is done; choose one of the two")
         return value
 
     @field_validator("only", mode="before")

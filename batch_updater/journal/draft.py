@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.files import sync
@@ -59,6 +59,10 @@ class Draft(JournalWriter):
 
 class SettledDraft(JournalWriter):
     """A complete plan, to be read, then sealed."""
+
+    def keep(self, done: Iterable[tuple[Any, ...]]) -> None:
+        """End the rows that ask for what an earlier run has done; `done` is as `JournalReader.done_orders` has it."""
+        self._write((schema.KEEP, done))
 
     def seal(self, facts: RunFacts) -> Journal:
         """End planning: write the facts of the run, make everything durable, and move it into place."""

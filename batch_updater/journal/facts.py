@@ -70,7 +70,8 @@ class RunFacts(_Frozen):
     for stdin, a DataFrame, and in journals of earlier versions), `sha256` that of its bytes. `reading` and `status_map`
     are the settings by which it was planned, `compare` whether orders are read before they are sent. `parent` is the
     id of the run that this one follows up, `root` that of the run with whose sheet the work began, `root_name` the name
-    of that sheet; the rows then carry its row numbers.
+    of that sheet; the rows then carry its row numbers. `carried_from` is the unfinished run of the sheet before it
+    changed, whose done rows this one has kept, `superseded_by` the run that has kept those of this one.
     """
 
     run_id: str
@@ -89,6 +90,8 @@ class RunFacts(_Frozen):
     parent: str = ""
     root: str = ""
     root_name: str = ""
+    carried_from: str = ""
+    superseded_by: str = ""
     phase: Phase = Phase.PLANNED
     canary_passed: bool = False
     settings: dict[str, Any] = {}

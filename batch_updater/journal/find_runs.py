@@ -1,5 +1,6 @@
 """Find the runs of an input, and the newest of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,11 @@ class FoundRun:
     @property
     def is_finished(self) -> bool:
         return self.facts.phase is Phase.FINISHED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is never picked up again: it is finished, or another run has taken its place."""
+        return self.is_finished or bool(self.facts.superseded_by)
 
 
 def find_run(place: Path) -> RunFolder:
@@ -64,9 +70,16 @@ def newest_runs(place: Path, wanted: RunFacts) -> tuple[FoundRun | None, FoundRu
             same_input = found
         if found and not same_bytes and found.facts.sha256 == wanted.sha256:
             same_bytes = found
-        if same_input and (same_bytes or not same_input.is_finished):
+        if same_input and (same_bytes or not same_input.is_over):
             break
     return same_input, same_bytes
+
+
+def newer_runs(place: Path, run_id: str) -> Iterator[FoundRun]:
+    """Yield the runs here that are newer than this one, the newest first. Raises JournalError."""
+    for folder in _newest_first(place):
+        if folder.run_id > run_id and (found := _read(folder)):
+            yield found
 
 
 def _newest_first(place: Path) -> list[RunFolder]:

@@ -8,7 +8,7 @@ from batch_updater.common.errors import JournalError
 from batch_updater.common.models import SENT, Checkpoint, RejectedRow, RowOutcome, StatusUpdate
 from batch_updater.journal.lifecycle import CERTAINLY_NOT_SENT, OPEN_CLAIM
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- One row. Every commit that changes rows changes it too, so that a lost commit shows.
@@ -28,7 +28,8 @@ CREATE TABLE rows (
   checksum INTEGER NOT NULL DEFAULT 0,  -- of what is sent; SQLite does not notice a flipped bit in a value
   root_row INTEGER,  -- its number in the sheet that the work began with, when that is another one
   order_text TEXT NOT NULL DEFAULT '', status_text TEXT NOT NULL DEFAULT '',  -- a rejected row's cells, to be corrected
-  uncounted INTEGER NOT NULL DEFAULT 0  -- 1: a start was killed while an update may have left that no count holds
+  uncounted INTEGER NOT NULL DEFAULT 0,  -- 1: a start was killed while an update may have left that no count holds
+  carried_from TEXT NOT NULL DEFAULT ''  -- the earlier run that did this row; what is said of it is that run's
 );
 CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
 """
@@ -55,6 +56,7 @@ UPGRADES: dict[int, tuple[str, ...]] = {
         " AND code NOT IN ('not_applied', 'overtaken')",
         "UPDATE counts SET changes = (SELECT sum(changes) FROM rows)",
     ),
+    6: ("ALTER TABLE rows ADD COLUMN carried_from TEXT NOT NULL DEFAULT ''",),
 }
 UPDATE = ", ".join((*StatusUpdate._fields, "checksum"))  # the columns that `update_of` reads
 INSERT_PLANNED = f"INSERT INTO rows (state, {UPDATE}) VALUES ('planned'{', ?' * (len(StatusUpdate._fields) + 1)})"  # noqa: S608 - constants
@@ -62,6 +64,8 @@ INSERT_REJECTED = (
     f"INSERT INTO rows (state, result, {', '.join(RejectedRow._fields)})"  # noqa: S608 - constants
     f" VALUES ('ended', 'invalid'{', ?' * len(RejectedRow._fields)})"
 )
+_SENT, _SENT_OF_L = ", ".join(SENT), ", ".join(f"l.{name}" for name in SENT)
+_SENT_VALUES = ", ".join(f"?{n}" for n in range(2, 2 + len(SENT)))
 _CHECKED = itemgetter(*map(StatusUpdate._fields.index, ("row", "order_id", *SENT, "expected_id")))
 _CHECKED_TEXT = "%d %s" + " %s" * len(SENT) + " %s"
 HOLD_BACK = (
@@ -73,6 +77,18 @@ HOLD_BACK = (
 FORGET_REPEATED = (
     "UPDATE rows SET root_row = NULL WHERE root_row IN"
     " (SELECT root_row FROM rows WHERE root_row IS NOT NULL GROUP BY 1 HAVING count(*) > 1)"
+)
+# What a row has from an earlier run that has done it.
+CARRIED = (
+    "result", "code", "detail", "http_status", "attempts", "sent_at", "duration_ms", "previous_status_id", "remark",
+    "uncounted", "carried_from",
+)  # fmt: skip
+# Only what the last row of an order asks for is kept: the order is to have that in the end.
+_KEPT = ", ".join(f"{name} = ?{n}" for n, name in enumerate(CARRIED, 2 + len(SENT)))
+KEEP = (
+    f"UPDATE rows SET state = 'ended', {_KEPT}"  # noqa: S608 - constants
+    f" WHERE state = 'planned' AND order_id = ?1 AND ({_SENT}) = ({_SENT_VALUES}) AND NOT EXISTS"
+    f" (SELECT 1 FROM rows l WHERE l.order_id = ?1 AND l.row > rows.row AND ({_SENT_OF_L}) <> ({_SENT_VALUES}))"
 )
 # How a new value joins the old one; others replace it.
 _MERGE = {

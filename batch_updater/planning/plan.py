@@ -29,6 +29,7 @@ class Plan:
     to_send: int
     in_doubt: int
     done: int
+    kept: int
     duplicates: int
     invalid: int
     conflicts: int
@@ -77,7 +78,7 @@ def read_plan(journal: JournalReader) -> Plan:
     states, results, left = journal.states(), journal.results(), what_is_left(journal, facts)
     return Plan(
         rows=sum(states.values()), to_send=left.to_send, in_doubt=left.in_doubt,
-        done=results.get("updated", 0) + results.get("unchanged", 0), duplicates=states.get("waiting", 0),
+        done=results.get("updated", 0) + results.get("unchanged", 0), kept=journal.kept(), duplicates=states.get("waiting", 0),
         invalid=results.get("invalid", 0), conflicts=results.get("conflict", 0), normalised=journal.tidied(),
         statuses=journal.updates_per_status(), problems=_problems(journal, facts),
     )  # fmt: skip

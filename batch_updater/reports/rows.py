@@ -82,7 +82,8 @@ def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: s
         detail="; ".join(part for part in (detail, entry.remark, uncounted) if part), attempts=attempts,
         order_id=entry.order_id, status_id=entry.status_id, status_name=facts.status_names.get(entry.status_id, ""),
         previous_status_id=entry.previous_status_id or "", row=entry.root_row or entry.row,
-        sent_at=iso(entry.sent_at) if entry.sent_at else "", duration_ms=entry.duration_ms, run_id=run_id,
+        sent_at=iso(entry.sent_at) if entry.sent_at else "", duration_ms=entry.duration_ms,
+        run_id=entry.carried_from or run_id,
     )  # fmt: skip
 
 

@@ -1,0 +1,123 @@
+"""Go on with a sheet that has changed since its unfinished run: keep what is done there, send the rest."""
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.app.execute import client_for
+from batch_updater.app.resume import ways_on
+from batch_updater.app.run import Run, reopen_run
+from batch_updater.common.errors import JournalError, ResumeError, StoppedError
+from batch_updater.common.remedies import Remedy
+from batch_updater.common.settings import Settings
+from batch_updater.journal.facts import RunFacts
+from batch_updater.journal.find_runs import FoundRun, newer_runs, newest_runs
+from batch_updater.journal.reader import JournalReader, read_journal
+from batch_updater.journal.run_folder import UNDO_SHEET, runs_place
+from batch_updater.planning.preflight import Tenant
+from batch_updater.sending.settling import Settler
+
+
+def run_to_carry_over(file: Path, wanted: RunFacts, place: Path, settings: Settings) -> FoundRun | None:
+    """Return the unfinished run of this sheet whose done rows a new run is to keep, if that is asked for.
+
+    None when that run has sent nothing, and when nothing has changed, so that it is simply picked up. Raises
+    ResumeError when there is no such run, or when what it has done can't be kept.
+    """
+    if not settings.carry_over:
+        return None
+    newest, _same_bytes = newest_runs(place, wanted)
+    if newest is None or newest.is_over:
+        which = f"its newest run, {newest.folder.run_id}, is over" if newest else "it has no run here"
+        raise ResumeError(
+            f"{file} has no unfinished run to carry over from: {which}.",
+            Remedy("to send every row of the sheet, leave out {carry_over}"),
+        )
+    if not newest.facts.differences(wanted):
+        return None
+    with read_journal(newest.folder.journal_path) as journal:
+        if not journal.sent_anything():
+            return None
+    if why := why_not(newest, wanted, place):
+        raise ResumeError(
+            f"What {newest.folder.run_id}, the unfinished run of {file}, has done can't be kept: {why}.",
+            ways_on(file, newest),
+        )
+    return newest
+
+
+def why_not(found: FoundRun, wanted: RunFacts, place: Path) -> str:
+    """Return why a new run can't keep what an unfinished one has done; empty when it can."""
+    if (found.facts.base_url, found.facts.account) != (wanted.base_url, wanted.account):
+        return "it belongs to another service or account"
+    if "sequence" in {found.facts.on_conflict, wanted.on_conflict}:
+        return "with --on-conflict sequence an order has several statuses in turn"
+    run_id = found.folder.run_id
+    if undo := next(newer_runs(runs_place(found.folder.path / UNDO_SHEET, None), ""), None):
+        return f"{undo.folder.run_id} has undone it, or was to"
+    for later in newer_runs(place, run_id):
+        if run_id in {later.facts.parent, later.facts.root}:
+            return f"{later.folder.run_id} has followed it up"
+    return ""
+
+
+def settle_earlier(found: FoundRun | None, settings: Settings, tenant: Tenant) -> list[str]:
+    """Read back, into its own journal, what an earlier run has left in doubt; nothing is sent. Return what to say.
+
+    Raises StoppedError when an order could not be read, CredentialsError, JournalError.
+    """
+    if found is None:
+        return []
+    ended = min(time.time(), max(path.stat().st_mtime for path in found.folder.path.glob("journal.*")))
+    with reopen_run(found.folder, settings, tenant) as run:
+        run.tenant = replace(tenant, names=run.facts.status_names)
+        run.journal.mark_interrupted()
+        if not _unsettled(run.journal):
+            return []
+        unreadable = asyncio.run(_settle(run, ended + settings.timeout))
+        if (left := _unsettled(run.journal)) and not unreadable:
+            raise StoppedError(
+                f"{left:,} rows of {found.folder.run_id} are in doubt, and their orders could not be read.",
+                Remedy("run again when they can be read, or finish that run first: {command}",
+                       command=("resume", str(found.folder.path))),
+            )  # fmt: skip
+        return [f"{left:,} rows in doubt are sent again unread: {unreadable}"] if left else []
+
+
+def _unsettled(journal: JournalReader) -> int:
+    return journal.states().get("claimed", 0) + journal.results().get("unknown", 0)
+
+
+async def _settle(run: Run, not_before: float) -> str:
+    """Read the orders; return why that is refused for all of them. Until that time an update may be applied late."""
+    async with client_for(run) as client:
+        settler = Settler(run.journal, client, Pacer(run.settings.rate), run.settings.sending, rows=run.plan.rows)
+        await settler.settle(not_before)
+        return settler.why_unreadable
+
+
+def in_doubt_before(found: FoundRun | None) -> list[str]:
+    """Return a sentence on the rows that would be read back first, when this is only a trial."""
+    if found is None:
+        return []
+    with read_journal(found.folder.journal_path) as journal:
+        number = _unsettled(journal)
+    return [f"{number:,} rows in doubt of the unfinished run are read back first"] if number else []
+
+
+def finished_before(place: Path, wanted: RunFacts) -> list[str]:
+    """Return a sentence when a run of these very bytes is finished: which one, when, and how much of it is done."""
+    try:
+        _newest, same_bytes = newest_runs(place, wanted)
+        if same_bytes is None or not same_bytes.is_finished:
+            return []
+        with read_journal(same_bytes.folder.journal_path) as journal:
+            done, rows = journal.done(), sum(journal.states().values())
+    except (ResumeError, JournalError):
+        return []  # a trial may look at a place whose runs can't be picked up
+    end = same_bytes.facts.end
+    when = f"{datetime.fromtimestamp(end.ended if end else same_bytes.folder.began):%Y-%m-%d %H:%M}"
+    return [f"this very file was finished before: {same_bytes.folder.run_id}, {when}, {done:,} of {rows:,} rows done"]
