@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import JournalError, ResumeError, StoppedError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
+from batch_updater.journal.draft import SettledDraft
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.find_runs import FoundRun, newer_runs, newest_runs
 from batch_updater.journal.reader import JournalReader, read_journal
 from batch_updater.journal.run_folder import UNDO_SHEET, runs_place
 from batch_updater.planning.preflight import Tenant
+from batch_updater.reports.commands import resume_command
 from batch_updater.sending.settling import Settler
+
+OnWait = Callable[[float], None]
 
 
 def run_to_carry_over(file: Path, wanted: RunFacts, place: Path, settings: Settings) -> FoundRun | None:
@@ -64,45 +69,58 @@ def why_not(found: FoundRun, wanted: RunFacts, place: Path) -> str:
     return ""
 
 
-def settle_earlier(found: FoundRun | None, settings: Settings, tenant: Tenant) -> list[str]:
-    """Read back, into its own journal, what an earlier run has left in doubt; nothing is sent. Return what to say.
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Keeps in a new plan what an unfinished run has done; `on_wait` is told how many seconds it waits before that."""
 
-    Raises StoppedError when an order could not be read, CredentialsError, JournalError.
-    """
-    if found is None:
-        return []
-    ended = min(time.time(), max(path.stat().st_mtime for path in found.folder.path.glob("journal.*")))
-    with reopen_run(found.folder, settings, tenant) as run:
-        run.tenant = replace(tenant, names=run.facts.status_names)
-        run.journal.mark_interrupted()
-        if not _unsettled(run.journal):
-            return []
-        unreadable = asyncio.run(_settle(run, ended + settings.timeout))
-        if (left := _unsettled(run.journal)) and not unreadable:
-            raise StoppedError(
-                f"{left:,} rows of {found.folder.run_id} are in doubt, and their orders could not be read.",
-                Remedy("run again when they can be read, or finish that run first: {command}",
-                       command=("resume", str(found.folder.path))),
-            )  # fmt: skip
+    found: FoundRun
+    settings: Settings
+    tenant: Tenant
+    on_wait: OnWait
+    is_trial: bool = False
+
+    def into(self, plan: SettledDraft) -> list[str]:
+        """Settle what the run has left in doubt, then keep what is done; return what is to be said of that.
+
+        In a trial nothing is settled. Raises StoppedError when an order could not be read, CredentialsError,
+        JournalError.
+        """
+        notes = in_doubt(self.found) if self.is_trial else self._settle(plan)
+        with read_journal(self.found.folder.journal_path) as journal:
+            plan.keep(journal.done_orders())
+        return notes
+
+    def _settle(self, plan: SettledDraft) -> list[str]:
+        found = self.found
+        ended = min(time.time(), max(path.stat().st_mtime for path in found.folder.path.glob("journal.*")))
+        with reopen_run(found.folder, self.settings, self.tenant) as run:
+            run.tenant = replace(self.tenant, names=run.facts.status_names)
+            run.journal.mark_interrupted()
+            if not _unsettled(run.journal):
+                return []
+            unreadable = asyncio.run(self._read(run, plan, ended + self.settings.timeout))
+            if (left := _unsettled(run.journal)) and not unreadable:
+                finish = tuple(resume_command(found.folder.path, found.facts))
+                raise StoppedError(
+                    f"{left:,} rows of {found.folder.run_id} are in doubt, and their orders could not be read.",
+                    Remedy("run again when they can be read, or finish that run: {command}", command=finish),
+                )
         return [f"{left:,} rows in doubt are sent again unread: {unreadable}"] if left else []
+
+    async def _read(self, run: Run, plan: SettledDraft, not_before: float) -> str:
+        """Read the orders in doubt; return why that is refused for all of them."""
+        async with client_for(run) as client:
+            settler = Settler(run.journal, client, Pacer(run.settings.rate), run.settings.sending, rows=run.plan.rows)
+            await settler.settle(not_before, plan.ask_otherwise, self.on_wait)
+            return settler.why_unreadable
 
 
 def _unsettled(journal: JournalReader) -> int:
     return journal.states().get("claimed", 0) + journal.results().get("unknown", 0)
 
 
-async def _settle(run: Run, not_before: float) -> str:
-    """Read the orders; return why that is refused for all of them. Until that time an update may be applied late."""
-    async with client_for(run) as client:
-        settler = Settler(run.journal, client, Pacer(run.settings.rate), run.settings.sending, rows=run.plan.rows)
-        await settler.settle(not_before)
-        return settler.why_unreadable
-
-
-def in_doubt_before(found: FoundRun | None) -> list[str]:
-    """Return a sentence on the rows that would be read back first, when this is only a trial."""
-    if found is None:
-        return []
+def in_doubt(found: FoundRun) -> list[str]:
+    """Return a sentence on the rows of a run that have to be read back."""
     with read_journal(found.folder.journal_path) as journal:
         number = _unsettled(journal)
     return [f"{number:,} rows in doubt of the unfinished run are read back first"] if number else []

@@ -123,6 +123,8 @@ def _state(facts: RunFacts, owner: str, *, is_left: bool) -> tuple[str, bool]:
     state = {Phase.PLANNED: "not started", Phase.SENDING: "broken off"}.get(facts.phase, str(facts.phase))
     if facts.phase is Phase.FINISHED:
         return state, False
+    if facts.superseded_by:
+        return f"superseded by {facts.superseded_by}", False
     if owner:
         return f"under way, {owner}", False
     return (f"{state}, then left by a newer run", False) if is_left else (state, True)

@@ -6,26 +6,26 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch_updater.api.pacing.learned_rate import start_rate
-from batch_updater.app.carry_over import finished_before, in_doubt_before, run_to_carry_over, settle_earlier
+from batch_updater.app.carry_over import Keeping, OnWait, finished_before, run_to_carry_over
 from batch_updater.app.follow_up import followed_run, lock_followed, origin
 from batch_updater.app.resume import resume_unfinished
 from batch_updater.app.run import Run, check_output, columns_of, delete_run, facts_for, read_options, refuse_if_strict
 from batch_updater.common.errors import InputError, JournalError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
+from batch_updater.inputs.columns import Columns
 from batch_updater.inputs.sniff import check_file
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import Phase, RunFacts
-from batch_updater.journal.find_runs import FoundRun
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.lock import lock_input
-from batch_updater.journal.reader import JournalReader, read_journal
-from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, runs_place
+from batch_updater.journal.reader import JournalReader
+from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, path_from, runs_place
 from batch_updater.planning.order_names import OrderNames
 from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
 from batch_updater.planning.preflight import Tenant, probe_service
@@ -38,57 +38,50 @@ def ignore_rows(_number: int) -> None:
     """Take no notice of how many rows have been planned."""
 
 
+def ignore_wait(_seconds: float) -> None:
+    """Take no notice of a wait."""
+
+
 @contextlib.contextmanager
 def plan(
     file: Path, settings: Settings, tenant: Tenant, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows,
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, on_wait: OnWait = ignore_wait,
 ) -> Iterator[Run]:  # fmt: skip
     """Yield the run of this sheet: its unfinished one, picked up, else a new one, planned; it is locked meanwhile.
 
     The run of a result file follows up the one that wrote it, which is locked as well. `on_rows` is told how many rows
-    have been planned so far.
+    have been planned so far, `on_wait` how many seconds pass before orders in doubt are read again.
 
     A new plan asks the service for its statuses; it must not be called from a running event loop.
     Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
     """
     _check(file, settings)
     followed = followed_run(file, settings)
-    with (
-        lock_followed(followed),
-        plan_locked(file, settings, tenant, followed, validate=validate, on_rows=on_rows) as run,
-    ):
+    planner = Planner(file, settings, tenant, validate, on_rows)
+    with lock_followed(followed), plan_locked(planner, followed, on_wait) as run:
         yield run
 
 
 @contextlib.contextmanager
-def plan_locked(
-    file: Path, settings: Settings, tenant: Tenant, followed: RunFolder | None, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows,
-) -> Iterator[Run]:  # fmt: skip
+def plan_locked(planner: "Planner", followed: RunFolder | None, on_wait: OnWait = ignore_wait) -> Iterator[Run]:
     """Do what `plan` does for a sheet that follows up a run which the caller has locked."""
     started, began = time.time(), time.monotonic()
+    file, settings, tenant = planner.file, planner.settings, planner.tenant
     place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
     first = origin(followed)
     with lock_input(place, file, first.get("parent", "")) as hold_for:
         folder = new_run(place)
         hold_for(folder)
         try:
-            sha256 = freeze(file, folder)
-            wanted = facts_for(folder, file, sha256, settings, tenant).with_changes(**first)
-            earlier = run_to_carry_over(file, wanted, place, settings)
-            run = None if settings.restart or earlier else resume_unfinished(file, wanted, place, settings, tenant)
+            wanted = facts_for(folder, file, freeze(file, folder), settings, tenant).with_changes(**first)
+            found = run_to_carry_over(file, wanted, place, settings)
+            keeping = Keeping(found, settings, tenant, on_wait) if found else None
+            run = None if settings.restart or found else resume_unfinished(file, wanted, place, settings, tenant)
             if run:
                 hold_for(run.folder)
                 discard(folder)
             else:
-                notes = (
-                    *finished_before(place, wanted),
-                    *(settle_earlier(earlier, settings, tenant) if earlier else ()),
-                )
-                run = _plan_into(
-                    folder, wanted, settings, tenant, validate=validate, on_rows=on_rows, earlier=earlier
-                )  # fmt: skip
-                run.notes += notes
+                run = planner.plan_into(folder, wanted, finished_before(place, wanted), keeping)
         except BaseException:
             discard(folder)
             raise
@@ -109,19 +102,21 @@ def try_plan(
 ) -> Iterator[Run]:  # fmt: skip
     """Yield the run that this sheet would get, in a place that is removed afterwards; nothing is sent from it."""
     _check(file, settings)
-    place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
+    temporary = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
-        folder = new_run(place)
-        sha256 = freeze(file, folder)
-        wanted = facts_for(folder, file, sha256, settings, tenant).with_changes(**origin(followed_run(file, settings)))
-        there = settings.runs_dir or runs_place(file, None)
-        earlier = run_to_carry_over(file, wanted, there, settings)
-        run = _plan_into(folder, wanted, settings, tenant, validate=validate, on_rows=on_rows, earlier=earlier)
-        run.notes += (*finished_before(there, wanted), *(in_doubt_before(earlier) if earlier else ()))
+        folder = new_run(temporary)
+        followed = followed_run(file, settings)
+        place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
+        wanted = facts_for(folder, file, freeze(file, folder), settings, tenant)
+        wanted = wanted.with_changes(path=path_from(place, file), **origin(followed))
+        found = run_to_carry_over(file, wanted, place, settings)
+        keeping = Keeping(found, settings, tenant, ignore_wait, is_trial=True) if found else None
+        planner = Planner(file, settings, tenant, validate, on_rows)
+        run = planner.plan_into(folder, wanted, finished_before(place, wanted), keeping)
         with run.journal:
             yield run
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check(file: Path, settings: Settings) -> None:
@@ -144,45 +139,59 @@ def _nothing_left(run: Run) -> bool:
         return False
 
 
-def _plan_into(
-    folder: RunFolder, facts: RunFacts, settings: Settings, tenant: Tenant, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, earlier: FoundRun | None = None,
-) -> Run:  # fmt: skip
-    """Plan a new run of the frozen input in this folder, keeping what an `earlier` one has done.
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans a sheet into run folders, with rules of its own for its rows or by `validate`."""
 
-    Raises InputError, SettingsError, or JournalError when the earlier one can't be read.
-    """
-    check_output(settings)
-    file = Path(facts.input)
-    source = open_source(folder.input_path, read_options(settings), shown_as=file)
-    columns = columns_of(source, settings)
-    tenant = asyncio.run(probe_service(tenant, settings.timeout, settings.status_map))
-    with contextlib.ExitStack() as stack:
-        draft = stack.enter_context(Draft.create(folder.journal_path))
-        set_status = settings.set_status or ""
-        validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book, set_status=set_status)
-        if not validate:
-            _check_set_status(validator, tenant)
-        prepare: PrepareBlock = ignore_block
-        if settings.order_by == "name" and not validate:
-            names = OrderNames(tenant, settings.sending)
-            validator = replace(validator, orders=names.known)
-            prepare = lambda block: names.learn(map(validator.order_name, block))  # noqa: E731 - it belongs to these names
-        settled = make_plan(
-            source.rows(), validate or validator.validate, draft, settings.on_conflict, prepare,
-            name=source.name, on_rows=on_rows, superseded=source.superseded,
-        )  # fmt: skip
+    file: Path
+    settings: Settings
+    tenant: Tenant
+    validate: ValidateRow | None = None
+    on_rows: OnRows = ignore_rows
+
+    def plan_into(self, folder: RunFolder, facts: RunFacts, notes: list[str], keeping: Keeping | None) -> Run:
+        """Plan a new run of the frozen input in this folder, keeping what an earlier one has done.
+
+        Raises InputError, SettingsError, and what `Keeping.into` raises.
+        """
+        settings = self.settings
+        check_output(settings)
+        source = open_source(folder.input_path, read_options(settings), shown_as=self.file)
+        columns = columns_of(source, settings)
+        tenant = asyncio.run(probe_service(self.tenant, settings.timeout, settings.status_map))
         facts = facts.with_changes(status_names=dict(tenant.names))
-        if earlier:
-            facts = facts.with_changes(carried_from=earlier.folder.run_id)
-            with read_journal(earlier.folder.journal_path) as journal_before:
-                settled.keep(journal_before.done_orders())
-        _refuse_names(facts, settled, tenant)
-        refuse_if_strict(facts, settled, settings)
-        journal = settled.seal(facts)
-        stack.pop_all()
-    rate = start_rate(settings.sending, tenant.base_url, tenant.account)
-    return Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, start_rate=rate)
+        validate, prepare = self._rules(columns, tenant)
+        with contextlib.ExitStack() as stack:
+            draft = stack.enter_context(Draft.create(folder.journal_path))
+            settled = make_plan(
+                source.rows(), validate, draft, settings.on_conflict, prepare,
+                name=source.name, on_rows=self.on_rows, superseded=source.superseded,
+            )  # fmt: skip
+            _refuse_names(facts, settled, tenant)
+            refuse_if_strict(facts, settled, settings)
+            if keeping:
+                facts = facts.with_changes(carried_from=keeping.found.folder.run_id)
+                notes = [*notes, *keeping.into(settled)]
+            journal = settled.seal(facts)
+            stack.pop_all()
+        rate = start_rate(settings.sending, tenant.base_url, tenant.account)
+        plan = read_plan(journal)
+        return Run(
+            folder, settings, source, columns, journal, plan, facts, tenant, notes=tuple(notes), start_rate=rate
+        )  # fmt: skip
+
+    def _rules(self, columns: Columns, tenant: Tenant) -> tuple[ValidateRow, PrepareBlock]:
+        """Return what makes an update of a row, and what is done with each block before that."""
+        if self.validate:
+            return self.validate, ignore_block
+        set_status = self.settings.set_status or ""
+        validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book, set_status=set_status)
+        _check_set_status(validator, tenant)
+        if self.settings.order_by != "name":
+            return validator.validate, ignore_block
+        names = OrderNames(tenant, self.settings.sending)
+        validator = replace(validator, orders=names.known)
+        return validator.validate, lambda block: names.learn(map(validator.order_name, block))
 
 
 def _check_set_status(validator: RowValidator, tenant: Tenant) -> None:

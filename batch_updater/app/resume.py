@@ -45,8 +45,11 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     if facts.phase is Phase.FINISHED:
         raise ResumeError(f"{folder.run_id} is finished; there is nothing left to send.")
     if by := facts.superseded_by:
-        to_resume = Remedy("to finish that one: {command}", command=("resume", str(folder.path.parent / by)))
-        raise ResumeError(f"{folder.run_id} is superseded: {by} has kept what it did, and sends the rest.", to_resume)
+        newer = tuple(resume_command(folder.path.parent / by, facts))
+        raise ResumeError(
+            f"{folder.run_id} is superseded: {by} has kept what it did, and sends the rest.",
+            Remedy("if that one is not finished: {command}", command=newer),
+        )
     if tenant.account != facts.account:
         raise ResumeError(f"{folder.run_id} was begun by another account.", "sign in as that one")
     with (
@@ -88,7 +91,7 @@ def _said(file: Path, found: FoundRun) -> list[str]:
 
 
 def ways_on(file: Path, found: FoundRun, wanted: RunFacts | None = None) -> list[Remedy]:
-    """Return how a sheet that has an unfinished run goes on; `wanted` are the facts of a run that could keep its rows."""
+    """Return how a sheet with an unfinished run goes on; `wanted` are the facts of a run that could keep its rows."""
     is_same = wanted is not None and found.facts.sha256 == wanted.sha256
     ways = _same_command(file, found, "" if is_same else ", put the file back as it was")
     may_keep = wanted is not None and "sequence" not in {found.facts.on_conflict, wanted.on_conflict}

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_updater.app.planning import OnRows, ignore_rows, plan_locked
+from batch_updater.app.planning import OnRows, Planner, ignore_rows, plan_locked
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import ResultRow
@@ -54,7 +54,7 @@ def retry(
             sheet = folder.path / f"retry-of-{folder.run_id}.csv"
             _write_sheet(sheet, run, frozenset(words), edits)
             follow_up = _settings(run, settings, tuple(words))
-        yield stack.enter_context(plan_locked(sheet, follow_up, tenant, folder, on_rows=on_rows))
+        yield stack.enter_context(plan_locked(Planner(sheet, follow_up, tenant, on_rows=on_rows), folder))
 
 
 def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[int, Edit]) -> None:

@@ -17,6 +17,7 @@ from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder
 from batch_updater.planning.preflight import Tenant
+from batch_updater.reports.commands import undo_command
 
 
 def undo(
@@ -56,8 +57,8 @@ def _left_alone(run: Run) -> list[str]:
     if not (kept := run.journal.kept()):
         return []
     rows = "1 row stays as it is: an" if kept == 1 else f"{kept:,} rows stay as they are: an"
-    earlier = run.folder.path.parent / run.facts.carried_from
-    return [f"{rows} earlier run did them; to put those back: {command_line(['undo', str(earlier)])}"]
+    words = undo_command(run.folder.path.parent / run.facts.carried_from, run.facts)
+    return [f"{rows} earlier run did them; to put those back: {command_line(words)}"]
 
 
 def _undo_settings(settings: Settings) -> Settings:

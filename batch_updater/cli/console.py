@@ -62,9 +62,16 @@ def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run:
 
     def make(on_rows: OnRows) -> Planned:
         tenant = find_service(settings, os.environ, needs_token=not dry_run)
-        return (try_plan if dry_run else plan)(file, settings, tenant, on_rows=on_rows)
+        if dry_run:
+            return try_plan(file, settings, tenant, on_rows=on_rows)
+        return plan(file, settings, tenant, on_rows=on_rows, on_wait=_say_wait)
 
     return _show_trial(make, output) if dry_run else _plan_and_report(make, file, output)
+
+
+def _say_wait(seconds: float) -> None:
+    what = "updates of the unfinished run may still be applied; their orders are read again after that"
+    click.echo(fill(f"Waiting {seconds:.0f} s: {what}."), err=True)
 
 
 def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.files import sync
-from batch_updater.common.models import RejectedRow, StatusUpdate
+from batch_updater.common.models import SENT, RejectedRow, StatusUpdate
 from batch_updater.journal import schema
 from batch_updater.journal.duplicates import DUPLICATES
 from batch_updater.journal.facts import RunFacts, program_version
@@ -59,6 +59,12 @@ class Draft(JournalWriter):
 
 class SettledDraft(JournalWriter):
     """A complete plan, to be read, then sealed."""
+
+    def ask_otherwise(self, updates: Iterable[StatusUpdate]) -> bool:
+        """Return whether some row asks one of these orders for something else than its update did."""
+        query = f"SELECT 1 FROM rows WHERE order_id = ? AND ({schema.SENT_COLUMNS}) <> ({schema.SENT_VALUES})"  # noqa: S608 - constants
+        asked = ((update.order_id, *(getattr(update, name) for name in SENT)) for update in updates)
+        return any(found for one in asked for found in self._select(query, one))
 
     def keep(self, done: Iterable[tuple[Any, ...]]) -> None:
         """End the rows that ask for what an earlier run has done; `done` is as `JournalReader.done_orders` has it."""

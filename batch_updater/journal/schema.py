@@ -64,8 +64,8 @@ INSERT_REJECTED = (
     f"INSERT INTO rows (state, result, {', '.join(RejectedRow._fields)})"  # noqa: S608 - constants
     f" VALUES ('ended', 'invalid'{', ?' * len(RejectedRow._fields)})"
 )
-_SENT, _SENT_OF_L = ", ".join(SENT), ", ".join(f"l.{name}" for name in SENT)
-_SENT_VALUES = ", ".join(f"?{n}" for n in range(2, 2 + len(SENT)))
+SENT_COLUMNS, _SENT_OF_L = ", ".join(SENT), ", ".join(f"l.{name}" for name in SENT)
+SENT_VALUES = ", ".join(f"?{n}" for n in range(2, 2 + len(SENT)))
 _CHECKED = itemgetter(*map(StatusUpdate._fields.index, ("row", "order_id", *SENT, "expected_id")))
 _CHECKED_TEXT = "%d %s" + " %s" * len(SENT) + " %s"
 HOLD_BACK = (
@@ -87,8 +87,8 @@ CARRIED = (
 _KEPT = ", ".join(f"{name} = ?{n}" for n, name in enumerate(CARRIED, 2 + len(SENT)))
 KEEP = (
     f"UPDATE rows SET state = 'ended', {_KEPT}"  # noqa: S608 - constants
-    f" WHERE state = 'planned' AND order_id = ?1 AND ({_SENT}) = ({_SENT_VALUES}) AND NOT EXISTS"
-    f" (SELECT 1 FROM rows l WHERE l.order_id = ?1 AND l.row > rows.row AND ({_SENT_OF_L}) <> ({_SENT_VALUES}))"
+    f" WHERE state = 'planned' AND order_id = ?1 AND ({SENT_COLUMNS}) = ({SENT_VALUES}) AND NOT EXISTS"
+    f" (SELECT 1 FROM rows l WHERE l.order_id = ?1 AND l.row > rows.row AND ({_SENT_OF_L}) <> ({SENT_VALUES}))"
 )
 # How a new value joins the old one; others replace it.
 _MERGE = {
