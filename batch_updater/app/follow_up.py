@@ -7,11 +7,12 @@ from typing import Any
 
 from batch_updater.app.run import read_options
 from batch_updater.common.errors import InputError, JournalError
+from batch_updater.common.files import RUN_ID
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import JOURNAL, RUN_ID, RunFolder, run_of
+from batch_updater.journal.run_folder import JOURNAL, RunFolder, run_of
 
 
 def followed_run(file: Path, settings: Settings) -> RunFolder | None:

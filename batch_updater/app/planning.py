@@ -70,7 +70,7 @@ def plan_locked(planner: "Planner", followed: RunFolder | None, on_wait: OnWait 
     place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
     first = origin(followed)
     with lock_input(place, file, first.get("parent", "")) as hold_for:
-        folder = new_run(place)
+        folder = new_run(place, file)
         hold_for(folder)
         try:
             wanted = facts_for(folder, file, freeze(file, folder), settings, tenant).with_changes(**first)
@@ -104,7 +104,7 @@ def try_plan(
     _check(file, settings)
     temporary = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
-        folder = new_run(temporary)
+        folder = new_run(temporary, file)
         followed = followed_run(file, settings)
         place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
         wanted = facts_for(folder, file, freeze(file, folder), settings, tenant)

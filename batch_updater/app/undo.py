@@ -10,14 +10,12 @@ from batch_updater.app.planning import OnRows, ignore_rows, plan, try_plan
 from batch_updater.app.reconcile import UNDO_COLUMNS, validate_undo_row, write_undo_sheet
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.remedies import command_line
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder
 from batch_updater.planning.preflight import Tenant
-from batch_updater.reports.commands import undo_command
 
 
 def undo(
@@ -56,9 +54,8 @@ def _left_alone(run: Run) -> list[str]:
     """Return a sentence on the rows that an undo leaves, because an earlier run has done them."""
     if not (kept := run.journal.kept()):
         return []
-    rows = "1 row stays as it is: an" if kept == 1 else f"{kept:,} rows stay as they are: an"
-    words = undo_command(run.folder.path.parent / run.facts.carried_from, run.facts)
-    return [f"{rows} earlier run did them; to put those back: {command_line(words)}"]
+    rows = "1 row stays as it is" if kept == 1 else f"{kept:,} rows stay as they are"
+    return [f"{rows}: {run.facts.carried_from} has done that, and has an undo of its own"]
 
 
 def _undo_settings(settings: Settings) -> Settings:

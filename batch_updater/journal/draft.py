@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.files import sync
+from batch_updater.common.files import make_private, sync
 from batch_updater.common.models import SENT, RejectedRow, StatusUpdate
 from batch_updater.journal import schema
 from batch_updater.journal.duplicates import DUPLICATES
@@ -27,6 +27,7 @@ class Draft(JournalWriter):
             raise JournalError(f"The journal {path} exists already.")
         try:
             db = connect(path.with_name(PLANNING))
+            make_private(path.with_name(PLANNING))  # SQLite gives the files beside it the same permissions
             db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + schema.SCHEMA)
         except sqlite3.Error as error:
             raise JournalError(f"The journal {path} can't be written: {error}") from None
@@ -75,6 +76,7 @@ class SettledDraft(JournalWriter):
         claims, planning = self.path.with_suffix(".claims"), self.path.with_name(PLANNING)
         try:
             claims.write_bytes(b"%020d" % 0)
+            make_private(claims)
             self._write(("INSERT INTO counts SELECT 0, 0, count(*) FROM rows", [()]))
             self._write_meta({**facts.to_json(), "schema": schema.SCHEMA_VERSION, "program": program_version()})
             self._db.execute("PRAGMA journal_mode = WAL")  # later, a kill could leave a rollback journal in the way

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
+from batch_updater.common.files import RUN_ID
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.integrity import read_number
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import CLAIMS, JOURNAL, RUN_ID, RunFolder, runs_place
+from batch_updater.journal.run_folder import CLAIMS, JOURNAL, RunFolder, runs_place
 
 
 @dataclass(frozen=True, slots=True)

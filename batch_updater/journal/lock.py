@@ -15,10 +15,11 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import LockedError, SettingsError
+from batch_updater.common.files import RUN_ID
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import JOURNAL, RUN_ID, UNDO_SHEET, RunFolder, runs_place
+from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder, runs_place, short_name
 
 PATIENCE = 0.5  # seconds: `worker` holds a lock for a moment to see whether a run is under way
 
@@ -55,7 +56,7 @@ def _lock_name(file: Path, parent: str) -> str:
     run = file.parent.name
     if parent:
         return f"{parent}.follow-up"
-    return f"{run}.{file.name}" if file.name == UNDO_SHEET and RUN_ID.fullmatch(run) else file.name
+    return f"{run}.{file.name}" if file.name == UNDO_SHEET and RUN_ID.fullmatch(run) else short_name(file.name)
 
 
 @contextlib.contextmanager
@@ -98,7 +99,7 @@ def _flock_sheet(file: Path) -> Iterator[None]:
         yield
         return
     real = file.resolve()
-    owner = real.with_name(f".{real.name}.owner")
+    owner = real.with_name(f".{short_name(real.name)}.owner")
     with file.open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

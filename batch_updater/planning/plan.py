@@ -80,7 +80,8 @@ def read_plan(journal: JournalReader) -> Plan:
         rows=sum(states.values()), to_send=left.to_send, in_doubt=left.in_doubt,
         done=results.get("updated", 0) + results.get("unchanged", 0), kept=journal.kept(),
         duplicates=states.get("waiting", 0), invalid=results.get("invalid", 0),
-        conflicts=results.get("conflict", 0), normalised=journal.tidied(), statuses=journal.updates_per_status(), problems=_problems(journal, facts),
+        conflicts=results.get("conflict", 0), normalised=journal.tidied(),
+        statuses=journal.updates_per_status(), problems=_problems(journal, facts),
     )  # fmt: skip
 
 

@@ -54,11 +54,6 @@ def resume_command(run_dir: Path, facts: RunFacts, max_failures: int | None = No
     return ["resume", _path(run_dir), *option_words(Settings(**_careful(facts, max_failures)))]
 
 
-def undo_command(run_dir: Path, facts: RunFacts) -> list[str]:
-    """Return the command that undoes a run of the same service as the run of these facts."""
-    return ["undo", _path(run_dir), *_option("base_url", facts.base_url)]
-
-
 def _careful(facts: RunFacts, max_failures: int | None) -> dict[str, Any]:
     """Return the service, and what the last start was told to stop at; a canary only until one has passed."""
     canary = 0 if facts.canary_passed else facts.settings.get("canary", 0)
