@@ -70,7 +70,7 @@ def test_a_rejected_row_is_never_claimed(folder: Path) -> None:
     journal = sealed(draft, "hold")
     assert journal.claim(5) == []
     assert journal.states() == {"ended": 1}
-    assert journal.problems(5) == [(2, "invalid", "no")]
+    assert journal.problems(5) == [(2, None, "invalid", "no")]
     journal.close()
 
 
