@@ -59,7 +59,7 @@ def why_not(found: FoundRun, wanted: RunFacts, place: Path) -> str:
     if (found.facts.base_url, found.facts.account) != (wanted.base_url, wanted.account):
         return "it belongs to another service or account"
     if "sequence" in {found.facts.on_conflict, wanted.on_conflict}:
-        return "with --on-conflict sequence an order has several statuses in turn"
+        return "an order may have several statuses in turn there, or here"
     run_id = found.folder.run_id
     if undo := next(newer_runs(runs_place(found.folder.path / UNDO_SHEET, None), ""), None):
         return f"{undo.folder.run_id} has undone it, or was to"

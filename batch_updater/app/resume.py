@@ -102,11 +102,12 @@ def ways_on(file: Path, found: FoundRun, wanted: RunFacts | None = None) -> list
 
 def _keeping(file: Path, found: FoundRun, wanted: RunFacts) -> Remedy:
     """Return how the rows that an unfinished run has done are kept, and the others sent as the sheet has them now."""
-    what = "to keep the rows that are done there and send the others of this sheet"
     if is_nameless(file.name):
-        return Remedy(f"{what}: the present command with {{carry_over}}")
+        return Remedy(
+            "to keep what is done there and send the rest of these rows: the present command with {carry_over}"
+        )
     words = (*run_command(file, found.folder.path, wanted), as_option("carry_over"))
-    return Remedy(f"{what}: {{command}}", command=words)
+    return Remedy("to keep what is done there and send the rest of this sheet: {command}", command=words)
 
 
 def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:

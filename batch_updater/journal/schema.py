@@ -87,8 +87,9 @@ CARRIED = (
 _KEPT = ", ".join(f"{name} = ?{n}" for n, name in enumerate(CARRIED, 2 + len(SENT)))
 KEEP = (
     f"UPDATE rows SET state = 'ended', {_KEPT}"  # noqa: S608 - constants
-    f" WHERE state = 'planned' AND order_id = ?1 AND ({SENT_COLUMNS}) = ({SENT_VALUES}) AND NOT EXISTS"
-    f" (SELECT 1 FROM rows l WHERE l.order_id = ?1 AND l.row > rows.row AND ({_SENT_OF_L}) <> ({SENT_VALUES}))"
+    f" WHERE state = 'planned' AND order_id = ?1 AND ({SENT_COLUMNS}) = ({SENT_VALUES})"
+    " AND EXISTS (SELECT 1 FROM rows l"
+    f" WHERE l.row = (SELECT max(row) FROM rows WHERE order_id = ?1) AND ({_SENT_OF_L}) = ({SENT_VALUES}))"
 )
 # How a new value joins the old one; others replace it.
 _MERGE = {

@@ -66,7 +66,7 @@ def test_a_changed_sheet_keeps_what_is_done_and_sends_the_rest(watched: Watched,
     assert refused.returncode == 2
     assert f"the sheet as it was then is {first / 'input.csv'}" in refused.stderr
     assert proposed(refused.stderr, "to finish that run from its copy")[:2] == ["resume", str(first)]
-    words = proposed(refused.stderr, "to keep the rows that are done there")
+    words = proposed(refused.stderr, "to keep what is done there")
     assert words[-1] == "--carry-over"
     sent = len(puts(sandbox))
     kill(sheet, sandbox, 10, *words[2:])
