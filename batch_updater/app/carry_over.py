@@ -9,16 +9,15 @@ from pathlib import Path
 
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.app.execute import client_for
-from batch_updater.app.resume import ways_on
+from batch_updater.app.resume import has_sent, ways_on
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import JournalError, ResumeError, StoppedError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.journal.draft import SettledDraft
 from batch_updater.journal.facts import RunFacts
-from batch_updater.journal.find_runs import FoundRun, newer_runs, newest_runs
+from batch_updater.journal.find_runs import FoundRun, newest_runs
 from batch_updater.journal.reader import JournalReader, read_journal
-from batch_updater.journal.run_folder import UNDO_SHEET, runs_place
 from batch_updater.planning.preflight import Tenant
 from batch_updater.reports.commands import resume_command
 from batch_updater.sending.settling import Settler
@@ -41,12 +40,9 @@ def run_to_carry_over(file: Path, wanted: RunFacts, place: Path, settings: Setti
             f"{file} has no unfinished run to carry over from: {which}.",
             Remedy("to send every row of the sheet, leave out {carry_over}"),
         )
-    if not newest.facts.differences(wanted):
+    if not newest.facts.differences(wanted) or not has_sent(newest):
         return None
-    with read_journal(newest.folder.journal_path) as journal:
-        if not journal.sent_anything():
-            return None
-    if why := why_not(newest, wanted, place):
+    if why := why_not(newest.facts, wanted):
         raise ResumeError(
             f"What {newest.folder.run_id}, the unfinished run of {file}, has done can't be kept: {why}.",
             ways_on(file, newest),
@@ -54,18 +50,14 @@ def run_to_carry_over(file: Path, wanted: RunFacts, place: Path, settings: Setti
     return newest
 
 
-def why_not(found: FoundRun, wanted: RunFacts, place: Path) -> str:
-    """Return why a new run can't keep what an unfinished one has done; empty when it can."""
-    if (found.facts.base_url, found.facts.account) != (wanted.base_url, wanted.account):
+def why_not(facts: RunFacts, wanted: RunFacts) -> str:
+    """Return why a new run can't keep what an unfinished one of these facts has done; empty when it can."""
+    if (facts.base_url, facts.account) != (wanted.base_url, wanted.account):
         return "it belongs to another service or account"
-    if "sequence" in {found.facts.on_conflict, wanted.on_conflict}:
+    if "sequence" in {facts.on_conflict, wanted.on_conflict}:
         return "an order may have several statuses in turn there, or here"
-    run_id = found.folder.run_id
-    if undo := next(newer_runs(runs_place(found.folder.path / UNDO_SHEET, None), ""), None):
-        return f"{undo.folder.run_id} has undone it, or was to"
-    for later in newer_runs(place, run_id):
-        if run_id in {later.facts.parent, later.facts.root}:
-            return f"{later.folder.run_id} has followed it up"
+    if facts.overruled_by:
+        return f"{facts.overruled_by} has undone it, or followed it up, since"
     return ""
 
 

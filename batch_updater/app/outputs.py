@@ -39,7 +39,7 @@ def results(place: Path) -> RunSummary:
         raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
     with reopen_run(folder) as run:
         summary = write_outputs(run)
-        if not summary.resumable and run.facts.phase is not Phase.FINISHED:
+        if not (summary.resumable or run.facts.superseded_by) and run.facts.phase is not Phase.FINISHED:
             run.journal.update_facts(phase=Phase.FINISHED, end=_end_of(run, is_open=False))
         return summary
 

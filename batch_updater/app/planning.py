@@ -85,7 +85,7 @@ def plan_locked(planner: "Planner", followed: RunFolder | None, on_wait: OnWait 
         except BaseException:
             discard(folder)
             raise
-        run.started, run.began = started, began
+        run.started, run.began, run.earlier = started, began, followed
         with run.journal:
             try:
                 yield run

@@ -23,7 +23,7 @@ from batch_updater.inputs.source import open_source
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.find_runs import FoundRun, find_run, newest_runs
 from batch_updater.journal.journal import Journal
-from batch_updater.journal.lock import lock_with_earlier_runs
+from batch_updater.journal.lock import earlier_run, lock_with_earlier_runs
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder, is_nameless
 from batch_updater.planning.plan import read_plan
@@ -56,6 +56,7 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
         lock_with_earlier_runs(folder, facts),
         (run := _reopen(folder, Path(facts.input), with_choices(settings, facts), tenant)).journal,
     ):
+        run.earlier = earlier_run(folder, facts)
         yield run
 
 
@@ -70,7 +71,7 @@ def resume_unfinished(file: Path, wanted: RunFacts, place: Path, settings: Setti
     if newest and not newest.is_over:
         if not (differ := newest.facts.differences(wanted)):
             return _pick_up(newest, file, settings, tenant)
-        if _has_sent(newest):
+        if has_sent(newest):
             raise ResumeError([*_said(file, newest), *differ], ways_on(file, newest, wanted))
         return None
     if same_bytes and not same_bytes.is_over:
@@ -80,9 +81,10 @@ def resume_unfinished(file: Path, wanted: RunFacts, place: Path, settings: Setti
     return None
 
 
-def _has_sent(found: FoundRun) -> bool:
+def has_sent(found: FoundRun) -> bool:
+    """Return whether a run, or the one that it carries on, may have changed an order."""
     with read_journal(found.folder.journal_path) as journal:
-        return journal.sent_anything()
+        return bool(found.facts.carried_from) or journal.sent_anything()
 
 
 def _said(file: Path, found: FoundRun) -> list[str]:

@@ -14,7 +14,7 @@ from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, find_columns
 from batch_updater.inputs.selection import RESUME_KEYS, ReadOptions
 from batch_updater.inputs.source import Source, open_source
-from batch_updater.journal.facts import RunFacts
+from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.reader import JournalReader
 from batch_updater.journal.run_folder import RunFolder, discard, path_from
@@ -36,6 +36,7 @@ class Run:
     tenant: Tenant
     resumed: bool = False
     notes: tuple[str, ...] = ()  # on what was done before, and what is left as it is
+    earlier: RunFolder | None = None  # the run that it undoes or follows up
     start_rate: LearnedRate | None = None  # where its pace begins, when an earlier run has learned it
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)  # the same moment by the clock that nobody puts forward
@@ -93,6 +94,18 @@ def supersede(run: Run, by: str) -> None:
     with Journal.open(earlier.journal_path) as journal:
         if journal.facts().superseded_by != by:
             journal.update_facts(superseded_by=by)
+
+
+def overrule(run: Run) -> None:
+    """Write into the unfinished run that this one undoes or follows up that its orders may have other statuses now.
+
+    Raises JournalError.
+    """
+    if run.earlier:
+        with Journal.open(run.earlier.journal_path) as journal:
+            facts = journal.facts()
+            if facts.phase is not Phase.FINISHED and facts.overruled_by != run.folder.run_id:
+                journal.update_facts(overruled_by=run.folder.run_id)
 
 
 def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant) -> RunFacts:

@@ -46,7 +46,7 @@ def _undo(folder: RunFolder, settings: Settings, tenant: Tenant, on_rows: OnRows
         make = try_plan if trial else plan
         reading = _undo_settings(settings)
         undoing = stack.enter_context(make(sheet, reading, tenant, validate=validate_undo_row, on_rows=on_rows))
-        undoing.notes = (*undoing.notes, *notes)
+        undoing.notes, undoing.earlier = (*undoing.notes, *notes), folder
         yield undoing
 
 

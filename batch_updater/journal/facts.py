@@ -72,6 +72,7 @@ class RunFacts(_Frozen):
     id of the run that this one follows up, `root` that of the run with whose sheet the work began, `root_name` the name
     of that sheet; the rows then carry its row numbers. `carried_from` is the unfinished run of the sheet before it
     changed, whose done rows this one has kept, `superseded_by` the run that has kept those of this one.
+    `overruled_by` is the newest run that has undone or followed up this one before it was finished.
     """
 
     run_id: str
@@ -92,6 +93,7 @@ class RunFacts(_Frozen):
     root_name: str = ""
     carried_from: str = ""
     superseded_by: str = ""
+    overruled_by: str = ""
     phase: Phase = Phase.PLANNED
     canary_passed: bool = False
     settings: dict[str, Any] = {}

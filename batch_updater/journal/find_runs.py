@@ -1,6 +1,5 @@
 """Find the runs of an input, and the newest of them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,13 +73,6 @@ def newest_runs(place: Path, wanted: RunFacts) -> tuple[FoundRun | None, FoundRu
         if same_input and (same_bytes or not same_input.is_over):
             break
     return same_input, same_bytes
-
-
-def newer_runs(place: Path, run_id: str) -> Iterator[FoundRun]:
-    """Yield the runs here that are newer than this one, the newest first. Raises JournalError."""
-    for folder in _newest_first(place):
-        if folder.run_id > run_id and (found := _read(folder)):
-            yield found
 
 
 def _newest_first(place: Path) -> list[RunFolder]:

@@ -69,7 +69,7 @@ def lock_with_earlier_runs(folder: RunFolder, facts: RunFacts) -> Iterator[None]
     sheet = _find_sheet(folder, Path(facts.input))
     with lock_input(folder.path.parent, sheet, facts.parent) as hold_for, contextlib.ExitStack() as stack:
         hold_for(folder)
-        if above := _earlier_run(folder, sheet, facts.parent):
+        if above := earlier_run(folder, facts):
             with read_journal(above.journal_path) as journal:
                 facts = journal.facts()
             stack.enter_context(lock_with_earlier_runs(above, facts))
@@ -83,10 +83,11 @@ def _find_sheet(folder: RunFolder, file: Path) -> Path:
     return beside if runs_place(beside, None) == place else file
 
 
-def _earlier_run(folder: RunFolder, file: Path, parent: str) -> RunFolder | None:
+def earlier_run(folder: RunFolder, facts: RunFacts) -> RunFolder | None:
     """Return the run that this one follows up or undoes, also when its folder was moved or it has a --runs-dir."""
-    if parent:
-        places: tuple[Path, ...] = (folder.path.parent / parent, file.parent)
+    folder, file = RunFolder(folder.path.resolve()), Path(facts.input)
+    if facts.parent:
+        places: tuple[Path, ...] = (folder.path.parent / facts.parent, file.parent)
     else:
         places = (folder.path.parent.parent, file.parent) if file.name == UNDO_SHEET else ()
     return next((RunFolder(place) for place in places if (place / JOURNAL).is_file()), None)

@@ -139,14 +139,33 @@ def test_there_must_be_an_unfinished_run_to_carry_over_from(watched: Watched, sa
     assert proposed(sequence.stderr, "to finish that run from its copy")[0] == "resume"
 
 
-def test_a_run_that_was_undone_is_not_carried_over(watched: Watched, sandbox: Sandbox) -> None:
-    """Its rows say that they are done, and its orders do not have that status any more."""
+@pytest.mark.parametrize("how", ["undo", "undo elsewhere", "follow-up"])
+def test_a_run_that_was_undone_or_followed_up_is_not_carried_over(watched: Watched, sandbox: Sandbox, how: str) -> None:
+    """Its rows say that they are done, and its orders may not have that status any more; looking at an undo is none."""
     env, sheet = environment(sandbox.base_url), write_sheet(watched.folder / "o.csv", good_rows(40))
     first = kill(sheet, sandbox, 12, "--compare")
-    assert watched.call("undo", first, "--yes", *SHORT, env=env).returncode in {0, 3}
+    assert watched.call("undo", first, "--dry-run", env=env).returncode == 0
     write_sheet(sheet, good_rows(30))
+    assert watched.call("plan", sheet, "--carry-over", "--compare", env=env).returncode == 0
+    if how == "follow-up":
+        assert watched.call("results", first, env=env).returncode == 0
+        words = ["run", first / "results.csv", "--only", "updated", "--compare"]
+    else:
+        words = ["undo", first, *(["--runs-dir", watched.folder / "u"] if how == "undo elsewhere" else [])]
+    assert watched.call(*words, "--yes", *SHORT, env=env).returncode in {0, 3}
     refused = watched.call("run", sheet, "--yes", "--carry-over", "--compare", env=env)
-    assert (refused.returncode, "has undone it" in refused.stderr) == (2, True), refused.stderr
+    assert (refused.returncode, "has undone it, or followed it up" in refused.stderr) == (2, True), refused.stderr
+
+
+def test_the_results_of_a_superseded_run_can_be_written_again(watched: Watched, sandbox: Sandbox) -> None:
+    """It stays superseded: it is neither finished by that, nor is its resuming proposed."""
+    env, sheet = environment(sandbox.base_url), write_sheet(watched.folder / "o.csv", good_rows(40))
+    first = kill(sheet, sandbox, 12)
+    write_sheet(sheet, good_rows(30))
+    assert watched.call("run", sheet, "--yes", "--carry-over", *SHORT, env=env).returncode == 0
+    written = watched.call("results", first, env=env)
+    assert (written.returncode, "To go on" in written.stdout) == (0, False)
+    assert "superseded by" in watched.call("runs", sheet, env=env).stdout
 
 
 def test_a_corrected_sheet_simply_starts_when_nothing_was_sent(watched: Watched, sandbox: Sandbox) -> None:
