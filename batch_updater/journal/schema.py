@@ -70,7 +70,8 @@ _CHECKED = itemgetter(*map(StatusUpdate._fields.index, ("row", "order_id", *SENT
 _CHECKED_TEXT = "%d %s" + " %s" * len(SENT) + " %s"
 HOLD_BACK = (
     "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
-    " 'row ' || ?1 || ' of this order comes later and is done; sent now, this one would undo that'"
+    " 'row ' || ?1 || iif(root_row <> row, ' here', '') ||"
+    " ' of this order comes later and is done; sent now, this one would undo that'"
     " WHERE order_id = ?2 AND row < ?1 AND state = 'planned'"
 )
 # A number that several rows have from the first sheet names none of them.

@@ -160,3 +160,13 @@ def test_messages_name_rows_of_the_first_sheet(folder: Path) -> None:
         assert "same order and status as row 7" in said
         assert ("chose row" in said) == (on_conflict != "hold")
         assert on_conflict == "hold" or f"chose row {9 if on_conflict == 'first' else 10}" in said
+
+
+@pytest.mark.parametrize(("root", "said"), [(None, "row 9 of"), (2, "row 9 of"), (7, "row 9 here of")])
+def test_a_row_that_is_held_back_says_which_numbering_it_means(folder: Path, root: int | None, said: str) -> None:
+    """The later row is not in the plan, so that only its number in this file is known."""
+    draft = Draft.create(folder / NAME)
+    draft.add([StatusUpdate(2, A, S, root_row=root)])
+    with draft.settle("hold", {A: 9}).seal(some_facts()) as journal:
+        ((_row, _root, result, detail),) = journal.problems(9)
+    assert (result, detail.startswith(said)) == ("conflict", True)
