@@ -1,8 +1,12 @@
 """A sheet changes while its run is unfinished: what is done is kept, what is in doubt is settled, the rest sent."""
 
+import json
 import re
 import shlex
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +29,7 @@ from support.watched import Watched
 from batch_updater.sandbox.server import Sandbox, order_id, status_id
 
 OTHER = status_id("Cancelled")
+DYING = Path(__file__).parents[1] / "support" / "dying.py"
 SHORT = ("--timeout", "1")  # an update may be applied late by so many seconds
 
 
@@ -88,6 +93,55 @@ def test_a_changed_sheet_keeps_what_is_done_and_sends_the_rest(watched: Watched,
     assert re.search(rf"{len(kept)} rows stay as they are: {first.name}", undone.stdout), undone.stdout
 
 
+MOMENTS = {
+    "before-commit": (1, 2, 3, 4, 6, 9), "after-commit": (1, 2, 3, 5), "after-claim-number": (1,), "before-move": (1,),
+    "after-move": (1, 2),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sandbox, list[str]]]:
+    """A sheet that has changed since its run was killed, the service that it is sent to, and what its orders have."""
+    folder = tmp_path_factory.mktemp("broken")
+    with served(latency=0.01) as sandbox:
+        sheet = write_sheet(folder / "o.csv", good_rows(60))
+        kill(sheet, sandbox, 15, "--rate", "30")
+        write_sheet(sheet, good_rows(50))
+        yield folder, sandbox, statuses(sandbox, range(1, 61))
+
+
+@pytest.mark.parametrize(("moment", "number"), [(name, number) for name in MOMENTS for number in MOMENTS[name]])
+def test_a_kill_while_rows_are_carried_over_loses_nothing(
+    broken_off: tuple[Path, Sandbox, list[str]], tmp_path: Path, watched: Watched, moment: str, number: int
+) -> None:
+    """Whenever it dies, the same command goes on: kept rows stay done, and the two runs are never both resumable."""
+    folder, sandbox, before = broken_off
+    for row, status in enumerate(before, 1):
+        sandbox.set_status(order_id(row), status)
+    sheet = shutil.copytree(folder, tmp_path / "here") / "o.csv"
+    (first,) = (tmp_path / "here" / "o.runs").glob("2*")
+    env, words = environment(sandbox.base_url), ["run", str(sheet), "--yes", "--carry-over", *SHORT]
+    sent = len(puts(sandbox))
+    order = {"moment": moment, "number": number, "fault": "", "arguments": words, "environment": env}
+    died = subprocess.run(
+        [sys.executable, DYING],
+        input=json.dumps(order) + "\n", capture_output=True, text=True, timeout=120, check=True, env=environment(),
+    )  # fmt: skip
+    assert died.stdout.split()[1] == str(-signal.SIGKILL), "it was to die"
+    infos = [json.loads(line) for line in watched.call("runs", sheet, "--json", env=env).stdout.splitlines()]
+    assert sum(info["resumable"] for info in infos) <= 1
+    if not (infos[0]["state"] == "finished" and len(infos) > 1):
+        ended = watched.call(*words, env=env)
+        assert ended.returncode == 0, ended.stderr
+    results = read_result(newest_run(sheet) / "results.csv")
+    assert [row["result"] for row in results] == ["updated"] * 50
+    kept = {row["order_id"] for row in results if row["result_run_id"] == first.name}
+    assert len(kept) >= 8
+    assert not kept & {entry["order_id"] for entry in puts(sandbox)[sent:]}, "a kept row was sent again"
+    resumed = watched.call("resume", first, "--yes", env=env)
+    assert (resumed.returncode, "is superseded" in resumed.stderr) == (2, True)
+
+
 def test_a_new_run_that_is_not_confirmed_leaves_the_old_one_as_it_was(watched: Watched, sandbox: Sandbox) -> None:
     """Its rows in doubt are settled, none is sent, and it goes on by its own name."""
     env, sheet = environment(sandbox.base_url), write_sheet(watched.folder / "o.csv", good_rows(40))
@@ -107,12 +161,13 @@ def test_what_may_be_applied_late_is_waited_for_before_another_status_is_sent(wa
     """The service applies what the killed run has sent, however slow it is, before the new status leaves."""
     late = ("--timeout", "5")
     with served(latency=1.0) as slow:
-        env, sheet = environment(slow.base_url), write_sheet(watched.folder / "o.csv", good_rows(4))
+        env, sheet = environment(slow.base_url), write_sheet(watched.folder / "o.csv", good_rows(12))
         kill(sheet, slow, 1, *late)
-        write_sheet(sheet, good_rows(4, status=OTHER))
+        write_sheet(sheet, good_rows(12, status=OTHER))
+        (newest_run(sheet) / "journal.claims").touch()  # it was killed just now, however busy this machine is
         ended = watched.call("run", sheet, "--yes", "--carry-over", *late, env=env)
         assert (ended.returncode, "Waiting " in ended.stderr) == (0, True), ended.stderr
-        assert statuses(slow, range(1, 5)) == [OTHER] * 4
+        assert statuses(slow, range(1, 13)) == [OTHER] * 12
 
 
 @pytest.mark.parametrize("more", [("--restart",), ("--on-conflict", "sequence")])
