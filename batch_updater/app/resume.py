@@ -98,7 +98,8 @@ def ways_on(file: Path, found: FoundRun, wanted: RunFacts | None = None) -> list
     ways = _same_command(file, found, "" if is_same else ", put the file back as it was")
     may_keep = wanted is not None and "sequence" not in {found.facts.on_conflict, wanted.on_conflict}
     if wanted and may_keep and (found.facts.base_url, found.facts.account) == (wanted.base_url, wanted.account):
-        ways.append(_keeping(file, found, wanted))
+        keeping = _keeping(file, found, wanted)
+        return [*_other_ways(found), keeping] if is_nameless(file.name) else [*ways, keeping, *_other_ways(found)]
     return [*ways, *_other_ways(found)]
 
 

@@ -17,7 +17,7 @@ class AcrossRuns(Queries):
         return int(self._value("SELECT count(*) FROM rows WHERE carried_from <> ''") or 0)
 
     def sent_anything(self) -> bool:
-        """Return whether any update may have been carried out; one whose token was refused was not."""
+        """Return whether any update may have been carried out, or a row has ended; a refused token does neither."""
         query = f"SELECT EXISTS (SELECT 1 FROM rows WHERE {lifecycle.MAY_HAVE_BEEN_SENT})"  # noqa: S608 - constants
         return any(found for (found,) in self._select(query, (self.facts().compare,)))
 

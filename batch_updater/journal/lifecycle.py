@@ -39,7 +39,7 @@ DECIDES = "d.row = CASE WHEN r.state = 'waiting' THEN r.leader ELSE r.row END"  
 # Rows r that say last what their order is to have.
 LAST_OF_ITS_ORDER = "r.row IN (SELECT max(row) FROM rows WHERE order_id <> '' GROUP BY order_id)"
 MAY_HAVE_BEEN_SENT = (  # a token that was refused kept its update from being looked at
-    "(attempts > 0 AND code <> 'unauthorized') OR uncounted"
+    "((attempts > 0 OR (state = 'ended' AND claim > 0)) AND code <> 'unauthorized') OR uncounted"
     f" OR (state = 'claimed' AND NOT ({CERTAINLY_NOT_SENT.format('')}))"
 )
 UNKNOWN = "state = 'ended' AND result = 'unknown'"

@@ -125,7 +125,8 @@ def test_a_draft_knows_the_orders_that_it_asks_for_something_else(folder: Path) 
     [
         ("planned", None, "", 0, False), ("ended", "invalid", "bad_order_id", 0, False),
         ("planned", "failed", "unauthorized", 1, False), ("claimed", None, "", 0, True),
-        ("ended", "failed", "order_not_found", 1, True), ("ended", "updated", "ok", 1, True),
+        ("ended", "failed", "order_not_found", 1, True), ("ended", "unchanged", "already_set", 0, True),
+        ("ended", "updated", "ok", 1, True),
     ],
 )  # fmt: skip
 def test_a_run_has_sent_something_unless_nobody_can_have_looked_at_it(
@@ -134,7 +135,8 @@ def test_a_run_has_sent_something_unless_nobody_can_have_looked_at_it(
     """A claimed row may have left; a refused token kept its update from being looked at."""
     with plan(folder, [(2, A, S)]) as journal:
         journal._db.execute(
-            "UPDATE rows SET state = ?, result = ?, code = ?, attempts = ?", [state, result, code, attempts]
+            "UPDATE rows SET state = ?, result = ?, code = ?, attempts = ?, claim = ?2 IS NOT 'invalid'",
+            [state, result, code, attempts],
         )
         assert journal.sent_anything() is sent
 
