@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.journals import NAME, A, B, C, S, T, U, ended, plan, rows_of, some_facts
 
@@ -68,6 +68,7 @@ def truth(path: Path) -> dict[str, str]:
     return found
 
 
+@settings(deadline=None)  # each case makes two journals on the disk
 @given(ROWS, ROWS, OUTCOMES, CONFLICTS, CONFLICTS)
 def test_a_row_is_kept_exactly_when_its_order_has_that_status_by_the_last_rows_of_both_sheets(
     old: list[tuple[str, str]], new: list[tuple[str, str]], outcomes: list[object], before: str, after: str
