@@ -15,10 +15,11 @@ from batch_updater.app.run import Run, check_output, columns_of, delete_run, fac
 from batch_updater.common.errors import InputError, JournalError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
+from batch_updater.inputs.columns import Columns, columns_at, several_columns, typed_name
 from batch_updater.inputs.sniff import check_file
-from batch_updater.inputs.source import open_source
+from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.draft import Draft
-from batch_updater.journal.facts import Phase
+from batch_updater.journal.facts import Phase, UsedColumns
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.lock import lock_input
 from batch_updater.journal.reader import JournalReader
@@ -26,6 +27,7 @@ from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run,
 from batch_updater.planning.order_names import OrderNames
 from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
 from batch_updater.planning.preflight import Tenant, probe_service
+from batch_updater.planning.status_columns import Disagreement, find_id_column
 from batch_updater.planning.validate import RowValidator
 
 OnRows = Callable[[int], None]
@@ -119,8 +121,9 @@ def _plan_into(
     """Plan a new run of the frozen input in this folder. Raises InputError or SettingsError."""
     check_output(settings)
     source = open_source(folder.input_path, read_options(settings), shown_as=file)
-    columns = columns_of(source, settings)
+    found = columns_of(source, settings)
     tenant = asyncio.run(probe_service(tenant, settings.timeout, settings.status_map))
+    columns = _take_ids(found, source, settings, tenant)
     with contextlib.ExitStack() as stack:
         draft = stack.enter_context(Draft.create(folder.journal_path))
         validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book)
@@ -135,11 +138,38 @@ def _plan_into(
         )  # fmt: skip
         _refuse_names(file, settled, tenant)
         refuse_if_strict(file, settled, settings)
-        facts = facts_for(folder, file, sha256, settings, tenant).with_changes(root=root)
+        facts = facts_for(folder, file, sha256, settings, tenant)
+        facts = facts.with_changes(root=root, columns=_used_columns(found, columns, source, settings))
         journal = settled.seal(facts)
         stack.pop_all()
     rate = start_rate(settings.sending, tenant.base_url, tenant.account)
     return Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, start_rate=rate)
+
+
+def _take_ids(columns: Columns, source: Source, settings: Settings, tenant: Tenant) -> Columns:
+    """Return the columns with that of the status ids, where others hold the names of these. Raises InputError."""
+    if not columns.alike:
+        return columns
+    places, names = [columns.status, *columns.alike], read_options(settings).names
+    why = f"the statuses that would tell whether they are ids and their names are not known ({tenant.unchecked})"
+    if tenant.book is not None:
+        with contextlib.closing(source.rows()) as rows:
+            found = find_id_column(rows, places, tenant.book)
+        if not isinstance(found, Disagreement):
+            return columns_at(source.header, names, order=columns.order, status=found, expect=columns.expect)
+        why = f"in row {found.row} they are not a status id and its name"
+    elif tenant.failure:
+        raise tenant.failure
+    raise several_columns(source.header, source.name, places, why)
+
+
+def _used_columns(found: Columns, used: Columns, source: Source, settings: Settings) -> UsedColumns:
+    """Return the columns for the journal: with headers where the sheet's own header alone would not tell them again."""
+    places = UsedColumns(order=used.order, status=used.status, expect=used.expect)
+    if not settings.columns and not found.alike:
+        return places
+    order, status = (typed_name(source.header, place) for place in (used.order, used.status))
+    return places.model_copy(update={"order_header": order, "status_header": status})
 
 
 def _refuse_names(file: Path, journal: JournalReader, tenant: Tenant) -> None:

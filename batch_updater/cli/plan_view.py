@@ -20,6 +20,8 @@ def _lines(run: Run, width: int) -> Iterator[str]:
     yield f"Plan for {run.facts.input} ({run.source.description})"
     yield f"  SERVICE   {tenant.base_url}{'   ** PRODUCTION **' if settings.production else ''}"
     yield from _labelled("columns", named, width)
+    if columns.unused:
+        yield from _labelled("not used", ", ".join(repr(shown(title)) for title in columns.unused), width)
     yield f"  rows      {plan.rows:,}"
     yield f"  to send   {plan.to_send:,}{_duration(run)}"
     counts = {

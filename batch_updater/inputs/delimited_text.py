@@ -15,8 +15,8 @@ from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, Flaw
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import UUID_SHAPE
-from batch_updater.inputs.columns import find_header
 from batch_updater.inputs.encoding import Opener, find_encoding
+from batch_updater.inputs.header_row import find_header
 from batch_updater.inputs.pandas_io import NotSplitError, text_rows
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
@@ -149,7 +149,7 @@ def _declared(sample: str, name: Path) -> tuple[bool, str | None]:
 def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
     """Return the delimiter that yields a header, else the one that splits rows most evenly. Raises InputError."""
     split = {mark: _split(sample, mark) for mark in DELIMITERS}
-    named = [m for m in DELIMITERS if find_header(split[m], options.order_column, options.status_column) is not None]
+    named = [m for m in DELIMITERS if find_header(split[m], options.names) is not None]
     if len(named) == 1:
         return named[0]
     scores = {mark: _alike(rows) for mark, rows in split.items()}

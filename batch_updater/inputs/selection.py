@@ -1,12 +1,13 @@
 """Choose how a sheet is read, and which of its rows. Pure."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
-from batch_updater.inputs.columns import list_headers, normalise_header, result_column
+from batch_updater.inputs.columns import ColumnNames, list_headers, normalise_header
+from batch_updater.inputs.header_row import result_column
 
 MAX_CELLS = 25_000_000
 
@@ -15,7 +16,8 @@ MAX_CELLS = 25_000_000
 class ReadOptions:
     """How to read a sheet, named like the settings; None means that it is detected.
 
-    `only` holds results of an earlier run, `where` conditions like `Column=value`, `rows` ranges like `2-500,700`.
+    `columns` holds a person's own headers of the columns, `only` results of an earlier run, `where` conditions like
+    `Column=value`, `rows` ranges like `2-500,700`.
     """
 
     sheet: str | None = None
@@ -24,6 +26,9 @@ class ReadOptions:
     only: tuple[str, ...] = ()
     order_column: str | None = None
     status_column: str | None = None
+    expect_column: str | None = None
+    order_by: str = "id"
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     header_row: int | None = None
     include_hidden: bool = False
     where: tuple[str, ...] = ()
@@ -32,9 +37,15 @@ class ReadOptions:
     max_cells: int = MAX_CELLS
     password_file: Path | None = None
 
+    @property
+    def names(self) -> ColumnNames:
+        """What a person says about the columns."""
+        by_name = self.order_by == "name"
+        return ColumnNames(self.order_column, self.status_column, self.expect_column, self.columns, by_name)
+
 
 # Settings that decide what is read: a run can be resumed only with the same ones.
-RESUME_KEYS = frozenset({"order_by", "expect_column", *(field.name for field in fields(ReadOptions))})
+RESUME_KEYS = frozenset(field.name for field in fields(ReadOptions))
 
 
 def parse_ranges(text: str) -> list[tuple[int, float]]:

@@ -12,8 +12,14 @@ from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, SourceRow
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import shown, unescape_formula
-from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result_file, looks_like_data, non_result_columns
 from batch_updater.inputs.formats import open_table
+from batch_updater.inputs.header_row import (
+    HEADER_WITHIN,
+    find_header,
+    is_result_file,
+    looks_like_data,
+    non_result_columns,
+)
 from batch_updater.inputs.selection import ReadOptions, RowFilter
 from batch_updater.inputs.sniff import check_file, kind_of
 from batch_updater.inputs.superseded import Superseded
@@ -144,7 +150,7 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
             raise InputError(f"{name}: row {options.header_row} is empty.", Remedy("correct {header_row}"))
     if not filled:
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
-    found = find_header([cells for _, cells in filled], options.order_column, options.status_column)
+    found = find_header([cells for _, cells in filled], options.names)
     number, header = filled[found or 0]
     if looks_like_data(header):
         value = next(cell for cell in header if looks_like_data([cell]))

@@ -13,7 +13,7 @@ import xlsxwriter
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import OrderStatus, RejectedRow, StatusUpdate
-from batch_updater.inputs.columns import find_columns
+from batch_updater.inputs.columns import ColumnNames, find_columns
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import Source, open_source
 from batch_updater.inputs.table import Kind
@@ -229,7 +229,9 @@ def validated(path: Path, book: StatusBook | None = None, **options: Any) -> lis
     """What the planning makes of each row. Raises InputError."""
     source = read(path, **options)
     order_column, status_column = options.get("order_column"), options.get("status_column")
-    columns = find_columns(source.header, order_column, status_column, hidden=source.hidden_columns, name=source.name)
+    columns = find_columns(
+        source.header, ColumnNames(order_column, status_column), hidden=source.hidden_columns, name=source.name
+    )
     validator = RowValidator(columns.order, columns.status, book=book)
     return [validator.validate(row) for row in source.rows()]
 

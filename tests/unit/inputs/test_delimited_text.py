@@ -100,7 +100,7 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str] | str]] = {
     # headers
     "no header": (f"{ROW_A}\n{ROW_B}\n", {}, "row 1 should be the header, but looks like data"),
     "no header, numbers": ("123456789012,x\n1,2\n", {}, "looks like data: '123456789012'"),
-    "doubled header": (f"order_id,Order ID,status_id\n{A},{B},{DONE}\n", {}, "two columns are called"),
+    "doubled header": (f"order_id,Order ID,status_id\n{A},{B},{DONE}\n", {}, "two columns may hold the order"),
     "doubled other header": (f"{H},n,n\n{ROW_A},x,y\n", {}, ["2 ok"]),
     "doubled chosen header": (f"a,a,status_id\n{A},{B},{DONE}\n", {"order_column": "a"}, "two columns are called 'a'"),
     "swapped by option": (f"{H}\n{ROW_A}\n", {"order_column": "status_id", "status_column": "order_id"},

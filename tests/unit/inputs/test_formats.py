@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Grid, list[str]]] = {
     "Arabic digit": ([HEAD, [A[:-1] + "\u0661", DONE]], ["2 bad_order_id … \\u0661"]),
     "one digit less": ([HEAD, [A[:-1], DONE]], ["2 bad_order_id … 31 digits"]),
     "one digit more": ([HEAD, [A + "0", DONE]], ["2 bad_order_id … 33 digits"]),
-    "no hyphens": ([HEAD, [A.replace("-", ""), DONE]], ["2 bad_order_id … 8-4-4-4-12"]),
+    "no hyphens": ([HEAD, [A.replace("-", ""), DONE]], ["2 bad_order_id … without its hyphens; write"]),
     "path": ([HEAD, ["../../users", DONE]], ["2 bad_order_id"]),
     "two ids in a cell": ([HEAD, [f"{A} {B}", DONE]], ["2 bad_order_id"]),
     "one good, one bad": ([HEAD, [A, DONE], ["x", DONE]], ["2 ok", "3 bad_order_id"]),
