@@ -67,13 +67,14 @@ def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[in
             return row
         return row._replace(cells=_corrected(row.cells, edit, run.columns))
 
+    rows = map(edited, ResultRows(run.source, run.journal, run.folder.run_id))
     try:
-        write_results(sheet, run.source.header, map(edited, ResultRows(run.source, run.journal, run.folder.run_id)))
+        write_results(sheet, run.source.header, rows, delimiter=run.source.delimiter)
     except OSError as error:
         raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
     if left:
-        rows = ", ".join(map(str, sorted(left)))
-        raise SettingsError(f"Row {rows} is not among the rows to send again.", "correct only rows that are")
+        unknown = ", ".join(map(str, sorted(left)))
+        raise SettingsError(f"Row {unknown} is not among the rows to send again.", "correct only rows that are")
 
 
 def _corrected(cells: tuple[str, ...], edit: Edit, columns: Columns) -> tuple[str, ...]:
@@ -91,6 +92,6 @@ def _settings(run: Run, settings: Settings, place: Path, words: tuple[str, ...])
             **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # they were for the first sheet
             "order_column": run.columns.order_header, "status_column": run.columns.status_header,
             "expect_column": run.columns.expect_header or None, "order_by": run.settings.order_by,
-            "encoding": "utf-8", "delimiter": ",", "only": words, "runs_dir": place,
+            "encoding": "utf-8", "delimiter": run.source.delimiter, "only": words, "runs_dir": place,
         }
     )  # fmt: skip

@@ -122,6 +122,8 @@ def _show_trial(make: MakePlan, output: OutputOptions) -> int:
     with CheckedRows(sys.stderr, quiet=output.quiet) as checked, make(checked.update) as trial:
         checked.clear()
         _show_plan(trial, err=output.as_json)
+        if trial.source.is_empty and not output.as_json:
+            click.echo(escape_controls(trial.source.notes[0]), err=True)
         if trial.tenant.refused:
             raise trial.tenant.refused
         if output.as_json:

@@ -22,6 +22,13 @@ OWN_WORDS = ("order", "status", "expected")  # columns that can have headers of 
 GONE = {"wire": "the program chooses by itself how it sends requests"}  # settings of earlier versions, and why
 
 
+def split_condition(condition: str) -> tuple[str, bool, str]:
+    """Return the column and the value of a condition, and between them whether it excludes that value: `!=`."""
+    column, _sign, value = condition.partition("=")
+    bare = column.rstrip().removesuffix("!")
+    return bare.strip(), bare != column.rstrip(), value.strip()
+
+
 @dataclass(frozen=True, slots=True)
 class SendOptions:
     """How requests are sent. `rate` is requests per second, `timeout` and `outage_budget` are seconds."""
@@ -103,9 +110,9 @@ class Settings(BaseModel):
     def _conditions(cls, value: object) -> object:
         conditions = tuple(value.split("\n")) if isinstance(value, str) else value
         for condition in conditions if isinstance(conditions, tuple | list) else ():
-            column, sign, _value = str(condition).partition("=")
-            if not sign or not column.strip():
-                raise ValueError("use 'Column=value'")
+            column, _excludes, _value = split_condition(str(condition))
+            if "=" not in str(condition) or not column:
+                raise ValueError("use 'Column=value' or 'Column!=value'")
         return conditions or ()
 
     @field_validator("confirmations", mode="before")

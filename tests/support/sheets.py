@@ -158,6 +158,14 @@ def open_document(folder: Path, grid: Grid, name: str = "sheet.ods") -> Path:
     return ods_file(folder, f'<table:table table:name="Orders">{rows}</table:table>', name=name)
 
 
+def flat_document(folder: Path, grid: Grid) -> Path:
+    """The same in a single XML file."""
+    with zipfile.ZipFile(open_document(folder, grid)) as archive:
+        content = archive.read("content.xml").decode()
+    content = content.replace("office:document-content", "office:document")
+    return csv_file(folder, content, "sheet.fods")
+
+
 def ods_file(folder: Path, tables: str, styles: str = "", name: str = "sheet.ods") -> Path:
     """An OpenDocument sheet with these tables."""
     spaces = " ".join(
@@ -215,7 +223,7 @@ def xml_row(number: int, *cells: str, more: str = "") -> str:
 
 MAKERS: dict[Kind, tuple[Maker, ...]] = {  # what makes a sample of each format
     Kind.TEXT: (comma, semicolon, tabs), Kind.JSON_LINES: (json_lines,), Kind.PARQUET: (parquet,),
-    Kind.XLSX: (excel,), Kind.XLS: (old_excel,), Kind.ODS: (open_document,),
+    Kind.XLSX: (excel,), Kind.XLS: (old_excel,), Kind.ODS: (open_document,), Kind.FODS: (flat_document,),
     Kind.GZIP: (packed,), Kind.ZIP: (zipped,), Kind.ENCRYPTED: (locked,),
 }  # fmt: skip
 
