@@ -28,7 +28,7 @@ class Group:
 READ_OPTIONS = Group("Reading the sheet", (
     click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
     click.option("--order-by", type=click.Choice(["id", "name"]), help="What the order column holds.  [id]"),
-    click.option("--status-column", help="Header of the column with the statuses to set, ids or names.  [found by name]"),
+    click.option("--status-column", help="Header of the column with statuses to set, ids or names.  [found by name]"),
     click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only one with both columns]"),
     click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
     click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
