@@ -101,7 +101,7 @@ def write_outputs(run: Run) -> RunSummary:
         resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
         next_limit=next_limit,
         follow_up_options=tuple(follow_up_options(run.facts)),
-        frame=None if path is None else lambda: read_results(path),
+        frame=None if path is None else lambda: read_results(path, run.source.delimiter),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
@@ -139,7 +139,8 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list
     trouble = ""
     for place in dict.fromkeys(tries):
         try:
-            about = write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
+            source = run.source
+            about = write_results(place, source.header, rows, source.widths, source.notes, delimiter=source.delimiter)
         except OSError as error:
             trouble = trouble or escape_controls(f"{path} can't be written ({error.strerror or error})")
             continue

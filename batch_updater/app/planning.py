@@ -1,41 +1,26 @@
 """Plan a run of a sheet: read, validate, write the plan; or pick up the unfinished one."""
 
-import asyncio
 import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
 
-from batch_updater.api.pacing.learned_rate import start_rate
 from batch_updater.app.carry_over import Keeping, OnWait, finished_before, run_to_carry_over
 from batch_updater.app.follow_up import followed_run, lock_followed, origin
+from batch_updater.app.planner import OnRows, Planner, ignore_rows
 from batch_updater.app.resume import resume_unfinished
-from batch_updater.app.run import Run, check_output, columns_of, delete_run, facts_for, read_options, refuse_if_strict
-from batch_updater.common.errors import InputError, JournalError, SettingsError
-from batch_updater.common.remedies import Remedy
+from batch_updater.app.run import Run, delete_run, facts_for
+from batch_updater.common.errors import JournalError, SettingsError
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.columns import Columns
 from batch_updater.inputs.sniff import check_file
-from batch_updater.inputs.source import open_source
-from batch_updater.journal.draft import Draft
-from batch_updater.journal.facts import Phase, RunFacts
+from batch_updater.journal.facts import Phase
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.lock import lock_input
-from batch_updater.journal.reader import JournalReader
 from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, path_from, runs_place
-from batch_updater.planning.order_names import OrderNames
-from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
-from batch_updater.planning.preflight import Tenant, probe_service
-from batch_updater.planning.validate import RowValidator
-
-OnRows = Callable[[int], None]
-
-
-def ignore_rows(_number: int) -> None:
-    """Take no notice of how many rows have been planned."""
+from batch_updater.planning.plan import ValidateRow
+from batch_updater.planning.preflight import Tenant
 
 
 def ignore_wait(_seconds: float) -> None:
@@ -63,7 +48,7 @@ def plan(
 
 
 @contextlib.contextmanager
-def plan_locked(planner: "Planner", followed: RunFolder | None, on_wait: OnWait = ignore_wait) -> Iterator[Run]:
+def plan_locked(planner: Planner, followed: RunFolder | None, on_wait: OnWait = ignore_wait) -> Iterator[Run]:
     """Do what `plan` does for a sheet that follows up a run which the caller has locked."""
     started, began = time.time(), time.monotonic()
     file, settings, tenant = planner.file, planner.settings, planner.tenant
@@ -137,84 +122,3 @@ def _nothing_left(run: Run) -> bool:
         )
     except JournalError:
         return False
-
-
-@dataclass(frozen=True, slots=True)
-class Planner:
-    """Plans a sheet into run folders, with rules of its own for its rows or by `validate`."""
-
-    file: Path
-    settings: Settings
-    tenant: Tenant
-    validate: ValidateRow | None = None
-    on_rows: OnRows = ignore_rows
-
-    def plan_into(self, folder: RunFolder, facts: RunFacts, notes: list[str], keeping: Keeping | None) -> Run:
-        """Plan a new run of the frozen input in this folder, keeping what an earlier one has done.
-
-        Raises InputError, SettingsError, and what `Keeping.into` raises.
-        """
-        settings = self.settings
-        check_output(settings)
-        source = open_source(folder.input_path, read_options(settings), shown_as=self.file)
-        columns = columns_of(source, settings)
-        tenant = asyncio.run(probe_service(self.tenant, settings.timeout, settings.status_map))
-        facts = facts.with_changes(status_names=dict(tenant.names))
-        validate, prepare = self._rules(columns, tenant)
-        with contextlib.ExitStack() as stack:
-            draft = stack.enter_context(Draft.create(folder.journal_path))
-            settled = make_plan(
-                source.rows(), validate, draft, settings.on_conflict, prepare,
-                name=source.name, on_rows=self.on_rows, superseded=source.superseded,
-            )  # fmt: skip
-            _refuse_names(facts, settled, tenant)
-            refuse_if_strict(facts, settled, settings)
-            if keeping:
-                facts = facts.with_changes(carried_from=keeping.found.folder.run_id)
-                notes = [*notes, *keeping.into(settled)]
-            journal = settled.seal(facts)
-            stack.pop_all()
-        rate = start_rate(settings.sending, tenant.base_url, tenant.account)
-        plan = read_plan(journal)
-        return Run(
-            folder, settings, source, columns, journal, plan, facts, tenant, notes=tuple(notes), start_rate=rate
-        )  # fmt: skip
-
-    def _rules(self, columns: Columns, tenant: Tenant) -> tuple[ValidateRow, PrepareBlock]:
-        """Return what makes an update of a row, and what is done with each block before that."""
-        if self.validate:
-            return self.validate, ignore_block
-        set_status = self.settings.set_status or ""
-        validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book, set_status=set_status)
-        _check_set_status(validator, tenant)
-        if self.settings.order_by != "name":
-            return validator.validate, ignore_block
-        names = OrderNames(tenant, self.settings.sending)
-        validator = replace(validator, orders=names.known)
-        return validator.validate, lambda block: names.learn(map(validator.order_name, block))
-
-
-def _check_set_status(validator: RowValidator, tenant: Tenant) -> None:
-    """Raise for a status of all rows that can't be sent."""
-    if not (why := validator.why_not_sendable()):
-        return
-    if tenant.book is not None:
-        hint = Remedy("correct {set_status}; to list the statuses: {command}", command=("statuses",))
-        raise SettingsError(f"No order can get this status: {why}", hint)
-    if tenant.failure:
-        raise tenant.failure
-    raise SettingsError(
-        f"No order can get this status: {why} ({tenant.unchecked}).", Remedy("give an id with {set_status}")
-    )
-
-
-def _refuse_names(facts: RunFacts, journal: JournalReader, tenant: Tenant) -> None:
-    """Raise for a sheet with status names when names can't be looked up."""
-    if tenant.book is None and (found := journal.first("unknown_status")):
-        if tenant.failure:
-            raise tenant.failure
-        row, first, detail = found
-        raise InputError(
-            f"{facts.input}, {facts.name_row(row, first)}: {detail} ({tenant.unchecked}).",
-            Remedy("write status ids, or set the token for `{command}`", command=("plan",)),
-        )

@@ -11,7 +11,7 @@ from batch_updater.app.run import (
     Run,
     check_output,
     check_tenant,
-    columns_of,
+    planned_columns,
     read_options,
     refuse_if_strict,
     with_choices,
@@ -154,7 +154,8 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
         refuse_if_strict(journal.facts(), journal, settings)
         journal.mark_interrupted()
         source = open_source(folder.input_path, read_options(settings), shown_as=file)
-        columns, facts = columns_of(source, settings), journal.facts()
+        facts = journal.facts()
+        columns = planned_columns(source, settings, facts)
         if settings.output:
             check_output(settings, known=facts.output)
             facts = journal.update_facts(output=str(settings.output))

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_updater.app.planning import OnRows, Planner, ignore_rows, plan_locked
+from batch_updater.app.planner import OnRows, Planner, ignore_rows
+from batch_updater.app.planning import plan_locked
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import ResultRow
@@ -66,13 +67,14 @@ def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[in
             return row
         return row._replace(cells=_corrected(row.cells, edit, run.columns))
 
+    rows = map(edited, ResultRows(run.source, run.journal, run.folder.run_id))
     try:
-        write_results(sheet, run.source.header, map(edited, ResultRows(run.source, run.journal, run.folder.run_id)))
+        write_results(sheet, run.source.header, rows, delimiter=run.source.delimiter)
     except OSError as error:
         raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
     if left:
-        rows = ", ".join(map(str, sorted(left)))
-        raise SettingsError(f"Row {rows} is not among the rows to send again.", "correct only rows that are")
+        unknown = ", ".join(map(str, sorted(left)))
+        raise SettingsError(f"Row {unknown} is not among the rows to send again.", "correct only rows that are")
 
 
 def _corrected(cells: tuple[str, ...], edit: Edit, columns: Columns) -> tuple[str, ...]:
@@ -94,7 +96,7 @@ def _settings(run: Run, settings: Settings, words: tuple[str, ...]) -> Settings:
             "order_column": run.columns.order_header, "status_column": run.columns.status_header or None,
             "set_status": run.settings.set_status,
             "expect_column": run.columns.expect_header or None, "order_by": run.settings.order_by,
-            "encoding": "utf-8", "delimiter": ",", "only": words, "runs_dir": None,
+            "encoding": "utf-8", "delimiter": run.source.delimiter, "only": words, "runs_dir": None,
             "carry_over": False,
         }
     )  # fmt: skip

@@ -11,7 +11,7 @@ from batch_updater.app.failure_limit import FailureLimit, failure_limit
 from batch_updater.common.errors import InputError, JournalError, ResumeError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.columns import Columns, find_columns
+from batch_updater.inputs.columns import Columns, columns_at, find_columns
 from batch_updater.inputs.selection import RESUME_KEYS, ReadOptions
 from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.facts import Phase, RunFacts
@@ -70,7 +70,7 @@ def reopen_run(folder: RunFolder, settings: Settings | None = None, tenant: Tena
         settings = with_choices(settings, facts)
         source = open_source(folder.input_path, read_options(settings))
         tenant = tenant or Tenant(facts.base_url, names=facts.status_names)
-        columns = columns_of(source, settings)
+        columns = planned_columns(source, settings, facts)
         yield Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
 
 
@@ -138,11 +138,19 @@ def read_options(settings: Settings) -> ReadOptions:
 
 def columns_of(source: Source, settings: Settings) -> Columns:
     """Return the columns that these settings name or leave to be found. Raises InputError."""
+    names = read_options(settings).names
     return find_columns(
-        source.header, settings.order_column, settings.status_column, settings.expect_column,
-        needs_status=settings.set_status is None, compares=settings.compares, hidden=source.hidden_columns,
-        name=source.name,
-    )  # fmt: skip
+        source.header, names, compares=settings.compares, hidden=source.hidden_columns, name=source.name
+    )
+
+
+def planned_columns(source: Source, settings: Settings, facts: RunFacts) -> Columns:
+    """Return the columns by which a run was planned. A journal of an earlier version does not hold them."""
+    if facts.columns is None:
+        return columns_of(source, settings)
+    used = facts.columns
+    names = read_options(settings).names
+    return columns_at(source.header, names, order=used.order, status=used.status, expect=used.expect)
 
 
 def check_tenant(facts: RunFacts, tenant: Tenant) -> None:

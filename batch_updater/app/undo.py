@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from batch_updater.app.planning import OnRows, ignore_rows, plan, try_plan
+from batch_updater.app.planner import OnRows, ignore_rows
+from batch_updater.app.planning import plan, try_plan
 from batch_updater.app.reconcile import UNDO_COLUMNS, validate_undo_row, write_undo_sheet
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError

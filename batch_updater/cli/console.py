@@ -18,7 +18,8 @@ import click
 
 from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import send
-from batch_updater.app.planning import OnRows, plan, try_plan
+from batch_updater.app.planner import OnRows
+from batch_updater.app.planning import plan, try_plan
 from batch_updater.app.preview import Preview, preview, trial_summary
 from batch_updater.app.resume import resume
 from batch_updater.app.run import Run, delete_run
@@ -134,6 +135,8 @@ def _show_trial(make: MakePlan, output: OutputOptions, *, reads: bool = False) -
     with CheckedRows(sys.stderr, quiet=output.quiet) as checked, make(checked.update) as trial:
         checked.clear()
         _show_plan(trial, err=output.as_json)
+        if trial.source.is_empty and not output.as_json:
+            click.echo(escape_controls(trial.source.notes[0]), err=True)
         if trial.tenant.refused:
             raise trial.tenant.refused
         found = _read_orders(trial, output) if reads else None

@@ -17,6 +17,8 @@ def _lines(run: Run, width: int) -> Iterator[str]:
     yield f"Plan for {run.facts.input} ({run.source.description})"
     yield f"  SERVICE   {tenant.base_url}{'   ** PRODUCTION **' if settings.production else ''}"
     yield from _labelled("columns", _columns(run), width)
+    if unused := run.columns.unused:
+        yield from _labelled("not used", ", ".join(repr(shown(title)) for title in unused), width)
     yield f"  rows      {plan.rows:,}"
     yield f"  to send   {plan.to_send:,}{_duration(run)}"
     counts = {

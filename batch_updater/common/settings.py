@@ -18,7 +18,15 @@ from batch_updater.common.remedies import Remedy, as_option
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
+OWN_WORDS = ("order", "status", "expected")  # columns that can have headers of a person's own
 GONE = {"wire": "the program chooses by itself how it sends requests"}  # settings of earlier versions, and why
+
+
+def split_condition(condition: str) -> tuple[str, bool, str]:
+    """Return the column and the value of a condition, and between them whether it excludes that value: `!=`."""
+    column, _sign, value = condition.partition("=")
+    bare = column.rstrip().removesuffix("!")
+    return bare.strip(), bare != column.rstrip(), value.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class Settings(BaseModel):
     expect_column: str | None = None
     canary: int = Field(0, ge=0, le=10_000)
     status_map: dict[str, str] = {}
+    columns: dict[str, tuple[str, ...]] = {}
     confirmations: tuple[str, ...] = ()
     production: bool = False
     concurrency: int = Field(20, ge=1, le=1000)
@@ -119,15 +128,26 @@ class Settings(BaseModel):
     def _conditions(cls, value: object) -> object:
         conditions = tuple(value.split("\n")) if isinstance(value, str) else value
         for condition in conditions if isinstance(conditions, tuple | list) else ():
-            column, sign, _value = str(condition).partition("=")
-            if not sign or not column.strip():
-                raise ValueError("use 'Column=value'")
+            column, _excludes, _value = split_condition(str(condition))
+            if "=" not in str(condition) or not column:
+                raise ValueError("use 'Column=value' or 'Column!=value'")
         return conditions or ()
 
     @field_validator("confirmations", mode="before")
     @classmethod
     def _lines(cls, value: object) -> object:
         return tuple(line for line in value.split("\n") if line.strip()) if isinstance(value, str) else value
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _own_words(cls, value: object) -> object:
+        if not isinstance(value, dict) or set(value) - set(OWN_WORDS):
+            raise ValueError(f"it has headers of your own for {', '.join(OWN_WORDS)}")
+        found = {name: [words] if isinstance(words, str) else words for name, words in value.items()}
+        for name, words in found.items():
+            if not isinstance(words, list | tuple) or not all(isinstance(one, str) and one.strip() for one in words):
+                raise ValueError(f"{name} must be a list of headers")
+        return found
 
     @field_validator("rows", mode="before")
     @classmethod
@@ -229,6 +249,8 @@ def _as_settings_error(error: ValidationError) -> SettingsError:
             f"The config file has an unknown setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
         )
     message = problem["msg"].removeprefix("Value error, ")
+    if name == "columns":
+        return SettingsError(f"[columns] in the config file can't be used: {message}.", 'write e.g. order = ["Ticket"]')
     given = problem["input"]
     words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
     return SettingsError(f"{as_option(name)} can't be {', '.join(map(repr, words))}: {message}.", Remedy("see {help}"))

@@ -63,15 +63,30 @@ class Ended(_Frozen):
     rows_per_second: float
 
 
+class UsedColumns(_Frozen):
+    """The positions (0-based) of the columns by which a run was planned, those of earlier results left out.
+
+    The headers are there when others than the sheet's header told the columns: own words for them, or their cells.
+    `status` is None when every row got the same status.
+    """
+
+    order: int
+    status: int | None = None
+    expect: int | None = None
+    order_header: str = ""
+    status_header: str = ""
+
+
 class RunFacts(_Frozen):
     """The facts of a run, as its journal holds them.
 
     `input` is the sheet as it was named, `name` its file name, `path` where it lies, seen from the runs folder (empty
     for stdin, a DataFrame, and in journals of earlier versions), `sha256` that of its bytes. `reading` and `status_map`
-    are the settings by which it was planned, `compare` whether orders are read before they are sent. `parent` is the
-    id of the run that this one follows up, `root` that of the run with whose sheet the work began, `root_name` the name
-    of that sheet; the rows then carry its row numbers. `carried_from` is the unfinished run of the sheet before it
-    changed, whose done rows this one has kept, `superseded_by` the run that has kept those of this one.
+    are the settings by which it was planned, `columns` the columns that were found (None in journals of earlier
+    versions), `compare` whether orders are read before they are sent. `parent` is the id of the run that this one
+    follows up, `root` that of the run with whose sheet the work began, `root_name` the name of that sheet; the rows
+    then carry its row numbers. `carried_from` is the unfinished run of the sheet before it changed, whose done rows
+    this one has kept, `superseded_by` the run that has kept those of this one.
     `overruled_by` is the newest run that has undone or followed up this one before it was finished.
     """
 
@@ -86,6 +101,7 @@ class RunFacts(_Frozen):
     compare: bool = False
     status_map: dict[str, str] = {}
     reading: dict[str, Any] = {}
+    columns: UsedColumns | None = None
     status_names: dict[str, str] = {}
     output: str | None = None
     parent: str = ""
@@ -142,8 +158,8 @@ class RunFacts(_Frozen):
         found = [] if self.sha256 == wanted.sha256 else ["the file's bytes differ"]
         was, now = ({**facts.reading, **facts.model_dump(include=_SAME)} for facts in (self, wanted))
         for key, value in now.items():
-            if was.get(key) != value:
-                option = "--" + key.replace("_", "-")
+            if (was.get(key) or None) != (value or None):  # an older journal lacks the settings of newer versions
+                option = f"[{key}]" if isinstance(value, dict) else "--" + key.replace("_", "-")
                 found.append(f"{option} differs: was {was.get(key) or 'not set'}, now {value or 'not set'}")
         return found
 

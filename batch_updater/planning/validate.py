@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from batch_updater.common.models import WHOLE_ROW, Flaw, RejectedRow, SourceRow, StatusUpdate
 from batch_updater.common.text import encodable, shown
-from batch_updater.planning.identifiers import BLANKS, is_name, normalise_id, why_not_an_id
+from batch_updater.planning.identifiers import BLANKS, bare_text, is_name, normalise_id, why_not_an_id
 from batch_updater.planning.statuses import StatusBook, UnknownStatusError
 from batch_updater.planning.swapped import ORDER_IS_STATUS
 
@@ -111,7 +111,7 @@ class RowValidator:
                     self.book.check_id(status_id)
                 return status_id
             if self.book is not None:
-                return self.book.find(text.strip(BLANKS))
+                return self.book.find(bare_text(text))
         except UnknownStatusError as error:
             if status_id is None and not is_name(text):
                 raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}") from None

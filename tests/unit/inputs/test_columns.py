@@ -1,7 +1,7 @@
 import pytest
 
 from batch_updater.common.errors import InputError
-from batch_updater.inputs.columns import find_columns
+from batch_updater.inputs.columns import ColumnNames, find_columns
 
 
 @pytest.mark.parametrize(
@@ -15,13 +15,13 @@ from batch_updater.inputs.columns import find_columns
 )
 def test_columns_are_found_by_alias(header: list[str], order: int, status: int) -> None:
     """Case, blanks, _ and - do not matter, and the more telling name wins."""
-    columns = find_columns(header, None, None)
+    columns = find_columns(header, ColumnNames())
     assert (columns.order, columns.status) == (order, status)
 
 
 def test_a_named_column_is_taken() -> None:
     """The options choose columns that no alias would find."""
-    columns = find_columns(["Ref", "x", "Yeni Durum"], "ref", "yeni_durum")
+    columns = find_columns(["Ref", "x", "Yeni Durum"], ColumnNames("ref", "yeni_durum"))
     assert (columns.order, columns.status) == (0, 2)
 
 
@@ -32,6 +32,7 @@ def test_a_named_column_is_taken() -> None:
         (["order_id", "b"], None, None, "--status-column"),
         (["order_id", "status"], "nope", None, "'nope'"),
         (["order_id", "Order ID", "status"], None, None, "two columns"),
+        (["order_id", "order_id", "status"], None, None, "its own header"),
         (["order_id", "b"], "b", "b", "both"),
     ],
 )
@@ -40,5 +41,5 @@ def test_a_missing_or_doubtful_column_is_refused(
 ) -> None:
     """The message names the headers or the option to use."""
     with pytest.raises(InputError) as caught:
-        find_columns(header, order, status)
+        find_columns(header, ColumnNames(order, status))
     assert words in str(caught.value)

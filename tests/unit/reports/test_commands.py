@@ -11,6 +11,7 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.settings import Settings, load_settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.inputs.selection import RESUME_KEYS
+from batch_updater.journal.facts import UsedColumns
 from batch_updater.reports.commands import (
     NO_OPTIONS,
     follow_up_options,
@@ -32,7 +33,7 @@ CHANGED: dict[str, Any] = {
     "metrics_file": Path("m.prom"), "metrics_port": "0.0.0.0:9100",
 }  # fmt: skip
 ALONE: dict[str, Any] = {"set_status": "Yeni 'Durum'", "carry_over": True}  # they contradict some of the others
-READ_WITH = RESUME_KEYS - ALONE.keys()
+READ_WITH = RESUME_KEYS - ALONE.keys() - NO_OPTIONS
 
 
 SUMMARY = RunSummary(
@@ -83,14 +84,15 @@ def test_what_is_not_changed_and_what_has_no_option_is_left_out() -> None:
 @pytest.mark.parametrize("name", ["orders.csv", "-", "-odd.csv", "a b/o'c.csv"])
 def test_the_command_of_a_run_repeats_the_choices_that_must_be_the_same(name: str) -> None:
     """The service, all that decides what is read, and what is done with conflicts and orders; any name of a file."""
-    reading = Settings(**{key: CHANGED[key] for key in READ_WITH}).model_dump(mode="json", include=set(READ_WITH))
+    chosen = {key: CHANGED[key] for key in READ_WITH}
+    reading = Settings(**chosen).model_dump(mode="json", include=set(RESUME_KEYS))
     file = Path(name)
     run_dir = file.parent / f"{'stdin' if name == '-' else file.stem}.runs" / "20261123T101500Z-3f9a"
     facts = some_facts(base_url="https://x.test", reading=reading, on_conflict="last", compare=True)
     words = run_command(file, run_dir, facts)
     line = command_line(words)
     assert commands.commands["run"].make_context("run", shlex.split(line)[2:]).params["file"] == file
-    expected = {**{key: CHANGED[key] for key in READ_WITH}, "base_url": "https://x.test", "compare": True}
+    expected = {**chosen, "base_url": "https://x.test", "compare": True}
     assert read_back(line) == Settings(**expected, on_conflict="last")
 
 
@@ -157,6 +159,16 @@ def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:
     assert read_back(command_line(words)) == Settings(
         **kept, base_url="https://x.test", on_conflict="last", compare=True
     )
+
+
+def test_columns_that_only_the_config_file_or_the_cells_told_are_named_for_a_result_file() -> None:
+    """The next command does not depend on that file, nor on cells that are to be corrected."""
+    used = UsedColumns(order=0, status=1, order_header="Ticket", status_header="status_id")
+    facts = some_facts(base_url="https://x.test", reading={"columns": {"order": ["Ticket"]}}, columns=used)
+    words = ["--base-url", "https://x.test", "--order-column", "Ticket", "--status-column", "status_id"]
+    assert follow_up_options(facts) == words
+    typed = facts.with_changes(reading={"order_column": "typed", "status_column": "typed"})
+    assert "Ticket" not in follow_up_options(typed)
 
 
 def test_a_run_that_compared_by_the_list_goes_on_by_the_list() -> None:
