@@ -201,9 +201,67 @@ def test_the_results_of_a_csv_keep_its_delimiter_over_rounds(tmp_path: Path) -> 
         first = newest_run(sheet) / "results.csv"
         first.write_text(first.read_text("utf-8-sig").replace("\nx;", f"\n{order_id(1)};"))
         assert program("run", first, "--yes", "--only", "invalid", env=env).returncode == 0
-    assert (
-        (newest_run(first) / "results.csv")
-        .read_text("utf-8-sig")
-        .splitlines()[1]
-        .startswith(f"{order_id(1)};{DONE};a,b;")
-    )
+    second = newest_run(sheet) / "results.csv"  # it lies beside the run that it follows
+    assert second.read_text("utf-8-sig").splitlines()[1].startswith(f"{order_id(1)};{DONE};a,b;")
+
+
+def one_sheet_of_orders(path: Path) -> Path:
+    """A workbook of orders without statuses and of notes."""
+    book = xlsxwriter.Workbook(str(path))
+    book.add_worksheet("Notes").write_row(0, 0, ["note", "text"])
+    sheet = book.add_worksheet("Orders")
+    for row, cells in enumerate([("Order ID", "Current status"), (order_id(1), "Planned"), (order_id(2), "Planned")]):
+        sheet.write_row(row, 0, cells)
+    book.close()
+    return path
+
+
+def test_one_status_for_all_rows_needs_only_a_column_of_orders(tmp_path: Path) -> None:
+    """It chooses the sheet, and the header below a title; a column of statuses is named as not used."""
+    book, titled = one_sheet_of_orders(tmp_path / "o.xlsx"), tmp_path / "titled.csv"
+    titled.write_text(f"Order,,\n\nNo,Order ID,Status\n1,{order_id(3)},Planned\n")
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        run = program("run", book, "--yes", "--set-status", "Completed", env=env)
+        below = program("run", titled, "--yes", "--set-status", "Completed", env=env)
+    assert (run.returncode, below.returncode) == (0, 0), run.stderr + below.stderr
+    said = " ".join(run.stderr.split())
+    assert "columns order = 'Order ID', every row gets 'Completed' not used 'Current status' rows 2 " in said
+    assert "sheet 'Orders' is the only one of 2 with a column of orders" in said
+    assert "header in row 3" in below.stderr
+    assert "not used  'Status'" in below.stderr
+    assert [summary_of(sheet)["results"] for sheet in (book, titled)] == [{"updated": 2}, {"updated": 1}]
+
+
+def test_a_list_of_no_orders_is_nothing_to_do(tmp_path: Path) -> None:
+    """With one status for all rows too, in any format."""
+    (tmp_path / "empty.csv").write_text("Order ID\n")
+    book = xlsxwriter.Workbook(str(tmp_path / "empty.xlsx"))
+    book.add_worksheet("Orders").write_row(0, 0, ["Order ID"])
+    book.close()
+    with served() as sandbox:
+        for name in ("empty.csv", "empty.xlsx"):
+            words = ("run", tmp_path / name, "--yes", "--set-status", "Completed")
+            run = program(*words, env=environment(sandbox.base_url))
+            assert run.returncode == 0, run.stderr
+            assert "so there is nothing to do" in " ".join(run.stderr.split())
+    assert summary_of(tmp_path / "empty.csv")["rows"] == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "words"),
+    [
+        ("Order ID,note", [], ["no status column", "should get the same status: --set-status STATUS"]),
+        ("Order ID,current status", [], ["have now or had before", "--set-status STATUS"]),
+        ("a,b,c,d", ["--set-status", "Completed"], ["no order column", "--order-column HEADER"]),
+    ],
+)
+def test_a_missing_column_is_named_with_the_way_to_do_without(
+    tmp_path: Path, header: str, options: list[str], words: list[str]
+) -> None:
+    """No column of statuses may mean one status for all; a column of orders is needed always."""
+    sheet = tmp_path / "o.csv"
+    sheet.write_text(f"{header}\n{order_id(1)},x{',' * (header.count(',') - 1)}\n")
+    run = program("run", sheet, "--yes", *options, env=environment("http://127.0.0.1:9"))
+    assert run.returncode == 4
+    assert all(word in run.stderr for word in words), run.stderr

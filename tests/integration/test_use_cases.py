@@ -152,6 +152,20 @@ def test_a_follow_up_sends_corrected_rows_under_the_numbers_of_the_first_sheet(
     assert rounds == [sorted([order_id(1), MISSING]), sorted([order_id(2), MISSING]), [order_id(3)]]
 
 
+def test_a_follow_up_keeps_the_delimiter_of_the_first_sheet(tmp_path: Path, settings: Settings, tenant: Tenant) -> None:
+    """Over two rounds, whatever is written into a cell: each result file opens as the sheet does."""
+    sheet = tmp_path / "o.csv"
+    sheet.write_text(f"order_id;status_id;note\nx;{DONE};a,b\n")
+    run_dir = Path(sent(sheet, settings, tenant).run_dir)
+    for order in ("a;b,c", order_id(1)):
+        with retry(run_dir, ["invalid"], {2: Edit(order=order)}, settings, tenant) as run:
+            run_dir = Path(run_loop(send(run)).run_dir)
+        header, row = (run_dir / "results.csv").read_text("utf-8-sig").splitlines()
+        assert header.startswith("order_id;status_id;note;result;")
+        assert f";{DONE};a,b;" in row
+    assert row.startswith(order_id(1))
+
+
 def test_a_row_that_is_not_sent_again_is_not_corrected(tmp_path: Path, settings: Settings, tenant: Tenant) -> None:
     """An edit of a row that is done is refused, and no follow-up is made."""
     first = sent(write_sheet(tmp_path / "o.csv", [*good_rows(2), (MISSING, DONE)]), settings, tenant)
