@@ -210,7 +210,7 @@ def one_sheet_of_orders(path: Path) -> Path:
     book = xlsxwriter.Workbook(str(path))
     book.add_worksheet("Notes").write_row(0, 0, ["note", "text"])
     sheet = book.add_worksheet("Orders")
-    for row, cells in enumerate([("Order ID", "Current status"), (order_id(1), "Planned"), (order_id(2), "Planned")]):
+    for row, cells in enumerate([("Order ID", "remark"), (order_id(1), "Planned"), (order_id(2), "Planned")]):
         sheet.write_row(row, 0, cells)
     book.close()
     return path
@@ -226,7 +226,7 @@ def test_one_status_for_all_rows_needs_only_a_column_of_orders(tmp_path: Path) -
         below = program("run", titled, "--yes", "--set-status", "Completed", env=env)
     assert (run.returncode, below.returncode) == (0, 0), run.stderr + below.stderr
     said = " ".join(run.stderr.split())
-    assert "columns order = 'Order ID', every row gets 'Completed' not used 'Current status' rows 2 " in said
+    assert "columns order = 'Order ID', every row gets 'Completed' rows 2 " in said
     assert "sheet 'Orders' is the only one of 2 with a column of orders" in said
     assert "header in row 3" in below.stderr
     assert "not used  'Status'" in below.stderr

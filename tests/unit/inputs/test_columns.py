@@ -57,7 +57,7 @@ def test_without_a_column_of_statuses_only_the_orders_are_sought() -> None:
 
 def test_the_header_of_a_list_of_orders_stands_right_above_them() -> None:
     """A title may name the orders as well; among order names nothing tells a title from a header."""
-    grid = [["Order", ""], ["No", "Order ID"], ["1", "6a1e6a0e-4a52-4a4e-9f5c-7d1f0f3c9a11"], ["Order", "ID", "x"]]
+    grid = [["Order", ""], ["No", "Order ID"], ["1", "6a1e6a0e-4a52-4a4e-9f5c-7d1f0f3c9a11", "Order"]]
     names = ColumnNames(needs_status=False)
     assert find_header(grid, names) == 1
     assert find_header([["Order"], ["x"], ["Order"]], names) == 0
