@@ -15,6 +15,7 @@ MOST_PROPOSED = 3  # columns whose headers tell nothing
 Rank = Callable[[str], int]
 ORDER_OPTION, STATUS_OPTION = Remedy("{order_column}"), Remedy("{status_column}")
 EXPECT_OPTION = Remedy("{expect_column}")
+OTHER_ROW = Remedy("if the headers stand in another row: {header_row} N")
 SAME_STATUS = Remedy("if every row should get the same status: {set_status} STATUS")
 
 
@@ -196,7 +197,7 @@ class _Search:
         message = f"{self.name}: no {what} column; the headers are {list_headers(self.header)}."
         same = [SAME_STATUS] if option is STATUS_OPTION else []
         if near:
-            return InputError(message, [*self._options(option, near, "if that is the one:"), *same])
+            return InputError(message, [*self._options(option, near, "if that is the one:"), *same, OTHER_ROW])
         chosen = Remedy("use {option} HEADER with one of these, or {header_row}", {"option": option})
         return InputError(message, [chosen, *same])
 
