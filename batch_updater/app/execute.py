@@ -8,7 +8,7 @@ from dataclasses import replace
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import pacer_for
 from batch_updater.app.outputs import finish
-from batch_updater.app.run import Run
+from batch_updater.app.run import Run, overrule, supersede
 from batch_updater.app.signals import drive, handled_signals, interruption
 from batch_updater.common.errors import ExitCode, JournalError, SettingsError
 from batch_updater.common.log import LOG, event, log_to_file
@@ -55,6 +55,8 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     settings, tenant = run.settings, run.tenant
     if refused := tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
+    await asyncio.to_thread(supersede, run, run.folder.run_id)
+    await asyncio.to_thread(overrule, run)
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
     if not what_is_left(run.journal, run.facts):
         return await asyncio.to_thread(finish, run, Counters())  # an earlier start could not write the result file

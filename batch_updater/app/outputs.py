@@ -39,7 +39,7 @@ def results(place: Path) -> RunSummary:
         raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
     with reopen_run(folder) as run:
         summary = write_outputs(run)
-        if not summary.resumable and run.facts.phase is not Phase.FINISHED:
+        if not (summary.resumable or run.facts.superseded_by) and run.facts.phase is not Phase.FINISHED:
             run.journal.update_facts(phase=Phase.FINISHED, end=_end_of(run, is_open=False))
         return summary
 
@@ -89,18 +89,19 @@ def write_outputs(run: Run) -> RunSummary:
         code = ExitCode.STOPPED
     summary = RunSummary(
         run_id=run.folder.run_id, input=run.facts.input, base_url=run.facts.base_url,
-        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code), resumable=is_open or lacks_results,
+        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code),
+        resumable=(is_open or lacks_results) and not run.facts.superseded_by,
         rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
         requests={"put": run.journal.attempts(), **run.facts.requests.model_dump()},
         seconds=end.seconds, rows_per_second=end.rows_per_second,
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end.reason, trouble) if part),
-        notes=(*run.source.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
+        notes=(*run.source.notes, *run.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end.started),
         resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
         next_limit=next_limit,
         follow_up_options=tuple(follow_up_options(run.facts)),
-        frame=None if path is None else lambda: read_results(path),
+        frame=None if path is None else lambda: read_results(path, run.source.delimiter),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
@@ -138,7 +139,8 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list
     trouble = ""
     for place in dict.fromkeys(tries):
         try:
-            about = write_results(place, run.source.header, rows, run.source.widths, run.source.notes)
+            source = run.source
+            about = write_results(place, source.header, rows, source.widths, source.notes, delimiter=source.delimiter)
         except OSError as error:
             trouble = trouble or escape_controls(f"{path} can't be written ({error.strerror or error})")
             continue

@@ -18,7 +18,7 @@ from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import escape_controls
 from batch_updater.journal.find_runs import find_run
-from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.planning.preflight import Tenant
 from batch_updater.sending.stages import Runner
 
@@ -76,7 +76,7 @@ async def verify(
 @contextlib.contextmanager
 def _opened(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     folder = find_run(place)
-    with reopen_run(folder, settings, tenant) as run, lock_with_undone_runs(folder, run.facts):
+    with reopen_run(folder, settings, tenant) as run, lock_with_earlier_runs(folder, run.facts):
         run.journal.clear_readings()
         yield run
 

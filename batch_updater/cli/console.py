@@ -18,8 +18,9 @@ import click
 
 from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import send
-from batch_updater.app.planning import OnRows, plan, try_plan
-from batch_updater.app.preview import trial_summary
+from batch_updater.app.planner import OnRows
+from batch_updater.app.planning import plan, try_plan
+from batch_updater.app.preview import Preview, preview, trial_summary
 from batch_updater.app.resume import resume
 from batch_updater.app.run import Run, allow_failures, delete_run
 from batch_updater.app.service import find_service, statuses
@@ -27,6 +28,7 @@ from batch_updater.app.undo import undo
 from batch_updater.app.verify import verify
 from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.plan_view import describe
+from batch_updater.cli.preview_view import describe_preview
 from batch_updater.cli.progress import CheckedRows, ProgressBar
 from batch_updater.cli.summary import describe_summary, in_short
 from batch_updater.cli.terminal import detect_terminal
@@ -58,13 +60,24 @@ MakePlan = Callable[[OnRows], Planned]
 
 
 def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
-    """Plan a sheet and send it, or only show the plan; return the exit status. Raises BatchUpdaterError."""
+    """Plan a sheet and send it, or only show the plan; return the exit status. Raises BatchUpdaterError.
+
+    With `--compare` a plan that is only shown has what the orders have now.
+    """
+    reads = settings.compare or settings.compare_list
 
     def make(on_rows: OnRows) -> Planned:
-        tenant = find_service(settings, os.environ, needs_token=not dry_run)
-        return (try_plan if dry_run else plan)(file, settings, tenant, on_rows=on_rows)
+        tenant = find_service(settings, os.environ, needs_token=not dry_run or reads)
+        if dry_run:
+            return try_plan(file, settings, tenant, on_rows=on_rows)
+        return plan(file, settings, tenant, on_rows=on_rows, on_wait=_say_wait)
 
-    return _show_trial(make, output) if dry_run else _plan_and_report(make, file, output)
+    return _show_trial(make, output, reads=reads) if dry_run else _plan_and_report(make, file, output)
+
+
+def _say_wait(seconds: float) -> None:
+    what = "updates of the unfinished run may still be applied; their orders are read again after that"
+    click.echo(fill(f"Waiting {seconds:.0f} s: {what}."), err=True)
 
 
 def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
@@ -136,15 +149,26 @@ def _send(opened: Run, output: OutputOptions) -> RunSummary:
         return run_loop(send(opened, on_progress=bar.update, catch_signals=True))
 
 
-def _show_trial(make: MakePlan, output: OutputOptions) -> int:
+def _show_trial(make: MakePlan, output: OutputOptions, *, reads: bool = False) -> int:
     with CheckedRows(sys.stderr, quiet=output.quiet) as checked, make(checked.update) as trial:
         checked.clear()
         _show_plan(trial, err=output.as_json)
+        if trial.source.is_empty and not output.as_json:
+            click.echo(escape_controls(trial.source.notes[0]), err=True)
         if trial.tenant.refused:
             raise trial.tenant.refused
+        found = _read_orders(trial, output) if reads else None
         if output.as_json:
-            click.echo(json.dumps(trial_summary(trial)))
-    return ExitCode.DONE
+            click.echo(json.dumps(trial_summary(trial, found)))
+    return found.exit_code if found else ExitCode.DONE
+
+
+def _read_orders(trial: Run, output: OutputOptions) -> Preview:
+    with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
+        found = run_loop(preview(trial, on_progress=bar.update, catch_signals=True))
+    width = min(detect_terminal(sys.stderr if output.as_json else sys.stdout).width, 80)
+    click.echo(describe_preview(found, trial.tenant.names, width), err=output.as_json)
+    return found
 
 
 def show_summary(summary: RunSummary, output: OutputOptions) -> None:

@@ -74,8 +74,8 @@ def _reasons(summary: RunSummary, terminal: TerminalStyle) -> Iterator[Line]:
         style = STYLES[reason.result]
         yield [(f"  {reason.rows:,} {reason.result.value}", style), (f"  {reason.code}", "dim")]
         yield from ([(f"    {line}", "")] for line in wrap(reason.explanation, room))
-        row, detail = reason.examples[0]
-        for place, line in enumerate(wrap(f"row {row}: {shortened(detail, 300)}", room)):
+        _row, name, detail = reason.examples[0]
+        for place, line in enumerate(wrap(f"{name}: {shortened(detail, 300)}", room)):
             yield [(f"    {line}" if place == 0 else f"      {line}", "dim")]
         for place, line in enumerate(wrap(reason.what_to_do, room - 3)):
             yield [(f"    {arrow} " if place == 0 else " " * (5 + len(arrow)), style), (line, "")]

@@ -10,18 +10,21 @@ from batch_updater.common.models import Result
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Rows that are not done for the same reason: what it means, what to do, the first rows with their details."""
+    """Rows that are not done for the same reason: what it means, what to do, the first rows as examples.
+
+    An example has the number of its row, what a person calls it, and the detail.
+    """
 
     result: Result
     code: str
     rows: int
     explanation: str
     what_to_do: str
-    examples: tuple[tuple[int, str], ...]
+    examples: tuple[tuple[int, str, str], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the group as `summary.json` has it."""
-        row, detail = self.examples[0]
+        row, _name, detail = self.examples[0]
         return {
             "result": self.result.value, "code": self.code, "rows": self.rows, "example_row": row,
             "example_detail": detail, "what_to_do": self.what_to_do,

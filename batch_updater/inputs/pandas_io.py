@@ -24,16 +24,21 @@ class NotSplitError(Exception):
 def text_rows(stream: TextIO, delimiter: str, width: int) -> Generator[tuple[str | None, ...]]:
     """Yield the rows of delimited text as tuples of `width` cells, None for those that a short row lacks.
 
-    The first row must have that width. pandas' "python" engine alone tells a missing cell from an empty one, and
-    stops at a surplus cell or a stray quotation mark; its "c" engine drops and moves cells silently.
-    Raises NotSplitError.
+    The first row must have that width; surplus cells of others are left out when they are empty. pandas' "python"
+    engine alone tells a missing cell from an empty one, and stops at a surplus cell or a stray quotation mark; its "c"
+    engine drops and moves cells silently. Raises NotSplitError.
     """
     import pandas as pd  # noqa: PLC0415 - see above
+
+    def cut(cells: list[str]) -> list[str]:
+        if any(cell.strip() for cell in cells[width:]):
+            raise NotSplitError(f"a row has {len(cells)} cells")
+        return cells[:width]
 
     try:
         with pd.read_csv(
             stream, sep=delimiter, engine="python", header=None, names=range(width), dtype=object, chunksize=ROWS,
-            keep_default_na=False, na_filter=False, skip_blank_lines=False,
+            keep_default_na=False, na_filter=False, skip_blank_lines=False, on_bad_lines=cut,
         ) as frames:  # fmt: skip
             for frame in frames:
                 yield from zip(*[frame[column].tolist() for column in frame.columns], strict=True)
@@ -50,8 +55,8 @@ def open_workbook(path: Path) -> "Iterator[python_calamine.CalamineWorkbook]":
         yield file.book
 
 
-def read_results(path: Path) -> "pd.DataFrame":
-    """Return a result file as a DataFrame of text cells. Raises OSError."""
+def read_results(path: Path, delimiter: str = ",") -> "pd.DataFrame":
+    """Return a result file as a DataFrame of text cells; `delimiter` is that of a CSV. Raises OSError."""
     import pandas as pd  # noqa: PLC0415 - see above
 
     if path.suffix.lower() == ".jsonl":
@@ -60,7 +65,7 @@ def read_results(path: Path) -> "pd.DataFrame":
         sheets = pd.read_excel(path, sheet_name=None, engine="calamine", dtype=str, keep_default_na=False)
         rows = [frame for name, frame in sheets.items() if name != SUMMARY_SHEET]
         return pd.concat(rows, ignore_index=True)
-    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+    return pd.read_csv(path, sep=delimiter, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
 
 
 def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:

@@ -12,7 +12,7 @@ from batch_updater.common.models import Flaw
 
 Flaws = dict[int, Flaw]  # by column (0-based) or WHOLE_ROW
 Record = tuple[int, Sequence[str], Flaws | None]  # row number as a spreadsheet shows it, cells as text, flaws if any
-EXCEL = {".xlsx", ".xlsm", ".xls", ".ods"}
+EXCEL = {".xlsx", ".xlsm", ".xls", ".ods", ".fods"}
 TEXT = {".csv", ".tsv", ".txt"}
 OTHER = {".jsonl", ".ndjson", ".parquet"}
 
@@ -25,6 +25,7 @@ class Kind(StrEnum):
     XLSX = "xlsx"
     XLS = "xls"
     ODS = "ods"
+    FODS = "flat ods"
     PARQUET = "parquet"
     GZIP = "gzip"
     ZIP = "zip"
@@ -37,9 +38,11 @@ class Table(ABC):
     is_excel = False
     escapes_formulas = False  # whether an earlier run's result file has apostrophes before formulas
     description = ""
+    choice = ""  # why this sheet of several was taken, when nobody named it
     header: list[str] | None = None  # for a format with names instead of a header row
     hidden_rows = 0
     hidden_columns: frozenset[int] = frozenset()
+    delimiter = ","  # of a text file, which the result file keeps
     widths: tuple[float | None, ...] = ()  # of the columns, in characters; None for no set width, 0 when hidden
 
     @abstractmethod

@@ -16,16 +16,17 @@ _FIRST_TO_ESCAPE = frozenset((*FORMULA, "'"))
 
 def write_results(
     path: Path, header: Sequence[str], rows: Iterable[ResultRow],
-    widths: Sequence[float | None] = (), notes: Sequence[str] = (),
+    widths: Sequence[float | None] = (), notes: Sequence[str] = (), *, delimiter: str = ",",
 ) -> list[str]:  # fmt: skip
     """Write the result file in the format of its ending; return notes on what it could not hold.
 
-    `widths` and `notes` are for Excel, see `write_workbook`. Raises SettingsError for an unknown ending.
+    `widths` and `notes` are for Excel, see `write_workbook`; `delimiter` is for CSV. Raises SettingsError for
+    an unknown ending.
     """
     with replaced(path) as part:
         match path.suffix.lower():
             case ".csv":
-                _write_csv(part, header, rows)
+                _write_csv(part, header, rows, delimiter)
             case ".jsonl":
                 _write_jsonl(part, header, rows)
             case ".xlsx":
@@ -35,9 +36,9 @@ def write_results(
     return []
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow], delimiter: str) -> None:
     with path.open("w", encoding="utf-8-sig", errors=HALVES, newline="") as stream:
-        writer = csv.writer(stream)
+        writer = csv.writer(stream, delimiter=delimiter)
         writer.writerow([escape_formula(name) for name in (*header, *RESULT_COLUMNS)])
         writer.writerows(map(_csv_line, rows))
 

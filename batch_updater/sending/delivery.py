@@ -98,6 +98,15 @@ class Delivery:
         row = RowAttempts(update, self.exchange, in_doubt=True)
         return None if await row.is_to_be_sent_again() else self._settled(row, row.ended_by, interrupted=True)
 
+    async def plan_doubt(self, update: StatusUpdate) -> RowOutcome | None:
+        """Read a row in doubt back and plan it again where it was not applied; None where that can't be told."""
+        row = RowAttempts(update, self.exchange, in_doubt=True)
+        reading = await row.read_back()
+        if reading.seen is Seen.OTHER:
+            detail = f"the previous start was interrupted; read back, the order is {self._named(reading.status_id)}"
+            return self._outcome(row, End(State.PLANNED, Result.FAILED, "not_applied", detail))
+        return None if reading.seen is Seen.NOT_READABLE else self._settled(row, reading, interrupted=True)
+
     async def read_later(self, update: StatusUpdate) -> RowOutcome | None:
         """Read a row back whose update may have been applied late; None when the run stops."""
         row = RowAttempts(update, self.exchange, in_doubt=True)

@@ -80,7 +80,10 @@ def uncertain_format(code: str) -> Flaw:
 
 
 def plain_text(cell: object) -> str:
-    """Return a cell as text: whole numbers without a point, dates as ISO 8601, TRUE and FALSE as in Excel."""
+    """Return a cell as text: whole numbers without a point, others with 15 digits, TRUE and FALSE as in Excel.
+
+    Dates are written as ISO 8601.
+    """
     match cell:
         case None:
             return ""
@@ -89,7 +92,7 @@ def plain_text(cell: object) -> str:
         case bool():
             return str(cell).upper()
         case float():
-            return str(int(cell)) if cell.is_integer() and abs(cell) <= MOST_EXACT else repr(cell)
+            return str(int(cell)) if cell.is_integer() and abs(cell) <= MOST_EXACT else f"{cell:.15g}"
         case datetime.datetime() if cell.time() == datetime.time():
             return cell.date().isoformat()
         case datetime.datetime():

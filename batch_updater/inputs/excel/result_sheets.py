@@ -8,8 +8,8 @@ from pathlib import Path
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
-from batch_updater.inputs.columns import is_result_file
 from batch_updater.inputs.excel.workbook import ExcelTable, list_sheets, refuse_damage
+from batch_updater.inputs.header_row import is_result_file
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Record, Table

@@ -16,6 +16,12 @@ LONGEST_TAG = 1 << 22  # bytes; attributes of real sheets have some hundred
 _PIECE = 1 << 13
 
 
+def column_letters(place: int) -> str:
+    """Return the name of a column (0-based) as a spreadsheet shows it: A, B, …, AA."""
+    before, last = divmod(place, 26)
+    return (column_letters(before - 1) if before else "") + chr(ord("A") + last)
+
+
 class Mark(Enum):
     """What is special about a cell."""
 

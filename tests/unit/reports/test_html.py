@@ -31,7 +31,7 @@ SUMMARY = RunSummary(
     started_at="2026-11-23T10:15:00.000Z", ended_at="2026-11-23T10:16:00.000Z", exit_code=3, resumable=False, rows=100,
     result_counts={"updated": 98, "failed": 2}, code_counts={}, requests={"put": 98}, seconds=60.0,
     rows_per_second=1.7, run_dir="orders.runs/20261123T101500Z-3f9a", results_file="results.csv",
-    reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, EVIL),)),),
+    reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, "row 1700", EVIL),)),),
 )  # fmt: skip
 FACTS = some_facts(
     name="orders.csv", sha256="ab" * 32, compare=True,

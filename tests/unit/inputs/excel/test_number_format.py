@@ -15,6 +15,7 @@ MONTHS = datetime.timedelta(hours=30, minutes=5)
 
 CASES: list[tuple[Cell, str, str | None]] = [
     # without a format
+    (0.1 + 0.2, "General", "0.3"), (1 / 3, "General", "0.333333333333333"),
     (123.0, "General", "123"), (12.5, "", "12.5"), (7.0, "@", "7"), ("x", "General", "x"), (True, "0.00", "TRUE"),
     # digits
     (7.0, "0000", "0007"), (12345.0, "0000", "12345"), (7.5, "0", "8"), (7.4, "000", "007"), (-7.0, "000", "-007"),
