@@ -1,10 +1,11 @@
 """The service's requests: signed, sent once, and their answers read."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Never, Self, TypeVar
+from typing import Any, Never, Self, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import encode_basic_auth
@@ -59,6 +60,10 @@ class OrderClient:
     async def __aexit__(self, *_raised: object) -> None:
         self._deadlines.stop()
         await self._transport.close()
+
+    def obey(self, stopping: asyncio.Event, saw_sign_in: Callable[[Answer[Any]], None]) -> None:
+        """Ask for no token any more once `stopping` is set; tell `saw_sign_in` what the token endpoint answers."""
+        self._tokens.obey(stopping, saw_sign_in)
 
     async def sign_in(self) -> None:
         """Get a token, unless there is a good one: what is cancelled here has certainly not been sent."""

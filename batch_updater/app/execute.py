@@ -58,22 +58,24 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
     if not what_is_left(run.journal, run.facts):
         return await asyncio.to_thread(finish, run, Counters())  # an earlier start could not write the result file
-    limit = run.failure_limit
-    if over := limit.refusal:
-        return await asyncio.to_thread(finish, run, Counters(), over.exit_code, str(over))
-    pacer, began = pacer_for(settings.sending), time.time()
+    if refused := run.refusal:
+        return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
+    limit, pacer, began = run.failure_limit, pacer_for(settings.sending), time.time()
+    if tenant.nobody:
+        pacer.suspect(tenant.nobody)
     async with client_for(run) as client:
         runner = Runner(
             run.journal, client, pacer, settings.sending, rows=run.open_rows, names=tenant.names,
-            max_failures=limit.allowed, failed_before=limit.failed,
+            max_failures=limit.allowed, failed_before=limit.failed, brake=limit.brake,
             stop=stop, on_progress=tell, on_record=meter.record if meter else None,
         )  # fmt: skip
         with handled_signals(stop, enabled=catch_signals) as interrupted:
             code, reason = await drive(runner.run, stop, interrupted)
-            rates = add_rates(run.facts.rates, began, time.time(), pacer.rate, pacer.history)
-            run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), rates=rates)
+            rates = add_rates(run.facts.rates, began, time.time(), pacer, runner.pool.parkings)
+            found = {"rates": rates, "not_before": runner.exchange.health.not_before}
+            run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), **found)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
-                run.journal.update_facts(rates=rates)
+                run.journal.update_facts(**found)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     code = interruption(stop, interrupted)
     if code and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:

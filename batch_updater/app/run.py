@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from batch_updater.app.failure_limit import FailureLimit, failure_limit
-from batch_updater.common.errors import InputError, ResumeError, SettingsError
+from batch_updater.app.failure_limit import FailureLimit, failure_limit, wait_refusal
+from batch_updater.common.errors import InputError, ResumeError, SettingsError, StoppedError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, find_columns
@@ -51,6 +51,11 @@ class Run:
         return failure_limit(self.journal, self.settings)
 
     @property
+    def refusal(self) -> StoppedError | None:
+        """Why a start would send nothing; None when it can be sent."""
+        return wait_refusal(self.facts) or self.failure_limit.refusal
+
+    @property
     def open_rows(self) -> int:
         """Rows that may still be sent."""
         return self.plan.to_send + self.plan.in_doubt
@@ -68,6 +73,12 @@ def reopen_run(folder: RunFolder, settings: Settings | None = None, tenant: Tena
         tenant = tenant or Tenant(facts.base_url, names=facts.status_names)
         columns = columns_of(source, settings)
         yield Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
+
+
+def allow_failures(run: Run, number: int) -> None:
+    """Let so many rows of a run fail in all, to go on with it."""
+    run.settings = run.settings.model_copy(update={"max_failures": str(number)})
+    run.plan, run.resumed = read_plan(run.journal), True
 
 
 def delete_run(run: Run) -> None:

@@ -21,7 +21,7 @@ from batch_updater.app.execute import send
 from batch_updater.app.planning import OnRows, plan, try_plan
 from batch_updater.app.preview import trial_summary
 from batch_updater.app.resume import resume
-from batch_updater.app.run import Run, delete_run
+from batch_updater.app.run import Run, allow_failures, delete_run
 from batch_updater.app.service import find_service, statuses
 from batch_updater.app.undo import undo
 from batch_updater.app.verify import verify
@@ -36,7 +36,7 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import escape_controls, escape_lines, shown
+from batch_updater.common.text import duration, escape_controls, escape_lines, shown
 from batch_updater.reports.commands import next_step
 
 
@@ -112,10 +112,28 @@ def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
         checked.clear()
         if not output.quiet:
             _show_plan(opened, err=True)
-        if not output.yes and not (opened.tenant.refused or opened.failure_limit.refusal):
+        if not output.yes and not (opened.tenant.refused or opened.refusal):
             _confirm(opened)
-        with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
-            return run_loop(send(opened, on_progress=bar.update, catch_signals=True))
+        summary = _send(opened, output)
+        if not output.yes and _is_let_go_on(opened, summary):
+            summary = _send(opened, output)
+        return summary
+
+
+def _is_let_go_on(opened: Run, summary: RunSummary) -> bool:
+    """Return whether a run that was refused from the start goes on, after asking the person."""
+    if summary.next_limit is None or opened.settings.max_failures is not None or not sys.stdin.isatty():
+        return False
+    click.echo(escape_lines(summary.reason), err=True)
+    if not click.confirm(f"Go on all the same, until more than {summary.next_limit:,} have failed?", err=True):
+        return False
+    allow_failures(opened, summary.next_limit)
+    return True
+
+
+def _send(opened: Run, output: OutputOptions) -> RunSummary:
+    with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
+        return run_loop(send(opened, on_progress=bar.update, catch_signals=True))
 
 
 def _show_trial(make: MakePlan, output: OutputOptions) -> int:
@@ -167,7 +185,11 @@ def _ask(opened: Run) -> bool:
     if opened.settings.production:
         typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
-    return click.confirm(f"Send {number:,} updates to {opened.facts.base_url}?", err=True)
+    send_all = f"end {number:,} updates to {opened.facts.base_url}?"
+    if opened.tenant.nobody:
+        patience = duration(opened.settings.outage_budget)
+        return click.confirm(f"Nobody answers there. Wait for up to {patience}, and s{send_all}", err=True)
+    return click.confirm(f"S{send_all}", err=True)
 
 
 def _show_plan(opened: Run, *, err: bool) -> None:

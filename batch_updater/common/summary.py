@@ -32,7 +32,8 @@ class Reason:
 class RunSummary:
     """The outcome of a run. Times are ISO 8601 UTC, `seconds` is the wall time of this start.
 
-    `rate` holds the limit at the end and how it was found, in requests per second. `resume_command` holds the words
+    `rate` holds the limit at the end and how it was found, in requests per second, the most requests in flight when
+    that was limited, and how often a row waited for its next attempt. `resume_command` holds the words
     after the program's name that resume the run, `follow_up_options` the options for `run` of its result file;
     `next_limit` is the limit of failures to go on with, when more rows have failed than might. `frame` reads the result
     file as a pandas DataFrame; `results()` calls it.
@@ -57,7 +58,7 @@ class RunSummary:
     notes: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
     report_file: str = ""
-    rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": []})
+    rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": [], "window": None, "parked": 0})
     resume_command: tuple[str, ...] = ()
     next_limit: int | None = None
     follow_up_options: tuple[str, ...] = ()

@@ -34,13 +34,17 @@ class Start(_Frozen):
 class Rates(_Frozen):
     """The limit of one start: `at` and `ended` in seconds since the epoch, `final` and each change in requests/s.
 
-    A change is seconds since `at` and the limit from then on; `final` is None when there was no limit.
+    A change is seconds since `at` and the limit from then on; `final` is None when there was no limit. `window` is the
+    most requests in flight that the service took, None when that was no limit; `parked` how often a row waited for its
+    next attempt.
     """
 
     at: float
     ended: float
     final: float | None
     history: tuple[tuple[float, float], ...] = ()
+    window: int | None = None
+    parked: int = 0
 
 
 class Requests(_Frozen):
@@ -69,7 +73,8 @@ class RunFacts(_Frozen):
     `input` is the sheet as it was named, `name` its file name, `path` where it lies, seen from the runs folder (empty
     for stdin, a DataFrame, and in journals of earlier versions), `sha256` that of its bytes. `reading` and `status_map`
     are the settings by which it was planned, `compare` whether orders are read before they are sent. `root` is the id
-    of the run that this one follows up; its rows then carry the row numbers of that run's sheet.
+    of the run that this one follows up; its rows then carry the row numbers of that run's sheet. `not_before` is when
+    the service wants to be asked again at the earliest, in seconds since the epoch; 0 for any time.
     """
 
     run_id: str
@@ -88,6 +93,7 @@ class RunFacts(_Frozen):
     root: str = ""
     phase: Phase = Phase.PLANNED
     canary_passed: bool = False
+    not_before: float = 0.0
     settings: dict[str, Any] = {}
     chosen: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ()

@@ -151,6 +151,14 @@ class JournalReader:
         """Return how many rows the run was to send when it was planned."""
         return int(self._value(f"SELECT count(*) FROM rows WHERE {lifecycle.EVER_TO_SEND}"))  # noqa: S608 - constants
 
+    def refusals(self) -> dict[tuple[str, int | None], int]:
+        """Return how many rows have failed or are unknown, by code and HTTP status."""
+        query = (
+            "SELECT code, http_status, count(*) FROM rows WHERE state = 'ended' AND result IN ('failed', 'unknown')"
+            " GROUP BY 1, 2"
+        )
+        return {(code, status): number for code, status, number in self._select(query)}
+
     def attempts(self) -> int:
         """Return how many PUTs were sent so far, over all starts of the run."""
         return int(self._value("SELECT sum(attempts) FROM rows") or 0)

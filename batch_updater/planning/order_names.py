@@ -48,7 +48,7 @@ class OrderNames:
 
     async def _look_up(self, names: list[str]) -> None:
         options, waiting = self._options, iter(names)
-        attempts = Attempts(options.retries + 1, pace=pacer_for(options))
+        attempts = Attempts(options.retries + 1, pace=pacer_for(options), charges_all=True)
         async with OrderClient(
             self._tenant.base_url, self._tokens, timeout=options.timeout, concurrency=options.concurrency,
             network=self._tenant.network,

@@ -70,7 +70,8 @@ MEANINGS: Mapping[str, Meaning] = {
         "It was changed meanwhile: check these orders before you send anything.",
     ),
     "unauthorized": Meaning(
-        "The service did not accept the token.", "Get a new token, then run the same command again."
+        "The service did not accept the token.",
+        "Get a new token, then run the same command again. Where other rows were accepted, ask who may change these.",
     ),
     "forbidden": Meaning(
         "The account may not change these orders.", "Ask for the permission, or use another account; then retry."

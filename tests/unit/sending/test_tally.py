@@ -75,7 +75,7 @@ async def test_a_pause_is_told_with_its_end_and_its_reason() -> None:
     before = counts.progress("sending")
     assert (before.paused_until, before.pause_reason, before.limit) == (None, "", 40.0)
     pacer.answered(BUSY, await pacer.acquire(lambda: False))
-    watch.log_changes(BUSY.code, 7, BUSY.detail)
+    watch.log_changes(BUSY.code, 7)
     found = counts.progress("sending")
     assert found.paused_until == pytest.approx(time.time() + 30, abs=1)
     assert (found.pause_reason, found.last_seen) == ("rate_limited", "")
@@ -85,16 +85,18 @@ async def test_a_pause_is_told_with_its_end_and_its_reason() -> None:
 async def test_an_outage_is_told_with_its_beginning_and_what_was_last_seen() -> None:
     """Since when the service is down, and what the last request met."""
     clock = Clock()
-    pacer = Pacer(None, clock)
+    pacer = Pacer(None, clock, longest_pause=300.0)
     watch = PaceLog(pacer, clock)
     counts = Tally(100, Counters(), pacer, watch)
     assert counts.progress("sending").outage_since is None
-    for _ in range(20):
-        pacer.answered(LOST, await pacer.acquire(lambda: False))
-        watch.log_changes(LOST.code, 7, LOST.detail)
+    for number in [await pacer.acquire(lambda: False) for _ in range(20)]:
+        pacer.answered(LOST, number)
+        watch.log_changes(LOST.code, 7)
+    pacer.probed(LOST)
     clock.now = 40.0
     found = counts.progress("sending")
     assert found.outage_since == pytest.approx(time.time() - 40, abs=1)
+    assert found.outage_until == pytest.approx(time.time() + 260, abs=1)
     assert found.last_seen == "no answer in time"
 
 

@@ -74,19 +74,34 @@ async def test_a_quota_that_is_used_up_pauses_the_pool() -> None:
     assert clock.now == pytest.approx(7.0)
 
 
-async def test_an_outage_holds_a_free_pool() -> None:
-    """Without any limit a service that is down is asked only now and then; its first answer frees the pool."""
+async def test_a_service_that_is_down_is_probed_by_the_next_request_in_line() -> None:
+    """Nobody else probes: one request leaves now and then, and the first answer frees the pool."""
     clock = Clock()
     pacer = Pacer(None, clock, clock.sleep)
-    for _ in range(25):
-        clock.now += 0.1
-        await ask(pacer, DOWN)
-    assert pacer.outage_for > 0
+    await ask(pacer, *[DOWN] * 22)
+    assert pacer.outage_for == clock.now
     before = clock.now
     await ask(pacer, DOWN, DOWN)
-    assert clock.now - before >= 1.0
+    assert clock.now - before >= 3.0
     await ask(pacer, DONE)
     assert pacer.outage_for == 0
+
+
+async def test_where_somebody_probes_nothing_else_leaves() -> None:
+    """The pool waits for the answer to a neutral request."""
+    pacer = Pacer(None)
+    pacer.has_prober = True
+    await ask(pacer, DOWN, DOWN, DOWN)
+    assert pacer.suspected.is_set()
+    assert pacer.probe_wait == 0.0
+    waiting = asyncio.create_task(pacer.acquire(never))
+    pacer.probed(DOWN)
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    assert pacer.outage_for > 0
+    pacer.probed(Answer(Verdict.REFUSED, "forbidden", "", 403))  # somebody is there
+    assert await asyncio.wait_for(waiting, 2)
+    assert not pacer.suspected.is_set()
 
 
 async def test_a_capped_pool_sends_no_faster_from_the_first_request_on() -> None:
@@ -156,30 +171,45 @@ async def test_it_says_what_was_refused_for_load(answer: Answer, is_load: bool) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "seconds_apart", "is_outage"),
+    ("answer", "is_suspect"),
     [
-        (Answer(Verdict.RETRY, "server_error", "", 500), 0.06, True),
-        (Answer(Verdict.RETRY, "server_error", "", 599), 0.06, True),
-        (Answer(Verdict.THROTTLED, "unavailable", "", 503), 0.06, True),
-        (DOWN, 0.0, True),  # silence needs no second
-        (Answer(Verdict.RETRY, "server_error", "", 500), 0.0, False),
-        (Answer(Verdict.THROTTLED, "unavailable", "", 503), 0.0, False),
-        (Answer(Verdict.REFUSED, "not_found", "", 404), 0.06, False),
-        (Answer(Verdict.REFUSED, "odd", "", 499), 0.06, False),
-        (Answer(Verdict.THROTTLED, "rate_limited", "", 429), 0.06, False),  # a service that says so is there
-        (REFUSED, 0.06, False),
-        (Answer(Verdict.THROTTLED, "unavailable", "", 503, 2.0), 0.06, False),
+        (Answer(Verdict.RETRY, "server_error", "", 500), True),
+        (Answer(Verdict.RETRY, "server_error", "", 599), True),
+        (Answer(Verdict.RETRY, "timeout", "", 408), True),
+        (Answer(Verdict.RETRY, "connection_error", "", was_sent=False), True),
+        (DOWN, True),
+        (Answer(Verdict.UNKNOWN, "unexpected_response", "", 202), False),
+        (Answer(Verdict.REFUSED, "not_found", "", 404), False),
+        (Answer(Verdict.UNAUTHORIZED, "unauthorized", "", 401), False),
+        (Answer(Verdict.THROTTLED, "rate_limited", "", 429), False),  # a service that says so is there
+        (REFUSED, False),
+        (Answer(Verdict.THROTTLED, "server_error", "", 503, 2.0), False),
     ],
 )
-async def test_what_counts_as_an_outage(answer: Answer, seconds_apart: float, is_outage: bool) -> None:
-    """Twenty errors of the service's own within a second or more, or twenty silences; an answer ends it."""
+async def test_what_makes_a_service_suspect(answer: Answer, is_suspect: bool) -> None:
+    """Twenty failures of its own, silence among them; any answer that is none ends the suspicion."""
+    pacer = Pacer(None, Clock())
+    numbers = [await pacer.acquire(never) for _ in range(21)]
+    for number in numbers[:20]:
+        assert not pacer.outage.is_suspected
+        pacer.answered(answer, number)
+    assert pacer.outage.is_suspected is is_suspect
+    pacer.answered(REFUSED, numbers[20])
+    assert not pacer.outage.is_suspected
+
+
+async def test_a_longer_pause_than_may_be_is_not_made() -> None:
+    """Whoever asks for it must not be asked again; the others need not wait."""
+    pacer = Pacer(None, Clock(), longest_pause=1.0)
+    assert not pacer.answered(REFUSED, await pacer.acquire(never))
+    assert pacer.paused_for == 0
+
+
+async def test_it_knows_for_how_long_everything_has_been_refused() -> None:
+    """From the first refusal for load on, until something is accepted."""
     clock = Clock()
     pacer = Pacer(None, clock, clock.sleep)
-    numbers = [await pacer.acquire(never) for _ in range(20)]
-    for number in numbers:
-        clock.now += seconds_apart
-        pacer.answered(answer, number)
-    clock.now += 3.0
-    assert pacer.outage_for == pytest.approx(3.0 if is_outage else 0.0)
-    pacer.answered(REFUSED, numbers[0])
-    assert pacer.outage_for == 0.0
+    await ask(pacer, REFUSED, REFUSED)
+    assert pacer.refused_for == pytest.approx(2.0, abs=0.3)
+    await ask(pacer, DONE)
+    assert pacer.refused_for == 0.0
