@@ -259,6 +259,22 @@ def test_a_service_that_says_429_is_trusted_to_say_so() -> None:
         assert any(verdicts) is not tells
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_bare_503_that_comes_after_the_hold_belongs_to_it_where_503_means_load(status: int) -> None:
+    """It left with those that were refused: it is one of them, unless the service says 429 for that."""
+    controller = Controller(64, 0.0)
+    late, *others = send(controller, 0.0, 50)
+    for number in others:
+        if status == 429:
+            controller.refused_for_load(number, 0.1, None)
+        else:
+            controller.unavailable(number, 0.1)
+    now = controller.held_until
+    accept(controller, now + 0.02, probe(controller, now))
+    assert controller.unavailable(late, now + 0.03) is (status == 503)
+    assert controller.state is not PaceState.HELD
+
+
 def fill(controller: Controller, now: float, most: int) -> tuple[list[int], float]:
     """Let all leave that may, at most so many; their numbers, and when the last one left."""
     sent = list[int]()
