@@ -17,6 +17,7 @@ from batch_updater.common.errors import BatchUpdaterError, CredentialsError, Sto
 from batch_updater.common.log import event
 from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, Verdict
 from batch_updater.common.settings import SendOptions
+from batch_updater.common.text import duration
 from batch_updater.sending.brake import Brake
 from batch_updater.sending.control import Control
 from batch_updater.sending.health import Health
@@ -65,6 +66,8 @@ class Exchange:
         except BatchUpdaterError as error:  # there is no token
             self._fail(error)
             return STOPPED
+        if answer.wait is not None and answer.wait > self.options.outage_budget:
+            answer = replace(answer, detail=f"{answer.detail}; it asks to wait for {duration(answer.wait)}")
         if answer.verdict is Verdict.UNAUTHORIZED:
             self.control.fail(CredentialsError("The service did not accept the token.", "get a new one, run again"))
         elif answer.verdict is Verdict.STOP and answer is not STOPPED:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from batch_updater.api.pacing.pacer import Pacer
-from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
+from batch_updater.common.errors import CredentialsError, StoppedError
 from batch_updater.common.models import Answer, Verdict
 from batch_updater.common.remedies import Remedy
 from batch_updater.sending.control import Control
@@ -84,7 +84,7 @@ class Health:
                 continue
             try:
                 answer = await self._ask()
-            except BatchUpdaterError as error:  # there is no token
+            except Exception as error:  # there is no token; after a bug, rows would wait for a probe in vain
                 control.fail(error)
                 return
             if answer.verdict is Verdict.UNAUTHORIZED:

@@ -147,6 +147,7 @@ def test_too_long_a_wait_for_one_order_is_that_orders_matter(tmp_path: Path, fau
         code, said, rows = send(tmp_path, sandbox, 100)
     assert (code, results(rows)) == (3, {"failed": 1, "updated": 99}), said
     assert rows[8]["result_http_status"] == "500"
+    assert rows[8]["result_detail"] == "no; it asks to wait for 1 h"
 
 
 @pytest.mark.parametrize(

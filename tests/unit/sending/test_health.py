@@ -165,3 +165,15 @@ def test_one_503_may_hide_an_update_and_a_storm_of_them_does_not() -> None:
     for _ in range(RECENT):
         health.saw(DONE, "order", is_load=False)
     assert health.is_doubtful(unavailable)
+
+
+async def test_a_bug_in_a_probe_ends_the_run() -> None:
+    """Else everybody would wait for a probe that nobody sends."""
+    service = Service(DONE)
+
+    async def broken() -> Answer[Any]:
+        raise LookupError("never foreseen")
+
+    service.health = Health(service.pacer, service.control, broken, 60.0)
+    await asyncio.wait_for(service.probed(), 5)
+    assert "never foreseen" in str(service.control.failure)
