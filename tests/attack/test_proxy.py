@@ -183,7 +183,7 @@ def test_a_proxy_that_is_gone_is_an_outage(sheet: Path, town: Town, watched: Wat
         town.run(proxy.stop())
         ended = watched.call("run", sheet, "--yes", "--outage-budget", "0", env=env)
         assert ended.returncode == 6
-        assert "has not answered for 0 s (the proxy can't be reached)." in ended.stderr
+        assert "has not worked for 0 s (the proxy can't be reached)." in ended.stderr
         rows = read_result(newest_run(sheet) / "results.csv")
         assert {row["result_attempts"] for row in rows} == {"0"}
         assert sandbox.ledger == []
