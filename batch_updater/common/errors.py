@@ -1,9 +1,10 @@
 """Every exception the package raises, and the exit status each one means."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import Self
 
-from batch_updater.common.remedies import Remedy
+from batch_updater.common.remedies import Remedy, as_option
 from batch_updater.common.text import escape_controls
 
 Hint = str | Remedy
@@ -28,20 +29,30 @@ class BatchUpdaterError(Exception):
     """Base of every error that is raised on purpose: what is wrong and what to do next, one or several lines of each.
 
     Control characters in a line are escaped. `remedies` are the typed next steps; `hint` has one line for each, in
-    the words of the command line. `exit_code` is the exit status of the program when nothing catches the error.
+    the words of the command line, as `message` is, until they are reworded. `exit_code` is the exit status of the
+    program when nothing catches the error.
     """
 
     exit_code = ExitCode.BUG
 
-    def __init__(self, message: str | Sequence[str], hint: Hint | Sequence[Hint] = ()) -> None:
+    def __init__(self, message: Hint | Sequence[Hint], hint: Hint | Sequence[Hint] = ()) -> None:
         super().__init__(message)
-        self.message = _lines([message] if isinstance(message, str) else message, "\n  ")
-        hints = [hint] if isinstance(hint, Hint) else hint
-        self.remedies = tuple(Remedy("{text}", {"text": one}) if isinstance(one, str) else one for one in hints if one)
-        self.hint = _lines([str(remedy) for remedy in self.remedies], "\n        ")
+        self._said, self.remedies = _typed(message), _typed(hint)
+        self.reworded(as_option)
+
+    def reworded(self, write: Callable[[str], str]) -> Self:
+        """Put message and hint into the words of another face, which spells settings by `write`; return the error."""
+        self.message = _lines([said.render(write) for said in self._said], "\n  ")
+        self.hint = _lines([remedy.render(write) for remedy in self.remedies], "\n        ")
+        return self
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+def _typed(words: Hint | Sequence[Hint]) -> tuple[Remedy, ...]:
+    lines = [words] if isinstance(words, Hint) else words
+    return tuple(Remedy("{text}", {"text": one}) if isinstance(one, str) else one for one in lines if one)
 
 
 def _lines(lines: Sequence[str], between: str) -> str:

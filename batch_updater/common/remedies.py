@@ -4,12 +4,20 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Formatter
-from typing import Union
+from typing import Self, Union
 
 
 def as_option(setting: str) -> str:
     """Return a setting as it is typed on a command line, e.g. `--runs-dir`."""
     return "--" + setting.replace("_", "-")
+
+
+def as_argument(setting: str) -> str:
+    """Return a setting as a Python program names it."""
+    return _ELSEWHERE.get(setting, f"`{setting}`")
+
+
+_ELSEWHERE = {"help": "help(Settings)", "config": "the config file", "profile": "BATCH_UPDATER_PROFILE"}
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -40,6 +48,16 @@ class Remedy:
     sentence: str
     values: Mapping[str, Union[str, "Remedy"]] = field(default_factory=dict)
     command: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, sentence: str) -> Self:
+        """Return the remedy of a sentence that is not known beforehand; what stands in braces is a setting."""
+        return cls(sentence)
+
+    @classmethod
+    def of_setting(cls, name: str) -> Self:
+        """Return the remedy that is the name of a setting."""
+        return cls(f"{{{name}}}")
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -4,16 +4,17 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
+from batch_updater.common.descriptions import describe_setting
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Result
-from batch_updater.common.remedies import Remedy, as_option
+from batch_updater.common.remedies import as_argument
+from batch_updater.common.setting_errors import as_configured, did_you_mean, explain_wrong_setting
 
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
@@ -48,7 +49,10 @@ class SendOptions:
 
 
 class Settings(BaseModel):
-    """Every choice of a run. Times are seconds, `rate` is requests per second."""
+    """Every choice of a run; what is wrong raises SettingsError. Times are seconds, `rate` is requests per second.
+
+    It can't be changed; `settings.with_changes(rate=50)` returns a changed copy.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -96,20 +100,38 @@ class Settings(BaseModel):
     metrics_file: Path | None = None
     metrics_port: str | None = Field(None, coerce_numbers_to_str=True)
 
+    if not TYPE_CHECKING:  # a type checker knows the arguments by the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise explain_wrong_setting(error, type(self).model_fields) from None
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                super().__setattr__(name, value)
+            except (ValidationError, ValueError):
+                raise SettingsError("Settings can't be changed.", f"use with_changes({name}=…)") from None
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Return these settings with other values for some, checked like new ones. Raises SettingsError."""
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
+
     @field_validator("set_status")
     @classmethod
     def _without_column(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("status_column") is not None:
-            raise ValueError(f"it gives every row its status, so leave out {as_option('status_column')}")
+            raise ValueError("it gives every row its status, so leave out {status_column}")
         return value
 
     @field_validator("carry_over")
     @classmethod
     def _not_in_turn(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("on_conflict") == "sequence":
-            raise ValueError(f"with {as_option('on_conflict')} sequence an order has several statuses in turn")
+            raise ValueError("with {on_conflict} sequence an order has several statuses in turn")
         if value and info.data.get("restart"):
-            raise ValueError(f"{as_option('restart')} leaves what is done; choose one of the two")
+            raise ValueError("{restart} leaves what is done; choose one of the two")
         return value
 
     @field_validator("only", mode="before")
@@ -173,7 +195,7 @@ class Settings(BaseModel):
     @classmethod
     def _no_word(cls, value: object) -> object:
         if value in ("each", "list"):
-            raise ValueError(f"it is on or off; {as_option('compare_list')} reads the paged list")
+            raise ValueError("it is on or off; {compare_list} reads the paged list")
         return value
 
     @field_validator("delimiter")
@@ -215,6 +237,14 @@ class Settings(BaseModel):
         return int(self.max_failures)
 
 
+for _name, _field in Settings.model_fields.items():
+    _field.description = describe_setting(_name, as_argument)
+Settings.model_rebuild(force=True)
+Settings.__doc__ = f"{Settings.__doc__}\n" + "\n".join(
+    f"    {name} [{field.default!r}]: {field.description}" for name, field in Settings.model_fields.items()
+)
+
+
 def load_settings(
     options: Mapping[str, Any],
     environment: Mapping[str, str] = os.environ,
@@ -235,23 +265,11 @@ def load_settings(
     merged.update({name: options[name] for name in given})
     for name in GONE.keys() & merged.keys():
         raise SettingsError(f"The setting {name!r} is gone: {GONE[name]}.", "leave it out")
+    for name in merged.keys() - Settings.model_fields.keys():
+        raise SettingsError(
+            f"The config file has an unknown setting {name!r}.", did_you_mean(name, Settings.model_fields)
+        )
     try:
         return Settings(**merged)
-    except ValidationError as error:
-        raise _as_settings_error(error) from None
-
-
-def _as_settings_error(error: ValidationError) -> SettingsError:
-    problem = error.errors()[0]
-    name = str(problem["loc"][0])
-    if problem["type"] == "extra_forbidden":
-        near = get_close_matches(name, Settings.model_fields, 1)
-        return SettingsError(
-            f"The config file has an unknown setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
-        )
-    message = problem["msg"].removeprefix("Value error, ")
-    if name == "columns":
-        return SettingsError(f"[columns] in the config file can't be used: {message}.", 'write e.g. order = ["Ticket"]')
-    given = problem["input"]
-    words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
-    return SettingsError(f"{as_option(name)} can't be {', '.join(map(repr, words))}: {message}.", Remedy("see {help}"))
+    except SettingsError as error:
+        raise error.reworded(as_configured) from None

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.common.remedies import as_option, without_option
+from batch_updater.common.setting_errors import NO_OPTIONS
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import FRAME, JOURNAL, STDIN, UNDO_SHEET, runs_place
 
 _OF_COLUMNS = frozenset({"order_column", "status_column", "set_status", "expect_column", "order_by"})
-NO_OPTIONS = frozenset({"columns", "confirmations", "production", "status_map"})  # only the config file has them
 
 
 def option_words(settings: Settings) -> list[str]:
