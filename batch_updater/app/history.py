@@ -57,13 +57,13 @@ class RunInfo:
         }  # fmt: skip
 
 
-def runs(place: Path) -> list[RunInfo]:
+def runs(place: Path | str = ".") -> list[RunInfo]:
     """Return the runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
 
     Raises SettingsError when there is no such place.
     """
     newer: dict[Path, list[RunFacts]] = defaultdict(list)
-    folders = sorted(run_folders(place), key=lambda folder: folder.run_id, reverse=True)
+    folders = sorted(run_folders(Path(place)), key=lambda folder: folder.run_id, reverse=True)
     infos = [_info(folder, newer[folder.path.parent]) for folder in folders]
     follow_ups: dict[Path, list[RunFolder]] = defaultdict(list)
     for info in reversed(infos):

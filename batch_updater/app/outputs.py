@@ -16,7 +16,7 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls
-from batch_updater.inputs.pandas_io import read_results
+from batch_updater.inputs.pandas_io import read_results, with_types
 from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
@@ -28,13 +28,13 @@ from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 
 
-def results(place: Path) -> RunSummary:
+def results(place: Path | str) -> RunSummary:
     """Write the result file, summary and report of a run again, from its journal; nothing is sent.
 
     A run that lacked nothing but its result file is finished by that. Raises SettingsError when `place` is no run,
     LockedError while it is under way, JournalError.
     """
-    folder = find_run(place)
+    folder = find_run(Path(place))
     if who := worker(folder):  # what is written now could take the place of what that writes in the end
         raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
     with reopen_run(folder) as run:
@@ -101,7 +101,7 @@ def write_outputs(run: Run) -> RunSummary:
         resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
         next_limit=next_limit,
         follow_up_options=tuple(follow_up_options(run.facts)),
-        frame=None if path is None else lambda: read_results(path, run.source.delimiter),
+        frame=None if path is None else lambda: with_types(read_results(path, run.source.delimiter)),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so

@@ -16,7 +16,7 @@ from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import RunFacts, UsedColumns
 from batch_updater.journal.reader import JournalReader
-from batch_updater.journal.run_folder import RunFolder
+from batch_updater.journal.run_folder import RunFolder, called
 from batch_updater.planning.order_names import OrderNames
 from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
 from batch_updater.planning.preflight import Tenant, probe_service
@@ -47,7 +47,7 @@ class Planner:
         """
         settings = self.settings
         check_output(settings)
-        source = open_source(folder.input_path, read_options(settings), shown_as=self.file)
+        source = open_source(folder.input_path, read_options(settings), shown_as=called(self.file))
         found = columns_of(source, settings)
         tenant = asyncio.run(probe_service(self.tenant, settings.timeout, settings.status_map))
         columns = _take_ids(found, source, settings, tenant)

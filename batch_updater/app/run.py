@@ -16,7 +16,7 @@ from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.reader import JournalReader
-from batch_updater.journal.run_folder import RunFolder, discard, path_from
+from batch_updater.journal.run_folder import RunFolder, called, discard, path_from
 from batch_updater.planning.plan import Plan, read_plan
 from batch_updater.planning.preflight import Tenant
 
@@ -119,8 +119,9 @@ def overrule(run: Run) -> None:
 
 def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant) -> RunFacts:
     """Return the facts of a run of this file that is planned now."""
+    name, path = called(file), path_from(folder.path.parent, file)
     return RunFacts(
-        run_id=folder.run_id, name=file.name, input=str(file), sha256=sha256, path=path_from(folder.path.parent, file),
+        run_id=folder.run_id, name=name.name, input=str(name), sha256=sha256, path=path,
         base_url=tenant.base_url, account=tenant.account,
         on_conflict=settings.on_conflict, compare=settings.compares, status_map=settings.status_map,
         reading=settings.model_dump(mode="json", include=set(RESUME_KEYS)),
@@ -183,6 +184,6 @@ def refuse_if_strict(facts: RunFacts, journal: JournalReader, settings: Settings
         row, first, result, detail = problems[0]
         problem = f"{facts.name_row(row, first)}, {result}: {detail}"
         raise InputError(
-            f"{facts.input}: --strict refuses the sheet; the first problem is {problem}",
+            Remedy("{file}: {strict} refuses it; the first problem is {what}", {"file": facts.input, "what": problem}),
             Remedy("see `{command}` for the others; correct them, or leave out {strict}", command=("plan",)),
         )

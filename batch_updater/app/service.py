@@ -9,6 +9,7 @@ from batch_updater.api.network import find_network
 from batch_updater.api.protocol import check_base_url
 from batch_updater.common.errors import InputError, NoCredentialsError, SettingsError
 from batch_updater.common.models import OrderStatus
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.planning.preflight import Tenant, probe_service, with_credentials
@@ -34,7 +35,8 @@ def find_service(
 def resolve_service(settings: Settings, environment: Mapping[str, str]) -> Tenant:
     """Return the service's address and the network to it, checked. Raises SettingsError."""
     if not settings.base_url:
-        raise SettingsError("No service address.", "set EVREKA360_BASE_URL to your tenant's https:// address")
+        hint = Remedy("set EVREKA360_BASE_URL, or {base_url}, to your tenant's https:// address")
+        raise SettingsError("No service address.", hint)
     base_url = check_base_url(settings.base_url)
     return Tenant(base_url, find_network(base_url, settings.ca_file, settings.proxy, environment))
 

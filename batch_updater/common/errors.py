@@ -28,21 +28,21 @@ class ExitCode(IntEnum):
 class BatchUpdaterError(Exception):
     """Base of every error that is raised on purpose: what is wrong and what to do next, one or several lines of each.
 
-    Control characters in a line are escaped. `remedies` are the typed next steps; `hint` has one line for each, in
-    the words of the command line, as `message` is, until they are reworded. `exit_code` is the exit status of the
-    program when nothing catches the error.
+    Control characters in a line are escaped. `said` and `remedies` are the message and the next steps, typed; `message`
+    and `hint` have one line for each, in the words of the command line until they are reworded. `exit_code` is the exit
+    status of the program when nothing catches the error.
     """
 
     exit_code = ExitCode.BUG
 
     def __init__(self, message: Hint | Sequence[Hint], hint: Hint | Sequence[Hint] = ()) -> None:
         super().__init__(message)
-        self._said, self.remedies = _typed(message), _typed(hint)
+        self.said, self.remedies = _typed(message), _typed(hint)
         self.reworded(as_option)
 
     def reworded(self, write: Callable[[str], str]) -> Self:
         """Put message and hint into the words of another face, which spells settings by `write`; return the error."""
-        self.message = _lines([said.render(write) for said in self._said], "\n  ")
+        self.message = _lines([said.render(write) for said in self.said], "\n  ")
         self.hint = _lines([remedy.render(write) for remedy in self.remedies], "\n        ")
         return self
 

@@ -68,7 +68,12 @@ class RunSummary:
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def results(self) -> Any:
-        """Return the result file as a pandas DataFrame of text cells. Raises BatchUpdaterError when there is none."""
+        """Return the result file as a pandas DataFrame. Raises BatchUpdaterError when there is none.
+
+        Of a sheet its own columns are texts; those of a DataFrame that was sent are the caller's, under the caller's
+        index. `result_http_status`, `result_attempts`, `result_row` and `result_duration_ms` (milliseconds) are Int64,
+        `result_sent_at` is a time in UTC, the other columns of results are texts.
+        """
         if self.frame is None:
             raise BatchUpdaterError("This run has no result file.")
         return self.frame()

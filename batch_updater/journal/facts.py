@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from batch_updater.common.errors import ExitCode
-from batch_updater.journal.run_folder import is_nameless
+from batch_updater.common.remedies import Remedy
+from batch_updater.journal.run_folder import FRAME, is_nameless
 
 
 class Phase(StrEnum):
@@ -159,14 +160,17 @@ class RunFacts(_Frozen):
             return f"row {row}"
         return f"row {root_row} of {self.root_name or 'the first sheet'} (row {row} here)"
 
-    def differences(self, wanted: "RunFacts") -> list[str]:
+    def differences(self, wanted: "RunFacts") -> list[Remedy]:
         """Return how a new start differs from what this run was planned for, one sentence each."""
-        found = [] if self.sha256 == wanted.sha256 else ["the file's bytes differ"]
+        what = "its cells differ" if self.name == FRAME.stem else "the file's bytes differ"
+        found = [] if self.sha256 == wanted.sha256 else [Remedy("{what}", {"what": what})]
         was, now = ({**facts.reading, **facts.model_dump(include=_SAME)} for facts in (self, wanted))
         for key, value in now.items():
             if (was.get(key) or None) != (value or None):  # an older journal lacks the settings of newer versions
-                option = f"[{key}]" if isinstance(value, dict) else "--" + key.replace("_", "-")
-                found.append(f"{option} differs: was {was.get(key) or 'not set'}, now {value or 'not set'}")
+                name = f"[{key}]" if isinstance(value, dict) else Remedy.of_setting(key)
+                before, after = str(was.get(key) or "not set"), str(value or "not set")
+                said = Remedy("{name} differs: was {was}, now {now}", {"name": name, "was": before, "now": after})
+                found.append(said)
         return found
 
 

@@ -39,7 +39,7 @@ def run_command(sheet: Path, run_dir: Path, facts: RunFacts, max_failures: int |
 
     The run of an undo is resumed by `undo`; that of a DataFrame, which no command can name, from its folder.
     """
-    if sheet.name == FRAME.name:
+    if sheet.name == FRAME.stem:
         return resume_command(run_dir, facts, max_failures)
     choices = _careful(facts, max_failures)
     if (place := run_dir.resolve().parent) != runs_place(sheet, None).resolve():

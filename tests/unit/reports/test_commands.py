@@ -121,7 +121,7 @@ def test_a_resumed_run_is_as_careful_as_it_was_started(
 def test_a_dataframe_is_resumed_from_the_folder_of_its_run() -> None:
     """The file that it was written to is gone by then."""
     facts = some_facts(base_url="https://x.test")
-    words = run_command(Path("/tmp/tmp123/dataframe.csv"), Path("dataframe.runs/run"), facts, 7)
+    words = run_command(Path("the DataFrame"), Path("dataframe.runs/run"), facts, 7)
     assert words == ["resume", "dataframe.runs/run", "--base-url", "https://x.test", "--max-failures", "7"]
 
 
