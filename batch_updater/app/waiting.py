@@ -9,7 +9,9 @@ from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from batch_updater.common.errors import StoppedError
+from batch_updater.common.models import Result
 from batch_updater.common.progress import OnProgress, Progress, Stop
+from batch_updater.common.summary import RunSummary
 
 T = TypeVar("T")
 TICK = 0.1  # seconds: Windows lets nobody interrupt a longer wait
@@ -65,8 +67,14 @@ async def _until_done(task: "asyncio.Future[T]", on_cancel: Callable[[], object]
 
 
 def keep_summary(raised: BaseException, summary: object) -> None:
-    """Put the summary of what was interrupted on the exception that tells of it."""
+    """Put the summary of what was interrupted on the exception that tells of it, and what can be done now."""
     raised.summary = summary  # type: ignore[attr-defined]
+    if isinstance(summary, RunSummary) and summary.resumable:
+        open_rows = summary.result_counts.get(Result.NOT_SENT, 0)
+        raised.add_note(
+            f"{open_rows:,} of {summary.rows:,} rows were not sent; the same call goes on, or"
+            f" batch_updater.resume_sync({summary.run_dir!r}). What was done is the exception's `summary`."
+        )
 
 
 class OwnThread(Generic[T]):
