@@ -1,5 +1,7 @@
 """Each call of the library on a DataFrame or a sheet: what it gives back, and what it says when it can't."""
 
+import re
+import shutil
 import threading
 import time
 import traceback
@@ -33,7 +35,10 @@ from batch_updater import (
     undo_sync,
     verify_sync,
 )
+from batch_updater.cli.help import page
 from batch_updater.sandbox.server import Sandbox, order_id
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -291,3 +296,25 @@ def test_no_traceback_shows_the_token(settings: Settings) -> None:
         frames = [frame for frame in found.stack if "batch_updater" in frame.filename and "tests" not in frame.filename]
         assert len(frames) > 5
         assert [frame.name for frame in frames if TOKEN in str(frame.locals)] == []
+
+
+def examples() -> list[str]:
+    """The Python of the README and of `help api`; what is awaited there stands in a coroutine here."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    indented = [line[4:] for line in page("api").splitlines() if line.startswith("    ")]
+    plain, awaited = "\n".join(indented).split("from batch_updater import run_batch\n")
+    run_it = f"import asyncio\nfrom batch_updater import run_batch\nasync def main():\n    {awaited.strip()}\n"
+    return [readme, f"{plain}\nframe = frame.iloc[:, :6]\n{run_it}\nasyncio.run(main())\n"]
+
+
+@pytest.mark.parametrize("example", examples())
+def test_the_examples_do_what_they_show(
+    example: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed as they stand, with another address and token, they plan, send, verify and undo."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVREKA360_ACCESS_TOKEN", TOKEN)
+    shutil.copy(ROOT / "samples" / "orders.xlsx", tmp_path)
+    code = re.sub(r"https://[\w.-]+/v1", sandbox.base_url, example).replace('"..."', repr(TOKEN))
+    exec(compile(code, "example", "exec"), {})
+    assert len(puts(sandbox)) > 5
