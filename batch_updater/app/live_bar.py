@@ -45,8 +45,9 @@ class LiveBar:
     def update(self, progress: Progress) -> None:
         """Show the present state, unless that was done a moment ago."""
         self._latest = describe_progress(progress)
+        stage = "done" if progress.ended >= progress.rows else progress.stage
         self._bar.update(
-            self._task, completed=progress.ended, total=progress.rows, stage=progress.stage, description=self._latest
+            self._task, completed=progress.ended, total=progress.rows, stage=stage, description=self._latest
         )
         if self._clock() >= self._next:
             self._next = self._clock() + OFTEN

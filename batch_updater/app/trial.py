@@ -16,6 +16,7 @@ from batch_updater.app.run import Run
 from batch_updater.app.waiting import drained, entered
 from batch_updater.common.progress import Stop
 from batch_updater.common.settings import Settings
+from batch_updater.common.text import escape_lines
 from batch_updater.inputs.pandas_io import table_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ class PlanSummary:
     preview: Preview | None
     found: "pd.DataFrame" = field(repr=False, compare=False)
     values: dict[str, Any] = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        counts = {"duplicate": self.duplicates, "invalid": self.invalid, "conflict": self.conflicts}
+        others = [f"{number:,} {word}" for word, number in counts.items() if number]
+        lines = [f"{self.input}: {', '.join([f'{self.rows:,} rows', f'{self.to_send:,} to send', *others])}"]
+        lines += [f"  {number:,} {name}" for name, number in self.statuses.items()]
+        if self.preview:
+            lines += [f"  {self.preview.already:,} have it already, {self.preview.unknown_orders:,} unknown orders"]
+        return escape_lines("\n".join([*lines, *(f"  {note}" for note in self.notes)]))
 
     def problems(self) -> "pd.DataFrame":
         """Return the rows that are invalid or in conflict, the first 10,000: `result_row`, `result`, `result_detail`.

@@ -119,6 +119,8 @@ class OwnThread(Generic[T]):
                 except BaseException:  # Ctrl-C once more
                     self._interrupt()
         if raised:
+            with contextlib.suppress(BaseException):  # whatever it is, the first one is raised
+                self._tell_news()
             keep_summary(raised, self._results[0] if self._results else self._summary)
             raise raised
         if self._error:

@@ -67,6 +67,11 @@ class RunSummary:
     follow_up_options: tuple[str, ...] = ()
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
+    def __str__(self) -> str:
+        counts = ", ".join(f"{number:,} {word}" for word, number in self.result_counts.items())
+        said = f"{self.input}: {self.rows:,} rows" + (f", {counts}" if counts else "")
+        return f"{said}. {self.reason}".strip()
+
     def results(self) -> Any:
         """Return the result file as a pandas DataFrame. Raises BatchUpdaterError when there is none.
 

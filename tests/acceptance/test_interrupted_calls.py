@@ -60,10 +60,12 @@ def nothing_more_is_sent(sandbox: Sandbox) -> int:
 def test_the_first_ctrl_c_lets_what_is_in_flight_finish(sandbox: Sandbox, settings: Settings) -> None:
     """KeyboardInterrupt has the summary, every answer is recorded, and the same call sends the rest and no more."""
     pressed = ctrl_c_when(lambda: len(puts(sandbox)) >= BEFORE)
+    news: list[Progress] = []
     with pytest.raises(KeyboardInterrupt) as caught:
-        run_batch_sync(FRAME, settings, token=TOKEN)
+        run_batch_sync(FRAME, settings, token=TOKEN, on_progress=news.append)
     sent = nothing_more_is_sent(sandbox)
     pressed.join()
+    assert news[-1].ended == sent
     summary: RunSummary = caught.value.summary  # type: ignore[attr-defined]
     assert type(caught.value) is KeyboardInterrupt, "a script that does not catch it ends as any interrupted one"
     assert (summary.exit_code, summary.resumable) == (130, True)

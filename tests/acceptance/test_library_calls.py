@@ -74,7 +74,7 @@ def test_results_keep_the_index_and_the_columns_of_the_caller(settings: Settings
     found = summary.results()
     pd.testing.assert_frame_equal(found[tickets().columns], tickets())
     assert found["result"].tolist() == ["updated", "invalid", "updated", "failed"]
-    assert summary.input == "the DataFrame"
+    assert str(summary) == "the DataFrame: 4 rows, 2 updated, 1 invalid, 1 failed."
 
 
 def test_results_have_real_types(settings: Settings) -> None:
@@ -177,6 +177,9 @@ def test_a_plan_says_what_would_be_sent_and_sends_nothing(settings: Settings, sa
     assert (problems.index.tolist(), problems["result"].tolist(), problems["result_row"].tolist()) == (
         ["t2"], ["invalid"], [3],
     )  # fmt: skip
+    assert str(plan).splitlines() == [
+        "the DataFrame: 4 rows, 3 to send, 1 invalid", "  3 Completed", "  0 have it already, 1 unknown orders",
+    ]  # fmt: skip
     assert plan.to_dict()["results"] == {"not_sent": 3, "invalid": 1}
     assert puts(sandbox) == []
 

@@ -60,7 +60,7 @@ def test_the_sample_notebook_runs_from_its_first_cell_to_its_last(tmp_path: Path
     outputs = ["".join(json.dumps(output) for output in cell.get("outputs", [])) for cell in book.cells]
     sent = next(output for cell, output in zip(book.cells, outputs, strict=True) if "run_batch_sync(" in cell.source)
     assert "100 %" in sent
-    assert "'updated'" in sent
+    assert "2 rows, 2 updated" in sent
     assert "WO-0000" in "".join(outputs)
     assert "'=': " in "".join(outputs)
 

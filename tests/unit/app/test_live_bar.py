@@ -58,8 +58,10 @@ def test_a_script_s_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None
         bar.update(Progress("sending", 4, {"updated": 4}))
     assert "sending" in stderr.getvalue()
     assert "[/] refused" in stderr.getvalue()
+    assert "done " in stderr.getvalue().split("\r")[-1]
     assert "100 %" in stderr.getvalue().split("\r")[-1]
     assert "4 of 4 · 0 rows/s\n" in stderr.getvalue()
+    assert "done " in stderr.getvalue().split("\r")[-1]
     assert "100 %" in stderr.getvalue()
 
 
