@@ -86,8 +86,8 @@ SERVICE_OPTIONS = Group("The service", (
     click.option("--base-url", help=_help("base_url")),
     click.option("--ca-file", type=PATH, help=_help("ca_file")),
     click.option("--proxy", metavar="URL", help=_help("proxy")),
-    click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
-    click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
+    click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help=_help("profile")),
+    click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help=_help("config", "batch-updater.toml")),
 ))  # fmt: skip
 DISPLAY_OPTIONS = Group("Showing", (
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),

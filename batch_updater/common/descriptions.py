@@ -8,6 +8,8 @@ from collections.abc import Callable
 from batch_updater.common.remedies import Remedy
 
 _DESCRIPTIONS = {
+    "config": "Config file.",
+    "profile": "Named settings of the config file.",
     "base_url": "The service's address; usually from EVREKA360_BASE_URL.",
     "ca_file": "Certificate authorities to trust (PEM), in place of the system's.",
     "proxy": "http:// or https:// proxy to the service, without credentials: they come from"

@@ -116,7 +116,8 @@ class Settings(BaseModel):
 
     def with_changes(self, **changes: Any) -> Self:
         """Return these settings with other values for some, checked like new ones. Raises SettingsError."""
-        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
+        checked = type(self)(**{**dict(self), **changes})
+        return type(self).model_construct(self.model_fields_set | changes.keys(), **dict(checked))
 
     @field_validator("set_status")
     @classmethod

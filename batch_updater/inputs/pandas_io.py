@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import python_calamine
 
 ROWS = 20_000  # of a frame
+MISSING = "nan"  # the cell of a frame that holds nothing
 FIRST_ROW = 2  # of a frame, as `result_row` counts: the names of its columns are row 1
 _FIGURES = frozenset({"result_http_status", "result_attempts", "result_row", "result_duration_ms"})
 _TIMES = frozenset({"result_sent_at"})
@@ -131,11 +132,22 @@ def check_dataframe(source: object) -> "pd.DataFrame":
     return source.copy(deep=False)
 
 
+def _blank_rows(texts: "pd.DataFrame") -> list[int]:
+    """Return the positions of the rows in which no cell holds anything."""
+    blank = list(range(len(texts)))
+    for place in range(texts.shape[1]):
+        cells = texts.iloc[blank, place].tolist()
+        blank = [row for row, cell in zip(blank, cells, strict=True) if not cell.strip()]
+    return blank
+
+
 def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:
     """Write a DataFrame as a CSV file of text cells, which nobody else may read. Raises OSError."""
     try:
         texts = frame.astype(str)
     except UnicodeEncodeError:  # a cell with half a character, which pyarrow's strings can't hold
         texts = frame.map(lambda cell: encodable(cell) if isinstance(cell, str) else cell).astype(str)
+    texts = texts.where(frame.notna(), MISSING)  # whatever it is called: NaN, NaT, <NA>, None
+    texts.iloc[_blank_rows(texts)] = MISSING  # a blank line of a file would be no row
     path.touch(0o600)
     texts.to_csv(path, index=False, encoding="utf-8", errors=HALVES, lineterminator="\r\n")  # quotes \r too

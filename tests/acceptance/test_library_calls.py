@@ -2,9 +2,12 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +21,7 @@ from batch_updater import (
     BatchUpdaterError,
     Edit,
     LockedError,
+    Progress,
     ResumeError,
     RunSummary,
     Secret,
@@ -279,9 +283,13 @@ def test_wrong_settings_and_tokens_raise_settings_errors(
 def test_an_unfinished_run_of_other_cells_is_told_of(settings: Settings, sandbox: Sandbox) -> None:
     """A frame that was changed after an interruption is not sent past what had been done; the ways on are arguments."""
     stop, frame = Stop(), pd.DataFrame({"order_id": [order_id(n) for n in range(1, 200)], "status": "completed"})
-    run_batch_sync(
-        frame, settings.with_changes(concurrency=2), token=TOKEN, stop=stop, on_progress=lambda _news: stop.request()
-    )
+
+    def stop_after_some(news: Progress) -> None:
+        if news.ended:
+            stop.request()
+
+    slow = settings.with_changes(rate=50)
+    run_batch_sync(frame, slow, token=TOKEN, stop=stop, on_progress=stop_after_some)
     assert 0 < len(puts(sandbox)) < 199
     with pytest.raises(ResumeError) as caught:
         run_batch_sync(frame.assign(status="cancelled"), settings, token=TOKEN)
@@ -321,3 +329,20 @@ def test_the_examples_do_what_they_show(
     code = re.sub(r"https://[\w.-]+/v1", sandbox.base_url, example).replace('"..."', repr(TOKEN))
     exec(compile(code, "example", "exec"), {})
     assert len(puts(sandbox)) > 5
+
+
+def test_every_row_of_a_frame_is_in_the_result(settings: Settings) -> None:
+    """Cells that hold nothing, whatever pandas calls it, and rows of such cells alone, are rows; ids may be UUIDs."""
+    cells = [uuid.UUID(order_id(1)), None, "", pd.NA, float("nan"), pd.NaT, "  "]
+    frame = pd.DataFrame({"order_id": cells, "status": ["completed", *cells[1:]]}, index=list("abcdefg"))
+    found = run_batch_sync(frame, settings, token=TOKEN).results()
+    assert (found.index.tolist(), found["result"].tolist()) == (list("abcdefg"), ["updated", *["invalid"] * 6])
+    assert {text.split("'")[1] for text in found["result_detail"][1:]} == {"nan"}
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """A script that only needs a name of it starts at once."""
+    code = "import sys, batch_updater; batch_updater.__version__; batch_updater.Stop; batch_updater.Progress; print(*(m"
+    code += " for m in ('pandas', 'aiohttp', 'pydantic', 'rich', 'IPython') if m in sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"
