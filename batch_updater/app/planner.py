@@ -61,7 +61,7 @@ class Planner:
                 name=source.name, on_rows=self.on_rows, superseded=source.superseded,
             )  # fmt: skip
             _refuse_names(facts, settled, tenant)
-            refuse_if_strict(facts, settled, settings)
+            refuse_if_strict(self.file, facts, settled, settings)
             if keeping:
                 before = keeping.found
                 facts = facts.with_changes(carried_from=before.folder.run_id, not_before=before.facts.not_before)

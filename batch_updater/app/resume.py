@@ -27,7 +27,8 @@ from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder, is_nameless
 from batch_updater.planning.plan import read_plan
 from batch_updater.planning.preflight import Tenant
-from batch_updater.reports.commands import resume_command, run_command
+from batch_updater.reports.commands import RunCommands
+from batch_updater.reports.provenance import settings_facts
 
 
 @contextlib.contextmanager
@@ -44,10 +45,10 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     if facts.phase is Phase.FINISHED:
         raise ResumeError(f"{folder.run_id} is finished; there is nothing left to send.")
     if by := facts.superseded_by:
-        newer = tuple(resume_command(folder.path.parent / by, facts))
+        newer = tuple(RunCommands(folder.path.parent / by, facts).resume())
         raise ResumeError(
             f"{folder.run_id} is superseded: {by} has kept what it did, and sends the rest.",
-            Remedy("if that one is not finished: {command}", command=newer),
+            Remedy("if that one is not finished", command=newer),
         )
     if tenant.account != facts.account:
         raise ResumeError(f"{folder.run_id} was begun by another account.", "sign in as that one")
@@ -55,7 +56,7 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
         lock_with_earlier_runs(folder, facts),
         (run := _reopen(folder, Path(facts.input), with_choices(settings, facts), tenant)).journal,
     ):
-        run.earlier = earlier_run(folder, facts)
+        run.by_folder, run.earlier = True, earlier_run(folder, facts)
         yield run
 
 
@@ -108,27 +109,28 @@ def _keeping(file: Path, found: FoundRun, wanted: RunFacts) -> Remedy:
         return Remedy(
             "to keep what is done there and send the rest of these rows: the present command with {carry_over}"
         )
-    words = (*run_command(file, found.folder.path, wanted), as_option("carry_over"))
-    return Remedy("to keep what is done there and send the rest of this sheet: {command}", command=words)
+    words = (*RunCommands(found.folder.path, wanted, file).go_on(), as_option("carry_over"))
+    return Remedy("to keep what is done there and send the rest of this sheet", command=words)
 
 
 def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:
     """Return how the sheet's own command picks its run up; none for data without a name, or made anew each time."""
     if is_nameless(file.name) or file.name == UNDO_SHEET:
         return []
-    command = tuple(run_command(file, found.folder.path, found.facts, _next_limit(found)))
-    return [Remedy("to finish that run{back}: {command}", {"back": back}, command)]
+    command = tuple(RunCommands(found.folder.path, found.facts, file).go_on(next_limit(found)))
+    return [Remedy("to finish that run{back}", {"back": back}, command)]
 
 
 def _other_ways(found: FoundRun) -> list[Remedy]:
-    command = tuple(resume_command(found.folder.path, found.facts, _next_limit(found)))
+    command = tuple(RunCommands(found.folder.path, found.facts).resume(next_limit(found)))
     return [
-        Remedy("to finish that run from its copy of the sheet: {command}", command=command),
+        Remedy("to finish that run from its copy of the sheet", command=command),
         Remedy("to give it up and start anew: the present command with {restart}"),
     ]
 
 
-def _next_limit(found: FoundRun) -> int | None:
+def next_limit(found: FoundRun) -> int | None:
+    """Return the limit of failures with which a run goes on; None when the present one will do."""
     with read_journal(found.folder.journal_path) as journal:
         return last_failure_limit(journal, found.facts).next_allowed
 
@@ -150,14 +152,15 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
             Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
         ) from None
     try:
-        refuse_if_strict(journal.facts(), journal, settings)
+        refuse_if_strict(file, journal.facts(), journal, settings)
         journal.mark_interrupted()
         source = open_source(folder.input_path, read_options(settings), shown_as=file)
-        facts = journal.facts()
+        facts = journal.facts().with_changes(**settings_facts(settings))
         columns = planned_columns(source, settings, facts)
         if settings.output:
             check_output(settings, known=facts.output)
-            facts = journal.update_facts(output=str(settings.output))
+            output = journal.update_facts(output=str(settings.output)).output
+            facts = facts.with_changes(output=output)
         tenant = replace(tenant, names=facts.status_names)
         plan = read_plan(journal)
         return Run(folder, settings, source, columns, journal, plan, facts, tenant, resumed=True)

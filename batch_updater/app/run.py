@@ -9,7 +9,7 @@ from pathlib import Path
 from batch_updater.app.failure_limit import FailureLimit, failure_limit, wait_refusal
 from batch_updater.common.errors import InputError, JournalError, ResumeError, SettingsError, StoppedError
 from batch_updater.common.remedies import Remedy
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import Settings, as_facts, overlaid
 from batch_updater.inputs.columns import Columns, columns_at, find_columns
 from batch_updater.inputs.selection import RESUME_KEYS, ReadOptions
 from batch_updater.inputs.source import Source, open_source
@@ -19,6 +19,8 @@ from batch_updater.journal.reader import JournalReader
 from batch_updater.journal.run_folder import RunFolder, discard, path_from
 from batch_updater.planning.plan import Plan, read_plan
 from batch_updater.planning.preflight import Tenant
+from batch_updater.reports.commands import service_command
+from batch_updater.reports.provenance import settings_facts
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Run:
     facts: RunFacts
     tenant: Tenant
     resumed: bool = False
+    by_folder: bool = False  # resumed from its folder, whatever has become of its sheet
     notes: tuple[str, ...] = ()  # on what was done before, and what is left as it is
     earlier: RunFolder | None = None  # the run that it undoes or follows up
     started: float = field(default_factory=time.time)
@@ -123,8 +126,9 @@ def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, te
         run_id=folder.run_id, name=file.name, input=str(file), sha256=sha256, path=path_from(folder.path.parent, file),
         base_url=tenant.base_url, account=tenant.account,
         on_conflict=settings.on_conflict, compare=settings.compares, status_map=settings.status_map,
-        reading=settings.model_dump(mode="json", include=set(RESUME_KEYS)),
+        reading={name: value for name, value in as_facts(settings).items() if name in RESUME_KEYS},
         status_names=dict(tenant.names), output=str(settings.output) if settings.output else None,
+        **settings_facts(settings),
     )  # fmt: skip
 
 
@@ -137,7 +141,7 @@ def with_choices(settings: Settings | None, facts: RunFacts) -> Settings:
     unread = {
         name: Settings.model_fields[name].default for name in RESUME_KEYS
     }  # an older journal lacks the newer ones
-    return Settings(**{**(settings.model_dump() if settings else {}), **unread, **facts.reading, **planned})
+    return overlaid(settings or Settings.model_validate({}), {**unread, **facts.reading, **planned})
 
 
 def read_options(settings: Settings) -> ReadOptions:
@@ -177,12 +181,15 @@ def check_output(settings: Settings, known: str | None = None) -> None:
         raise SettingsError(f"{settings.output} exists already.", Remedy("add {overwrite}, or choose another name"))
 
 
-def refuse_if_strict(facts: RunFacts, journal: JournalReader, settings: Settings) -> None:
+def refuse_if_strict(file: Path, facts: RunFacts, journal: JournalReader, settings: Settings) -> None:
     """Raise InputError for the first invalid or conflicting row of a sheet that `--strict` is asked of."""
     if settings.strict and (problems := journal.problems(1, planned=True)):
         row, first, result, detail = problems[0]
         problem = f"{facts.name_row(row, first)}, {result}: {detail}"
         raise InputError(
             f"{facts.input}: --strict refuses the sheet; the first problem is {problem}",
-            Remedy("see `{command}` for the others; correct them, or leave out {strict}", command=("plan",)),
+            [
+                Remedy("correct it and the others, or leave out {strict}"),
+                Remedy("to see the others", command=tuple(service_command("plan", settings, file, without="strict"))),
+            ],
         )

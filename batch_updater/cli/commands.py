@@ -27,13 +27,14 @@ from batch_updater.cli.options import (
 from batch_updater.cli.practice import demo, sandbox
 from batch_updater.cli.system_limits import check_memory, make_room
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
-from batch_updater.common.remedies import without_option
+from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 
 if TYPE_CHECKING:
     from batch_updater.cli.console import OutputOptions
     from batch_updater.common.settings import Settings
 
+FLAGS = {"yes": "--yes", "as_json": "--json", "quiet": "--quiet", "no_color": "--no-color"}
 INTERRUPTED = "Interrupted; nothing is under way."
 NO_MEMORY = "There is no memory left."
 
@@ -231,11 +232,12 @@ def _settings_of(options: dict[str, Any]) -> "tuple[Settings, OutputOptions]":
     from batch_updater.cli.console import OutputOptions
     from batch_updater.common.settings import load_settings
 
-    names = ("yes", "as_json", "quiet", "no_color")
+    said = {name: bool(options.pop(name)) for name in FLAGS if name in options}
+    verbosity = options.pop("verbose", 0)
     output = OutputOptions(
-        **{name: bool(options.pop(name)) for name in names if name in options},
-        verbosity=options.pop("verbose", 0),
-        command=("batch-updater", *without_option(sys.argv[1:], "--notify")),
+        **said,
+        verbosity=verbosity,
+        flags=(*(FLAGS[name] for name, is_set in said.items() if is_set), *["-v"] * verbosity),
         notify=Secret(address) if (address := options.pop("notify", None)) else None,
     )
     config, profile = options.pop("config"), options.pop("profile")
@@ -253,7 +255,7 @@ def _call(subject: Path, options: dict[str, Any]) -> "Iterator[tuple[Settings, O
         from batch_updater.common.log import log_to_stderr
 
         settings, output = _settings_of(options)
-        with log_to_stderr(output.verbosity, settings.log_format):
+        with log_to_stderr(output.verbosity, settings.log_format), _noted(subject, settings, output):
             yield settings, output
     except BaseException as error:
         if as_json:
@@ -261,6 +263,20 @@ def _call(subject: Path, options: dict[str, Any]) -> "Iterator[tuple[Settings, O
             resumable = not isinstance(error, BatchUpdaterError)  # the same command begins anew or goes on
             failed = {"schema": 1, "input": str(subject), "exit_code": int(code), "reason": reason}
             click.echo(json.dumps({**failed, "resumable": resumable, "rows": 0, "results": {}, "codes": {}}))
+        raise
+
+
+@contextlib.contextmanager
+def _noted(subject: Path, settings: "Settings", output: "OutputOptions") -> Iterator[None]:
+    """Note on an interruption the command that goes on with what is being done."""
+    try:
+        yield
+    except (click.Abort, KeyboardInterrupt, SystemExit) as error:
+        from batch_updater.reports.commands import same_call
+
+        name = click.get_current_context().info_name or ""
+        if words := same_call(name, settings, subject):
+            error.add_note(f"To go on:\n  {command_line([*words, *output.flags])}")
         raise
 
 

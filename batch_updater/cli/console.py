@@ -30,28 +30,26 @@ from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.plan_view import describe
 from batch_updater.cli.preview_view import describe_preview
 from batch_updater.cli.progress import CheckedRows, ProgressBar
-from batch_updater.cli.summary import describe_summary, in_short
+from batch_updater.cli.summary import describe_summary, in_short, next_lines
 from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.common.models import OrderStatus
-from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import duration, escape_controls, escape_lines, shown
-from batch_updater.reports.commands import next_step
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How to talk: whether to ask, whether the summary is JSON on stdout, and the command that was typed."""
+    """How to talk: whether to ask, whether the summary is JSON on stdout, and the flags that say so."""
 
     yes: bool = False
     as_json: bool = False
     quiet: bool = False
     no_color: bool = False
     verbosity: int = 0
-    command: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     notify: Secret | None = None
 
 
@@ -179,13 +177,12 @@ def show_summary(summary: RunSummary, output: OutputOptions) -> None:
     if output.as_json:
         click.echo(json.dumps(summary.to_dict()))
     if output.as_json and not output.quiet:
-        why, command = next_step(summary, output.command[1:])
-        click.echo(escape_controls(f"{why}: {command_line(command)}"), err=True)
+        click.echo(escape_lines("\n".join(next_lines(summary, output.flags))), err=True)
     elif not output.quiet:
         shown = detect_terminal(sys.stdout, no_color=output.no_color)
-        click.echo(describe_summary(summary, output.command[1:], shown))
+        click.echo(describe_summary(summary, output.flags, shown))
     elif not output.as_json and summary.exit_code:
-        click.echo(escape_lines(in_short(summary, output.command[1:])), err=True)
+        click.echo(escape_lines(in_short(summary, output.flags)), err=True)
 
 
 def _confirm(opened: Run) -> None:

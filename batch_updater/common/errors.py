@@ -27,8 +27,9 @@ class ExitCode(IntEnum):
 class BatchUpdaterError(Exception):
     """Base of every error that is raised on purpose: what is wrong and what to do next, one or several lines of each.
 
-    Control characters in a line are escaped. `remedies` are the typed next steps; `hint` has one line for each, in
-    the words of the command line. `exit_code` is the exit status of the program when nothing catches the error.
+    Control characters in a line are escaped. `remedies` are the typed next steps; `hint` has one line for each, and
+    one for its command, in the words of the command line. `exit_code` is the exit status of the program when nothing
+    catches the error.
     """
 
     exit_code = ExitCode.BUG
@@ -38,10 +39,16 @@ class BatchUpdaterError(Exception):
         self.message = _lines([message] if isinstance(message, str) else message, "\n  ")
         hints = [hint] if isinstance(hint, Hint) else hint
         self.remedies = tuple(Remedy("{text}", {"text": one}) if isinstance(one, str) else one for one in hints if one)
-        self.hint = _lines([str(remedy) for remedy in self.remedies], "\n        ")
+        self.hint = _lines([line for remedy in self.remedies for line in _hint_lines(remedy)], "\n        ")
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+def _hint_lines(remedy: Remedy) -> Sequence[str]:
+    """Return the sentence and, on a line of its own, the command: a line break within either is none of them."""
+    sentence, line_break, command = str(remedy).rpartition(":\n  ") if remedy.command else (str(remedy), "", "")
+    return [f"{sentence}:", f"  {command}"] if line_break else [sentence]
 
 
 def _lines(lines: Sequence[str], between: str) -> str:

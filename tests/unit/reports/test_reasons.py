@@ -7,8 +7,8 @@ import pytest
 from support.journals import result_row
 
 import batch_updater
-from batch_updater.common.models import Result, ResultRow
-from batch_updater.reports.reasons import EXAMPLES, KINDS, MEANINGS, NOT_DONE, ReasonCounts, meaning
+from batch_updater.common.models import NOT_DONE, Result, ResultRow
+from batch_updater.reports.reasons import EXAMPLES, KINDS, MEANINGS, ReasonCounts, meaning
 
 PACKAGE = Path(batch_updater.__file__).parent
 CODE_TABLES = {"RETRIED_STATUSES", "_REFUSED"}
