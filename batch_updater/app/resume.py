@@ -15,20 +15,24 @@ from batch_updater.app.run import (
     refuse_if_strict,
     with_choices,
 )
-from batch_updater.common.errors import JournalError, ResumeError
+from batch_updater.common.errors import InputError, JournalError, ResumeError
+from batch_updater.common.models import NOT_DONE
 from batch_updater.common.remedies import Remedy, as_option
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.find_runs import FoundRun, find_run, newest_runs
 from batch_updater.journal.journal import Journal
+from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.journal.lock import earlier_run, lock_with_earlier_runs
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder, is_nameless
+from batch_updater.journal.run_folder import CLAIMS, JOURNAL, UNDO_SHEET, RunFolder, is_nameless, run_of
 from batch_updater.planning.plan import read_plan
 from batch_updater.planning.preflight import Tenant
 from batch_updater.reports.commands import RunCommands
 from batch_updater.reports.provenance import settings_facts
+
+_OWN_FILES = frozenset({JOURNAL, CLAIMS, "summary.json", "report.html", "run.log", "verify.csv"})
 
 
 @contextlib.contextmanager
@@ -41,7 +45,7 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     folder = find_run(place)
     with read_journal(folder.journal_path) as journal:
         facts = journal.facts()
-    check_tenant(facts, tenant)
+    check_tenant(folder, facts, tenant, "resume")
     if facts.phase is Phase.FINISHED:
         raise ResumeError(f"{folder.run_id} is finished; there is nothing left to send.")
     if by := facts.superseded_by:
@@ -58,6 +62,35 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     ):
         run.by_folder, run.earlier = True, earlier_run(folder, facts)
         yield run
+
+
+def refuse_run(place: Path) -> None:
+    """Raise InputError for a run folder, or a file in it that is no sheet to be sent, with what can be done instead.
+
+    The copy of the sheet is none either: it would be sent whole, with the rows that are done.
+    """
+    is_run = (place / JOURNAL).is_file()
+    if not is_run and not (run_of(place) and (place.name in _OWN_FILES or place.stem == "input")):
+        return
+    folder = find_run(place)
+    with read_journal(folder.journal_path) as journal:
+        facts, results, left = journal.facts(), journal.results(), what_is_left(journal, journal.facts())
+        limit = last_failure_limit(journal, facts).next_allowed
+    what = f"{place} is the folder of a run" if is_run else f"{place} belongs to the run {folder.run_id}"
+    commands = RunCommands(folder.path, facts)
+    if by := facts.superseded_by:
+        raise InputError(f"{what}, which is superseded by {by}.", "name that one")
+    if left or facts.phase is not Phase.FINISHED:
+        hint = Remedy("to go on with it", command=tuple(commands.resume(limit)))
+        raise InputError(f"{what}, which is not finished.", hint)
+    written = Path(facts.output) if facts.output else next(folder.path.glob("results.*"), None)
+    if written is None or not written.is_file():
+        hint = Remedy("to write its results again", command=tuple(commands.write_results()))
+    elif any(results.get(word) for word in NOT_DONE):
+        hint = Remedy("to send what is not done", command=tuple(commands.follow_up(written, NOT_DONE)))
+    else:
+        hint = Remedy("every row of it is done; to read every order back", command=tuple(commands.ask("verify")))
+    raise InputError(f"{what}, not a sheet.", hint)
 
 
 def resume_unfinished(file: Path, wanted: RunFacts, place: Path, settings: Settings, tenant: Tenant) -> Run | None:

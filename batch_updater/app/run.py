@@ -19,7 +19,7 @@ from batch_updater.journal.reader import JournalReader
 from batch_updater.journal.run_folder import RunFolder, discard, path_from
 from batch_updater.planning.plan import Plan, read_plan
 from batch_updater.planning.preflight import Tenant
-from batch_updater.reports.commands import service_command
+from batch_updater.reports.commands import RunCommands, service_command
 from batch_updater.reports.provenance import settings_facts
 
 
@@ -67,12 +67,17 @@ class Run:
 
 
 @contextlib.contextmanager
-def reopen_run(folder: RunFolder, settings: Settings | None = None, tenant: Tenant | None = None) -> Iterator[Run]:
-    """Open an earlier run to read it. Raises JournalError; ResumeError when the tenant is not the run's own."""
+def reopen_run(
+    folder: RunFolder, settings: Settings | None = None, tenant: Tenant | None = None, asked: str = "verify"
+) -> Iterator[Run]:
+    """Open an earlier run to read it. Raises JournalError; ResumeError when the tenant is not the run's own.
+
+    `asked` is the command that would go to the right one.
+    """
     with Journal.open(folder.journal_path) as journal:
         facts = journal.facts()
         if tenant:
-            check_tenant(facts, tenant)
+            check_tenant(folder, facts, tenant, asked)
         settings = with_choices(settings, facts)
         source = open_source(folder.input_path, read_options(settings))
         tenant = tenant or Tenant(facts.base_url, names=facts.status_names)
@@ -166,12 +171,14 @@ def planned_columns(source: Source, settings: Settings, facts: RunFacts) -> Colu
     return columns_at(source.header, names, order=used.order, status=used.status, expect=used.expect)
 
 
-def check_tenant(facts: RunFacts, tenant: Tenant) -> None:
-    """Raise ResumeError when a run belongs to another service."""
+def check_tenant(folder: RunFolder, facts: RunFacts, tenant: Tenant, asked: str) -> None:
+    """Raise ResumeError when a run belongs to another service, with the command `asked` for that one."""
     if tenant.base_url != facts.base_url:
         raise ResumeError(
             f"{facts.run_id} was run on {facts.base_url}, and the settings name {tenant.base_url}.",
-            f"set EVREKA360_BASE_URL={facts.base_url}",
+            Remedy(
+                "to ask that service, with a token for it", command=tuple(RunCommands(folder.path, facts).ask(asked))
+            ),
         )
 
 

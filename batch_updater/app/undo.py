@@ -37,7 +37,7 @@ def _undo(folder: RunFolder, settings: Settings, tenant: Tenant, on_rows: OnRows
     if settings.runs_dir:  # the undo is elsewhere, and names the run by this path, from whatever working folder
         sheet = sheet.absolute()
     with contextlib.ExitStack() as stack:
-        with reopen_run(folder, settings, tenant) as run:
+        with reopen_run(folder, settings, tenant, "undo") as run:
             stack.enter_context(lock_with_earlier_runs(folder, run.facts))
             try:
                 write_undo_sheet(run.journal, sheet)

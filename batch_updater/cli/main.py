@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import click
 
-from batch_updater.cli.commands import INTERRUPTED, NO_MEMORY, commands
+from batch_updater.cli.call import INTERRUPTED, NO_MEMORY
+from batch_updater.cli.commands import commands
 from batch_updater.cli.streams import explain_loss, guard_streams
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
 from batch_updater.common.secret import masked

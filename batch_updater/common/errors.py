@@ -87,6 +87,10 @@ class BlockedError(StoppedError):
     """No connection can be made until you change something: certificates, a proxy; the run can be resumed."""
 
 
+class AddressError(StoppedError):
+    """Somebody answers at the address of the service, but not as the service does; the run can be resumed."""
+
+
 class LockedError(BatchUpdaterError):
     """Another run of the same input is under way."""
 

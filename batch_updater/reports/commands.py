@@ -6,7 +6,7 @@ itself: what is not is named here. No word holds a secret, for no setting does.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,8 +168,8 @@ class RunCommands:
         """Return the command that writes the run's results again, which asks nobody."""
         return ["results", self._path(self.run_dir)]
 
-    def follow_up(self, results: Path, words: Iterable[str]) -> list[str]:
-        """Return the command that sends the rows of a result file with one of these results, as the run was sent."""
+    def follow_up(self, results: Path, words: Collection[str] = ()) -> list[str]:
+        """Return the command that sends the rows of a result file as the run was sent: all, or with these results."""
         values = self._values()
         values |= {name: value for name, value in self.facts.reading.items() if name in _COLUMNS}
         if used := self.facts.columns:
@@ -178,7 +178,7 @@ class RunCommands:
         names, place, at = FOLLOW_UP, self.run_dir.resolve().parent, results.resolve().parent
         if at != self.run_dir.resolve() and not (at == place.parent and place.suffix == ".runs"):
             values["runs_dir"], names = place, names | {"runs_dir"}  # the run would not be found beside the file
-        only = _option("only", tuple(str(word) for word in words))
+        only = _option("only", tuple(map(str, words))) if words else []
         return ["run", self._path(results), *only, *self._options(values, names)]
 
     def _values(self, max_failures: int | None = None) -> dict[str, Any]:
