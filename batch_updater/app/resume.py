@@ -45,15 +45,12 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     folder = find_run(place)
     with read_journal(folder.journal_path) as journal:
         facts = journal.facts()
-    check_tenant(folder, facts, tenant, "resume")
     if facts.phase is Phase.FINISHED:
         raise ResumeError(f"{folder.run_id} is finished; there is nothing left to send.")
     if by := facts.superseded_by:
-        newer = tuple(RunCommands(folder.path.parent / by, facts).resume())
-        raise ResumeError(
-            f"{folder.run_id} is superseded: {by} has kept what it did, and sends the rest.",
-            Remedy("if that one is not finished", command=newer),
-        )
+        what = f"{folder.run_id} is superseded: {by} has kept what it did, and sends the rest."
+        raise ResumeError(what, _go_on_with(RunFolder(folder.path.parent / by)))
+    check_tenant(folder, facts, tenant, "resume")
     if tenant.account != facts.account:
         raise ResumeError(f"{folder.run_id} was begun by another account.", "sign in as that one")
     with (
@@ -62,6 +59,20 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     ):
         run.by_folder, run.earlier = True, earlier_run(folder, facts)
         yield run
+
+
+def _go_on_with(folder: RunFolder) -> list[Remedy]:
+    """Return how a run that has taken another one's place goes on; nothing when it can't be read."""
+    try:
+        with read_journal(folder.journal_path) as journal:
+            facts = journal.facts()
+        commands = RunCommands(folder.path, facts)
+        if facts.phase is Phase.FINISHED:
+            return [Remedy("that one is finished; to read its orders back", command=tuple(commands.ask("verify")))]
+        limit = next_limit(FoundRun(folder, facts))
+    except JournalError:
+        return []
+    return [Remedy("to go on with that one", command=tuple(commands.resume(limit)))]
 
 
 def refuse_run(place: Path) -> None:
@@ -79,7 +90,7 @@ def refuse_run(place: Path) -> None:
     what = f"{place} is the folder of a run" if is_run else f"{place} belongs to the run {folder.run_id}"
     commands = RunCommands(folder.path, facts)
     if by := facts.superseded_by:
-        raise InputError(f"{what}, which is superseded by {by}.", "name that one")
+        raise InputError(f"{what}, which is superseded by {by}.", _go_on_with(RunFolder(folder.path.parent / by)))
     if left or facts.phase is not Phase.FINISHED:
         hint = Remedy("to go on with it", command=tuple(commands.resume(limit)))
         raise InputError(f"{what}, which is not finished.", hint)

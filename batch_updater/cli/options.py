@@ -42,7 +42,8 @@ READ_OPTIONS = Group("Reading the sheet", (
                  help="Take only rows with (!=: without) this value, in any letter case; repeatable."),
     click.option("--rows", metavar="N-M", help="Take only these rows, e.g. 2-500 or 2-500,700."),
     click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
-    click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
+    click.option("--only", metavar="WORD[,WORD]",
+                 help="FILE is a result file: take only rows with these results; not-done: all that are not done."),
 ))  # fmt: skip
 PLAN_OPTIONS = Group("Deciding what to send", (
     click.option("--on-conflict", type=click.Choice(["hold", "first", "last", "sequence"]),

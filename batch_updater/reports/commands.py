@@ -218,6 +218,8 @@ def next_steps(summary: RunSummary, commands: RunCommands) -> Iterator[Step]:
     if commands.facts.compare and summary.result_counts.get(Result.UPDATED):
         why = "To put back the status each order had before, where it still has the one this run set"
         yield Step(why, tuple(commands.ask("undo")))
+    if first.command[0] != "results":
+        yield Step("To write the result file and the report again", tuple(commands.write_results()))
 
 
 def _way_on(summary: RunSummary, commands: RunCommands) -> Step:

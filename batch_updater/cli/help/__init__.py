@@ -21,7 +21,9 @@ def contents() -> str:
     """Return the topics, each with the first sentence of its page."""
     width = max(map(len, TOPICS))
     lines = [f"  {topic:<{width}}  {page(topic).split(chr(10) * 2)[1]}" for topic in TOPICS]
-    return "\n".join(["Topics:", *lines, "", "batch-updater help TOPIC shows one; --help lists commands and options."])
+    return "\n".join(
+        ["Topics:", *lines, "", "`batch-updater help TOPIC` shows one; --help lists commands and options."]
+    )
 
 
 def render_page(text: str, terminal: TerminalStyle) -> str:

@@ -347,10 +347,10 @@ def test_the_next_command_fits_the_end(summary: RunSummary, why: str, words: str
 def test_verify_and_undo_follow_where_they_are_possible() -> None:
     """An undo is proposed for a run that recorded what to put back, and verify only once."""
     done, made = end(updated__ok=1, failed__timeout=1), RunCommands(Path("o.runs/r"), some_facts())
-    assert [step.command[0] for step in next_steps(done, made)] == ["run", "verify"]
+    assert [step.command[0] for step in next_steps(done, made)] == ["run", "verify", "results"]
     compared = RunCommands(Path("o.runs/r"), some_facts(compare=True))
-    assert [step.command[0] for step in next_steps(done, compared)] == ["run", "verify", "undo"]
-    assert [step.command[0] for step in next_steps(end(updated__ok=1), compared)] == ["verify", "undo"]
+    assert [step.command[0] for step in next_steps(done, compared)] == ["run", "verify", "undo", "results"]
+    assert [step.command[0] for step in next_steps(end(updated__ok=1), compared)] == ["verify", "undo", "results"]
 
 
 def test_the_advice_for_a_reason_names_the_service() -> None:
