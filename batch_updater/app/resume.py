@@ -138,8 +138,7 @@ def _said(file: Path, found: FoundRun) -> list[str]:
 
 def ways_on(file: Path, found: FoundRun, wanted: RunFacts | None = None) -> list[Remedy]:
     """Return how a sheet with an unfinished run goes on; `wanted` are the facts of a run that could keep its rows."""
-    is_same = wanted is not None and found.facts.sha256 == wanted.sha256
-    ways = _same_command(file, found, "" if is_same else ", put the file back as it was")
+    ways = _same_command(file, found, is_changed=wanted is None or found.facts.sha256 != wanted.sha256)
     may_keep = wanted is not None and "sequence" not in {found.facts.on_conflict, wanted.on_conflict}
     if wanted and may_keep and (found.facts.base_url, found.facts.account) == (wanted.base_url, wanted.account):
         keeping = _keeping(file, found, wanted)
@@ -157,12 +156,14 @@ def _keeping(file: Path, found: FoundRun, wanted: RunFacts) -> Remedy:
     return Remedy("to keep what is done there and send the rest of this sheet", command=words)
 
 
-def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:
+def _same_command(file: Path, found: FoundRun, *, is_changed: bool) -> list[Remedy]:
     """Return how the sheet's own command picks its run up; none for data without a name, or made anew each time."""
     if is_nameless(file.name) or file.name == UNDO_SHEET:
         return []
+    if is_changed:
+        return [Remedy("to finish that run by its own command, put the file back as it was")]
     command = tuple(RunCommands(found.folder.path, found.facts, file).go_on(next_limit(found)))
-    return [Remedy("to finish that run{back}", {"back": back}, command)]
+    return [Remedy("to finish that run", command=command)]
 
 
 def _other_ways(found: FoundRun) -> list[Remedy]:

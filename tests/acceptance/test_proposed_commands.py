@@ -132,9 +132,16 @@ def stopped(person: Person) -> None:
 
 @state
 def changed_since(person: Person) -> None:
-    """An unfinished run of another sheet: each way on is one command."""
+    """The sheet, since its run was stopped: each way on is one command."""
     person.works("run", sheet(MISSING, *good_rows(5)), *STOPPED, code=6)
+    person.said.clear()
     person.works("run", sheet(MISSING, *good_rows(6)), code=2)
+
+
+@state
+def other_choices(person: Person) -> None:
+    """An unfinished run is asked for otherwise than it was planned."""
+    person.works("run", sheet(MISSING, *good_rows(5)), *STOPPED, code=6)
     person.works("run", sheet(MISSING, *good_rows(5)), "--compare", code=2)
 
 

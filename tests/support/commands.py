@@ -20,6 +20,14 @@ def proposed_in(said: str) -> list[str]:
     return [line for line in lines if line.startswith("batch-updater ") and line.split()[1] in commands.commands]
 
 
+def proposed_after(said: str, words: str) -> list[str]:
+    """The words of the command that stands below these words."""
+    _before, found, rest = said.partition(words)
+    assert found, said
+    line, *_others = proposed_in(rest)
+    return shlex.split(line)[1:]
+
+
 def written_in(text: str) -> Iterator[str]:
     """The commands in a document: in back quotes, else to the end of their line; without what is the shell's."""
     for found in _COMMAND.finditer(text):
