@@ -91,7 +91,7 @@ def test_nothing_of_the_sheet_is_markup() -> None:
     facts = FACTS.with_changes(name=EVIL, starts=starts, settings={"sheet": EVIL}, chosen=("sheet",))
     summary = replace(
         SUMMARY, base_url=EVIL, run_dir=EVIL, results_file=EVIL, reason=EVIL, run_id=EVIL,
-        steps=(Step(EVIL, ("run", EVIL)),),
+        steps=(Step("Next", ("run", EVIL)),),
         reasons=(replace(SUMMARY.reasons[0], code=EVIL),),
     )  # fmt: skip
     hostile = row(17, EVIL, EVIL)._replace(order_id=EVIL, status_id=EVIL)
@@ -202,8 +202,7 @@ def test_a_report_is_written_with_every_run(tmp_path: Path) -> None:
         journal = sealed(draft, name="input.csv")
         rows = ResultRows(open_source(sheet, ReadOptions()), journal, "run")
         assert len(list(rows)) == 1
-        summary = write_report(tmp_path / "report.html", SUMMARY, rows, journal, journal.facts())
-    assert summary.report_file == str(tmp_path / "report.html")
+        write_report(tmp_path / "report.html", SUMMARY, rows, journal, journal.facts())
     assert "bad_order_id" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not list(tmp_path.glob(".report*"))
 
