@@ -27,6 +27,7 @@ CONFIRMATION = "order status updated successfully"
 MAX_DETAIL = 300  # characters of what a service says
 MAX_TITLE = 100  # characters of the title of a web page
 PAGE_LENGTH = 50  # the longest that the API allows
+CHECK_ADDRESS = "check EVREKA360_BASE_URL: its host, its port, and whether a path such as /v1 is missing"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 NOT_LOOKED_AT = {425: "server_error", 429: "rate_limited", 503: "server_error"}  # but for a single 503
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # from JSON that is not as expected

@@ -11,7 +11,7 @@ from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
-from batch_updater.common.models import Counters
+from batch_updater.common.models import NOT_DONE, Counters
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.summary import RunSummary
@@ -21,9 +21,8 @@ from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.journal.lock import worker
-from batch_updater.reports.commands import follow_up_options, run_command
+from batch_updater.reports.commands import RunCommands, next_steps, sheet_of, with_commands
 from batch_updater.reports.provenance import last_rate
-from batch_updater.reports.reasons import NOT_DONE
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 
@@ -87,6 +86,8 @@ def write_outputs(run: Run) -> RunSummary:
         code = ExitCode.NOT_ALL_DONE
     if path is None and code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
         code = ExitCode.STOPPED
+    sheet = None if run.by_folder else sheet_of(run.folder.path, run.facts)
+    commands = RunCommands(run.folder.path, run.facts, sheet)
     summary = RunSummary(
         run_id=run.folder.run_id, input=run.facts.input, base_url=run.facts.base_url,
         started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code),
@@ -96,28 +97,32 @@ def write_outputs(run: Run) -> RunSummary:
         seconds=end.seconds, rows_per_second=end.rows_per_second,
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end.reason, trouble) if part),
-        notes=(*run.source.notes, *run.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
-        rate=last_rate(run.facts, end.started),
-        resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
+        notes=(*run.source.notes, *run.notes, *run.facts.notes, *about),
+        reasons=rows.reasons.top(), rate=last_rate(run.facts, end.started),
         next_limit=next_limit,
-        follow_up_options=tuple(follow_up_options(run.facts)),
         frame=None if path is None else lambda: with_types(read_results(path, run.source.delimiter)),
     )  # fmt: skip
-    summary = _report(run, summary, rows)
+    summary = replace(
+        summary, steps=tuple(next_steps(summary, commands)), reasons=with_commands(summary.reasons, commands),
+        report_file=_report(run, summary, rows, replace(commands, is_anywhere=True)),
+    )  # fmt: skip
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
         run.folder.write_summary(summary.to_dict())
     return summary
 
 
-def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
-    """Write the report. A run whose report fails has ended well all the same."""
+def _report(run: Run, summary: RunSummary, rows: ResultRows, commands: RunCommands) -> str:
+    """Write the report; return where it is. A run whose report fails has ended well all the same."""
+    steps, reasons = tuple(next_steps(summary, commands)), with_commands(summary.reasons, commands)
     try:
         from batch_updater.reports.html import REPORT, write_report  # noqa: PLC0415 - loads jinja2 and pygal, at the end
 
-        return write_report(run.folder.path / REPORT, summary, rows, run.journal, run.facts)
+        path = run.folder.path / REPORT
+        write_report(path, replace(summary, steps=steps, reasons=reasons), rows, run.journal, run.facts)
     except Exception:  # the updates are sent and the results written: a page must not change how the run ends
         event("no_report", logging.ERROR, error=masked(traceback.format_exc()))
-        return summary
+        return ""
+    return str(path)
 
 
 def _end_of(run: Run, *, is_open: bool) -> Ended:
@@ -145,5 +150,5 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list
             trouble = trouble or escape_controls(f"{path} can't be written ({error.strerror or error})")
             continue
         return place, trouble and f"{trouble}; the results are in {escape_controls(str(place))}.", about
-    again = escape_controls(command_line(["results", str(run.folder.path)]))
-    return None, f"{trouble}.\n  hint: free some disk space, then: {again}", []
+    again = command_line(RunCommands(run.folder.path, run.facts).write_results())
+    return None, f"{trouble}.\n  hint: free some disk space, then:\n          {again}", []

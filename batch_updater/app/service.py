@@ -13,23 +13,28 @@ from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.planning.preflight import Tenant, probe_service, with_credentials
+from batch_updater.reports.commands import service_command
 
 
 def find_service(
-    settings: Settings, environment: Mapping[str, str], *, token: Secret | None = None, needs_token: bool = True
+    settings: Settings, environment: Mapping[str, str], *, token: Secret | None = None, is_needed: bool = True
 ) -> Tenant:
     """Return the service and the credentials for it, `token` or what the environment has, without asking anybody.
 
-    Raises SettingsError when there is no usable address, when the credentials can't be used, and, with `needs_token`,
-    when there are none.
+    Raises SettingsError when the address or the credentials can't be used, and, where it `is_needed`, when there are
+    none: only a plan that is looked at does without.
     """
+    if not is_needed and not settings.base_url:
+        return Tenant("")
     tenant = resolve_service(settings, environment)
+    login = service_command("login", settings)
     try:
-        return with_credentials(tenant, Credentials(token) if token else find_credentials(environment, tenant.base_url))
+        found = Credentials(token) if token else find_credentials(environment, tenant.base_url, login)
     except NoCredentialsError:
-        if needs_token:
+        if is_needed:
             raise
         return tenant
+    return with_credentials(tenant, found)
 
 
 def resolve_service(settings: Settings, environment: Mapping[str, str]) -> Tenant:

@@ -1,14 +1,13 @@
 """The command line. Heavy modules are imported inside the commands, so that --help is quick."""
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from batch_updater.cli.call import call, settings_of
 from batch_updater.cli.options import (
     CONFIRM_OPTIONS,
     DISPLAY_OPTIONS,
@@ -25,17 +24,7 @@ from batch_updater.cli.options import (
     with_options,
 )
 from batch_updater.cli.practice import demo, sandbox
-from batch_updater.cli.system_limits import check_memory, make_room
-from batch_updater.common.errors import BatchUpdaterError, ExitCode
-from batch_updater.common.remedies import without_option
-from batch_updater.common.secret import Secret
-
-if TYPE_CHECKING:
-    from batch_updater.cli.console import OutputOptions
-    from batch_updater.common.settings import Settings
-
-INTERRUPTED = "Interrupted; nothing is under way."
-NO_MEMORY = "There is no memory left."
+from batch_updater.common.errors import ExitCode
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,7 +52,7 @@ def run(file: Path, dry_run: bool, **options: Any) -> int:
     An interrupted run of the same FILE is picked up again by the same command.
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
-    with _call(file, options) as (settings, output):
+    with call(file, options) as (settings, output):
         from batch_updater.cli.console import run_sheet
 
         return run_sheet(file, settings, output, dry_run=dry_run)
@@ -77,7 +66,7 @@ def _plan(file: Path, **options: Any) -> int:
 
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
-    with _call(file, options) as (settings, output):
+    with call(file, options) as (settings, output):
         from batch_updater.cli.console import run_sheet
 
         return run_sheet(file, settings, output, dry_run=True)
@@ -93,7 +82,7 @@ def _verify(run: Path, **options: Any) -> int:
     One symbol for each order: = as planned, * another status, - no such order, ! could not be read.
     Ends with 0 when all are as planned, with 3 when some are not.
     """
-    with _call(run, options) as (settings, output):
+    with call(run, options) as (settings, output):
         from batch_updater.cli import console
 
         return console.verify_run(run, settings, output)
@@ -109,7 +98,7 @@ def _undo(run: Path, dry_run: bool, **options: Any) -> int:
     Needs a run made with --compare, which records the statuses before. It is a run of its own, with a plan,
     a question and a result file: it can be interrupted, picked up by the same command, and undone.
     """
-    with _call(run, options) as (settings, output):
+    with call(run, options) as (settings, output):
         from batch_updater.cli import console
 
         return console.undo_run(run, settings, output, dry_run=dry_run)
@@ -124,7 +113,7 @@ def _resume(run: Path, dry_run: bool, **options: Any) -> int:
     It is sent from the copy of the sheet in its folder, by the choices that it was planned by; the sheet need not be
     there any more. RUN is a run folder or any file in it.
     """
-    with _call(run, options) as (settings, output):
+    with call(run, options) as (settings, output):
         from batch_updater.cli import console
 
         return console.resume_run(run, settings, output, dry_run=dry_run)
@@ -176,7 +165,7 @@ def _statuses(as_json: bool, **options: Any) -> int:
     """List the tenant's order statuses."""
     from batch_updater.cli import console
 
-    settings, _manners = _settings_of(options)
+    settings, _manners = settings_of(options)
     return console.show_statuses(settings, as_json=as_json)
 
 
@@ -190,7 +179,7 @@ def login(only_token: bool, **options: Any) -> int:
     """
     from batch_updater.cli.login import log_in
 
-    settings, _manners = _settings_of(options)
+    settings, _manners = settings_of(options)
     click.echo(log_in(settings, only_token=only_token))
     return ExitCode.DONE
 
@@ -201,7 +190,7 @@ def logout(**options: Any) -> int:
     """Remove what `login` has kept."""
     from batch_updater.cli.login import log_out
 
-    settings, _manners = _settings_of(options)
+    settings, _manners = settings_of(options)
     click.echo(log_out(settings))
     return ExitCode.DONE
 
@@ -224,52 +213,3 @@ def help_(topic: str | None) -> int:
     else:
         raise click.UsageError(f"There is no topic {topic!r}; there are {', '.join(TOPICS)}.")
     return ExitCode.DONE
-
-
-def _settings_of(options: dict[str, Any]) -> "tuple[Settings, OutputOptions]":
-    """Split what was typed into the run's settings and the output of talking about it. Raises SettingsError."""
-    from batch_updater.cli.console import OutputOptions
-    from batch_updater.common.settings import load_settings
-
-    names = ("yes", "as_json", "quiet", "no_color")
-    output = OutputOptions(
-        **{name: bool(options.pop(name)) for name in names if name in options},
-        verbosity=options.pop("verbose", 0),
-        command=("batch-updater", *without_option(sys.argv[1:], "--notify")),
-        notify=Secret(address) if (address := options.pop("notify", None)) else None,
-    )
-    config, profile = options.pop("config"), options.pop("profile")
-    settings = load_settings(options, config=config, profile=profile)
-    make_room(settings.concurrency)
-    return settings, output
-
-
-@contextlib.contextmanager
-def _call(subject: Path, options: dict[str, Any]) -> "Iterator[tuple[Settings, OutputOptions]]":
-    """Yield what was typed as settings and output; with --json whatever ends the call early is on stdout too."""
-    as_json = options["as_json"]
-    try:
-        check_memory()
-        from batch_updater.common.log import log_to_stderr
-
-        settings, output = _settings_of(options)
-        with log_to_stderr(output.verbosity, settings.log_format):
-            yield settings, output
-    except BaseException as error:
-        if as_json:
-            code, reason = _ending(error)
-            resumable = not isinstance(error, BatchUpdaterError)  # the same command begins anew or goes on
-            failed = {"schema": 1, "input": str(subject), "exit_code": int(code), "reason": reason}
-            click.echo(json.dumps({**failed, "resumable": resumable, "rows": 0, "results": {}, "codes": {}}))
-        raise
-
-
-def _ending(error: BaseException) -> tuple[int, str]:
-    """Return the exit status that `main` will end with, and a sentence."""
-    if isinstance(error, BatchUpdaterError):
-        return error.exit_code, error.message
-    if isinstance(error, MemoryError):
-        return ExitCode.STOPPED, NO_MEMORY
-    if isinstance(error, click.Abort | KeyboardInterrupt | SystemExit):
-        return ExitCode.TERMINATED if isinstance(error, SystemExit) else ExitCode.INTERRUPTED, INTERRUPTED
-    return ExitCode.BUG, f"Unexpected {type(error).__name__}; stderr has the traceback."

@@ -24,7 +24,7 @@ _DESCRIPTIONS = {
     "include_hidden": "Hidden and filtered rows are sent as well.",
     "max_cells": "Refuse an Excel sheet of more cells.",
     "password_file": "File with the password of an Excel workbook.",
-    "only": "The sheet is a result file: take only rows with these results.",
+    "only": "The sheet is a result file: take only rows with these results; not-done: all that are not done.",
     "where": "Take only rows with (!=: without) this value, in any letter case; repeatable.",
     "rows": "Take only these rows, e.g. 2-500 or 2-500,700.",
     "limit": "Take only the first N rows of those chosen.",

@@ -29,8 +29,8 @@ class BatchUpdaterError(Exception):
     """Base of every error that is raised on purpose: what is wrong and what to do next, one or several lines of each.
 
     Control characters in a line are escaped. `said` and `remedies` are the message and the next steps, typed; `message`
-    and `hint` have one line for each, in the words of the command line until they are reworded. `exit_code` is the exit
-    status of the program when nothing catches the error.
+    and `hint` have one line for each, and one for a command, in the words of the command line until they are reworded.
+    `exit_code` is the exit status of the program when nothing catches the error.
     """
 
     exit_code = ExitCode.BUG
@@ -43,7 +43,7 @@ class BatchUpdaterError(Exception):
     def reworded(self, write: Callable[[str], str]) -> Self:
         """Put message and hint into the words of another face, which spells settings by `write`; return the error."""
         self.message = _lines([said.render(write) for said in self.said], "\n  ")
-        self.hint = _lines([remedy.render(write) for remedy in self.remedies], "\n        ")
+        self.hint = _lines([line for remedy in self.remedies for line in _hint_lines(remedy, write)], "\n        ")
         return self
 
     def __str__(self) -> str:
@@ -53,6 +53,13 @@ class BatchUpdaterError(Exception):
 def _typed(words: Hint | Sequence[Hint]) -> tuple[Remedy, ...]:
     lines = [words] if isinstance(words, Hint) else words
     return tuple(Remedy("{text}", {"text": one}) if isinstance(one, str) else one for one in lines if one)
+
+
+def _hint_lines(remedy: Remedy, write: Callable[[str], str]) -> Sequence[str]:
+    """Return the sentence and, on a line of its own, the command: a line break within either is none of them."""
+    said = remedy.render(write)
+    sentence, line_break, command = said.rpartition(":\n  ") if remedy.command else (said, "", "")
+    return [f"{sentence}:", f"  {command}"] if line_break else [sentence]
 
 
 def _lines(lines: Sequence[str], between: str) -> str:
@@ -89,6 +96,10 @@ class StoppedError(BatchUpdaterError):
 
 class BlockedError(StoppedError):
     """No connection can be made until you change something: certificates, a proxy; the run can be resumed."""
+
+
+class AddressError(StoppedError):
+    """Somebody answers at the address of the service, but not as the service does; the run can be resumed."""
 
 
 class LockedError(BatchUpdaterError):

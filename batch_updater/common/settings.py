@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 
-from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
+from batch_updater.common.config_file import ABOUT_THE_CALL, find_config, read_config
 from batch_updater.common.descriptions import describe_setting
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import Result
-from batch_updater.common.remedies import as_argument
+from batch_updater.common.models import NOT_DONE, Result
+from batch_updater.common.remedies import as_argument, as_option
 from batch_updater.common.setting_errors import as_configured, did_you_mean, explain_wrong_setting
 
 RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
+ALL_NOT_DONE = "not-done"  # stands for every result that is not done
 OWN_WORDS = ("order", "status", "expected")  # columns that can have headers of a person's own
+_FILE = {"config", "profile"}  # which settings are read, so they can't be among them
 GONE = {  # settings of earlier versions, and why
     "wire": "the program chooses by itself how it sends requests",
     "forget_rate": "no run remembers the rate of an earlier one",
@@ -52,10 +54,14 @@ class Settings(BaseModel):
     """Every choice of a run; what is wrong raises SettingsError. Times are seconds, `rate` is requests per second.
 
     It can't be changed; `settings.with_changes(rate=50)` returns a changed copy.
+    `config` and `profile` say which file the settings come from; to read one there is `load_settings`.
+    `model_fields_set` has what the caller names himself: what is typed, not what file and environment say.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
+    config: Path | None = None
+    profile: str | None = None
     base_url: str | None = None
     ca_file: Path | None = None
     proxy: str | None = Field(None, repr=False)  # it may hold a password until it is checked, and refused
@@ -116,8 +122,7 @@ class Settings(BaseModel):
 
     def with_changes(self, **changes: Any) -> Self:
         """Return these settings with other values for some, checked like new ones. Raises SettingsError."""
-        checked = type(self)(**{**dict(self), **changes})
-        return type(self).model_construct(self.model_fields_set | changes.keys(), **dict(checked))
+        return type(self).model_construct(self.model_fields_set | changes.keys(), **dict(overlaid(self, changes)))
 
     @field_validator("set_status")
     @classmethod
@@ -143,9 +148,10 @@ class Settings(BaseModel):
     @field_validator("only")
     @classmethod
     def _results(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if set(value) - set(Result):
-            raise ValueError(f"the results are {', '.join(Result)}")
-        return value
+        words = [one for word in value for one in (map(str, NOT_DONE) if word == ALL_NOT_DONE else [word])]
+        if set(words) - set(Result):
+            raise ValueError(f"the results are {', '.join(Result)}, or {ALL_NOT_DONE} for all that are not done")
+        return tuple(dict.fromkeys(words))
 
     @field_validator("where", mode="before")
     @classmethod
@@ -240,10 +246,22 @@ class Settings(BaseModel):
 
 for _name, _field in Settings.model_fields.items():
     _field.description = describe_setting(_name, as_argument)
+    Settings.__doc__ = f"{Settings.__doc__}\n    {_name} [{_field.default!r}]: {_field.description}"
 Settings.model_rebuild(force=True)
-Settings.__doc__ = f"{Settings.__doc__}\n" + "\n".join(
-    f"    {name} [{field.default!r}]: {field.description}" for name, field in Settings.model_fields.items()
-)
+PATHS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation == Path | None)
+
+
+def overlaid(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings with these values in place of their own; what the caller has named stays the same."""
+    checked = Settings(**{**dict(settings), **values})
+    return Settings.model_construct(settings.model_fields_set, **dict(checked))
+
+
+def as_facts(settings: Settings) -> dict[str, Any]:
+    """Return the settings as plain JSON types; paths are whole, for they are read in other working folders, too."""
+    values = dict(settings)
+    whole = {name: values[name].absolute() for name in PATHS if values[name] is not None}
+    return settings.model_copy(update=whole).model_dump(mode="json")
 
 
 def load_settings(
@@ -253,17 +271,21 @@ def load_settings(
     profile: str | None = None,
 ) -> Settings:
     """Return options (None: not given) over `BATCH_UPDATER_*` over the config file. Raises SettingsError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    config = config or (Path(named) if (named := environment.get(f"{PREFIX}CONFIG")) else None)
+    profile = profile or environment.get(f"{PREFIX}PROFILE") or None
     merged = {name: value for name, value in read_config(config, profile).items() if name not in ABOUT_THE_CALL}
-    for name in (*Settings.model_fields, *GONE):
+    if inside := next((name for name in _FILE if name in merged), None):
+        raise SettingsError(f"The config file has an unknown setting {inside!r}.", f"use {as_option(inside)} instead")
+    for name in (*Settings.model_fields.keys() - _FILE, *GONE):
         if (value := environment.get(PREFIX + name.upper())) not in {None, ""}:
             merged[name] = value
     if environment.get(BASE_URL_NAME):
         merged["base_url"] = environment[BASE_URL_NAME]
-    given = {name for name, value in options.items() if value is not None}
     for one, other in (("set_status", "status_column"), ("status_column", "set_status")):
         if one in given and other not in given:
             merged.pop(other, None)  # what is typed wins over a file that is meant for other sheets
-    merged.update({name: options[name] for name in given})
+    merged.update(given)
     for name in GONE.keys() & merged.keys():
         raise SettingsError(f"The setting {name!r} is gone: {GONE[name]}.", "leave it out")
     for name in merged.keys() - Settings.model_fields.keys():
@@ -271,6 +293,7 @@ def load_settings(
             f"The config file has an unknown setting {name!r}.", did_you_mean(name, Settings.model_fields)
         )
     try:
-        return Settings(**merged)
+        loaded = Settings(**merged, config=find_config(config), profile=profile)
     except SettingsError as error:
         raise error.reworded(as_configured) from None
+    return Settings.model_construct(given.keys() & Settings.model_fields.keys(), **dict(loaded))

@@ -9,10 +9,17 @@ from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.credentials import Credentials
 from batch_updater.api.network import DIRECT, Network
+from batch_updater.api.protocol import CHECK_ADDRESS
 from batch_updater.api.retry import RETRIED_VERDICTS, Attempts
-from batch_updater.common.errors import BatchUpdaterError, BlockedError, CredentialsError, StoppedError
+from batch_updater.common.errors import (
+    AddressError,
+    BatchUpdaterError,
+    BlockedError,
+    CredentialsError,
+    StoppedError,
+)
 from batch_updater.common.models import Answer, Verdict
-from batch_updater.planning.statuses import StatusBook
+from batch_updater.planning.statuses import AnyStatus, StatusBook
 
 ATTEMPTS = 4
 LONGEST = 10.0  # seconds; a slow list of statuses must not delay the run
@@ -22,8 +29,9 @@ LONGEST = 10.0  # seconds; a slow list of statuses must not delay the run
 class Tenant:
     """A service, the network to it, the credentials, and its statuses when they are known.
 
-    `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one answer;
-    `account` identifies the user without a name. `failure` is what sending would probably fail with.
+    Without an address, which is empty then, or without `tokens` nobody can be asked: such a tenant is for looking at a
+    plan only. `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one
+    answer; `account` identifies the user without a name. `failure` is what sending would probably fail with.
     """
 
     base_url: str
@@ -39,7 +47,7 @@ class Tenant:
     @property
     def nobody(self) -> str:
         """What was seen last, when nobody served the list of statuses; "" when somebody answered."""
-        is_silent = isinstance(self.failure, StoppedError) and not isinstance(self.failure, BlockedError)
+        is_silent = isinstance(self.failure, StoppedError) and not isinstance(self.failure, BlockedError | AddressError)
         return self.failure.message if self.failure and is_silent else ""
 
     @property
@@ -56,7 +64,10 @@ def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
 async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str, str]) -> Tenant:  # noqa: ASYNC109 - of one request
     """Sign in and read the statuses; no update is sent. `unchecked` and `failure` say what went wrong."""
     if tenant.tokens is None:
-        return replace(tenant, unchecked="statuses are not checked: there is no token to ask the service with")
+        lacking = "token to ask the service with" if tenant.base_url else "address of the service (EVREKA360_BASE_URL)"
+        anything = AnyStatus(status_map)
+        unchecked = f"statuses and orders are not checked: there is no {lacking}"
+        return replace(tenant, book=anything, names=anything.names, unchecked=unchecked)
     began = time.monotonic()
     try:
         async with OrderClient(
@@ -77,8 +88,10 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
         return replace(tenant, book=book, latency=latency, names=book.names)
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
     unlisted = answer.detail if answer.needs_human else f"the service does not list them ({why})"
-    unchecked = f"statuses are not checked: {unlisted}"
-    return replace(tenant, unchecked=unchecked, failure=explain_failure(answer, tenant.base_url))
+    failure = explain_failure(answer, tenant.base_url)
+    if isinstance(failure, AddressError):
+        unlisted = f"the service does not list them ({why}); {failure.hint}"
+    return replace(tenant, unchecked=f"statuses are not checked: {unlisted}", failure=failure)
 
 
 def explain_failure(answer: Answer[Any], base_url: str) -> BatchUpdaterError | None:
@@ -89,6 +102,9 @@ def explain_failure(answer: Answer[Any], base_url: str) -> BatchUpdaterError | N
         return BlockedError(f"No connection to {base_url}: {answer.detail}.", answer.hint)
     if not answer.was_sent or answer.verdict is Verdict.STOP:
         return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
+    if answer.code == "wrong_address":
+        what = f"{base_url} does not answer as the service does: {answer.detail}."
+        return AddressError(what, CHECK_ADDRESS)
     if answer.verdict in RETRIED_VERDICTS:
         return StoppedError(f"{base_url} does not serve its statuses now: {answer.detail}.", "run again later")
     return None

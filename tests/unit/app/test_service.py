@@ -15,10 +15,10 @@ def test_only_a_plan_can_do_without_credentials() -> None:
     """Without any, what sends raises, and what only plans has none."""
     with pytest.raises(NoCredentialsError):
         find_service(SETTINGS, {})
-    assert find_service(SETTINGS, {}, needs_token=False).tokens is None
+    assert find_service(SETTINGS, {}, is_needed=False).tokens is None
 
 
-@pytest.mark.parametrize("needs_token", [True, False])
+@pytest.mark.parametrize("is_needed", [True, False])
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
@@ -28,11 +28,11 @@ def test_only_a_plan_can_do_without_credentials() -> None:
     ],
 )
 def test_credentials_that_can_not_be_used_are_refused_by_everything(
-    environment: dict[str, str], said: str, needs_token: bool
+    environment: dict[str, str], said: str, is_needed: bool
 ) -> None:
     """A plan does not take them for none; the message names the variable, and the exit status is 2."""
     with pytest.raises(SettingsError, match=said) as caught:
-        find_service(SETTINGS, environment, needs_token=needs_token)
+        find_service(SETTINGS, environment, is_needed=is_needed)
     assert caught.value.exit_code == 2
 
 

@@ -5,12 +5,13 @@ import pytest
 
 from batch_updater.cli.console import OutputOptions, show_summary, status_table
 from batch_updater.common.models import OrderStatus
-from batch_updater.common.summary import RunSummary
+from batch_updater.common.summary import RunSummary, Step
 
 SUMMARY = RunSummary(
     run_id="r", input="o.csv", base_url="", started_at="", ended_at="", exit_code=3, resumable=False, rows=3,
     code_counts={}, requests={}, seconds=1.0, result_counts={"updated": 2, "failed": 1}, rows_per_second=3.0,
     run_dir="o.runs/r", results_file="o.runs/r/results.csv",
+    steps=(Step("To try those again", ("run", "o.runs/r/results.csv", "--only", "not-done")),),
 )  # fmt: skip
 
 STATUSES = [
@@ -36,7 +37,8 @@ def test_quiet_says_of_the_end_only_what_went_wrong(capsys: pytest.CaptureFixtur
     assert said.out == ""
     assert said.err.splitlines() == [
         "3 rows: 2 updated, 1 failed; results in o.runs/r/results.csv",
-        "To try those again: batch-updater run o.runs/r/results.csv --only failed",
+        "To try those again:",
+        "  batch-updater run o.runs/r/results.csv --only not-done",
     ]
     show_summary(replace(SUMMARY, exit_code=0), OutputOptions(quiet=True))
     show_summary(SUMMARY, OutputOptions(quiet=True, as_json=True))
