@@ -234,6 +234,8 @@ def parse_statuses(status: int, headers: Mapping[str, str], body: bytes) -> Answ
     try:
         found = [_order_status(item) for item in json.loads(body)["items"]]
     except _UNREADABLE:
+        if is_page(body):
+            return Answer(Verdict.UNKNOWN, "wrong_address", _page_detail(status, body), status)
         return _unexpected("the answer is no list of statuses")
     return _done([item for item in found if item is not None])
 

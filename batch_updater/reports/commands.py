@@ -18,7 +18,7 @@ from batch_updater.common.settings import ALL_NOT_DONE, PATHS, Settings
 from batch_updater.common.summary import Reason, RunSummary, Step
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.facts import RunFacts
-from batch_updater.journal.run_folder import FRAME, UNDO_SHEET, is_nameless, runs_place
+from batch_updater.journal.run_folder import FRAME, JOURNAL, UNDO_SHEET, is_nameless, runs_place
 from batch_updater.reports.reasons import fails_again
 
 NO_OPTIONS = frozenset({"columns", "confirmations", "production", "status_map"})  # only the config file has them
@@ -146,14 +146,16 @@ class RunCommands:
     def go_on(self, max_failures: int | None = None) -> list[str]:
         """Return the command that resumes the run, with the choices that must be the same and this limit.
 
-        That of an undo or of a DataFrame, which no sheet can name, is resumed from its folder.
+        That of an undo is resumed by `undo`; that of a DataFrame, which no command can name, from its folder.
         """
-        if self.sheet is None or self.sheet.name in {UNDO_SHEET, FRAME.name}:
+        if self.sheet is None or self.sheet.name == FRAME.name:
             return self.resume(max_failures)
         place = self.run_dir.resolve().parent
         runs_dir = None if place == runs_place(self.sheet, None).resolve() else place
-        values = {**self._values(max_failures), **self.facts.reading, "runs_dir": runs_dir}
-        return ["run", self._path(self.sheet), *self._options(values, TAKEN["run"])]
+        values = {**self._values(max_failures), "runs_dir": runs_dir}
+        if self.sheet.name == UNDO_SHEET and (self.sheet.parent / JOURNAL).is_file():
+            return ["undo", self._path(self.sheet.parent), *self._options(values, TAKEN["undo"] | {"runs_dir"})]
+        return ["run", self._path(self.sheet), *self._options({**values, **self.facts.reading}, TAKEN["run"])]
 
     def resume(self, max_failures: int | None = None) -> list[str]:
         """Return the command that resumes the run from its folder alone, by the choices that it was planned by."""

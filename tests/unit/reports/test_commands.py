@@ -207,11 +207,21 @@ def test_a_resumed_run_is_as_careful_as_it_was_started(
         assert (settings.canary, settings.max_failures) == (canary, Settings(max_failures=limit).max_failures)
 
 
-@pytest.mark.parametrize("sheet", [None, Path("dataframe.csv"), Path("o.runs/r/undo.csv")])
+@pytest.mark.parametrize("sheet", [None, Path("dataframe.csv")])
 def test_a_run_without_a_sheet_of_its_own_is_resumed_from_its_folder(sheet: Path | None) -> None:
-    """Data from stdin and DataFrames are gone by then, and the sheet of an undo is made anew by each one."""
-    words = RunCommands(Path("o.runs/r/undo.runs/u"), some_facts(), sheet).go_on(7)
-    assert words == ["resume", "o.runs/r/undo.runs/u", "--base-url", "http://x", "--max-failures", "7"]
+    """Data from stdin and DataFrames are gone by then."""
+    words = RunCommands(Path("stdin.runs/r"), some_facts(), sheet).go_on(7)
+    assert words == ["resume", "stdin.runs/r", "--base-url", "http://x", "--max-failures", "7"]
+
+
+@pytest.mark.parametrize(("place", "more"), [("o.runs/r/undo.runs", []), ("other", ["--runs-dir", "other"])])
+def test_an_undo_is_picked_up_by_undo(place: str, more: list[str]) -> None:
+    """Its sheet lies in the folder of the run that it undoes; choices that are meant for sheets are none of it."""
+    Path("o.runs/r").mkdir(parents=True)
+    Path("o.runs/r/journal.sqlite").touch()
+    facts = some_facts(reading={"expect_column": "e"}, compare=True)
+    words = RunCommands(Path(place) / "u", facts, Path("o.runs/r/undo.csv")).go_on()
+    assert words == ["undo", "o.runs/r", "--base-url", "http://x", *more]
 
 
 def test_a_run_that_compared_by_the_list_goes_on_by_the_list() -> None:
