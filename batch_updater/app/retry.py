@@ -8,7 +8,7 @@ from pathlib import Path
 from batch_updater.app.planning import OnRows, ignore_rows, plan
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import ResultRow
+from batch_updater.common.models import ResultRow, Value
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns
 from batch_updater.inputs.selection import RESUME_KEYS
@@ -76,7 +76,7 @@ def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[in
         raise SettingsError(f"Row {rows} is not among the rows to send again.", "correct only rows that are")
 
 
-def _corrected(cells: tuple[str, ...], edit: Edit, columns: Columns) -> tuple[str, ...]:
+def _corrected(cells: tuple[Value, ...], edit: Edit, columns: Columns) -> tuple[Value, ...]:
     new = list(cells)
     for place, text in ((columns.order, edit.order), (columns.status, edit.status)):
         if text is not None:

@@ -4,7 +4,7 @@ import contextlib
 import csv
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from batch_updater.common.text import HALVES, encodable
 from batch_updater.inputs.table import EXCEL
@@ -50,14 +50,22 @@ def open_workbook(path: Path) -> "Iterator[python_calamine.CalamineWorkbook]":
         yield file.book
 
 
-def read_results(path: Path) -> "pd.DataFrame":
-    """Return a result file as a DataFrame of text cells. Raises OSError."""
+def read_results(path: Path, sheet: str | None = None, header_row: int = 1, run_id: str = "") -> "pd.DataFrame":
+    """Return a result file as a DataFrame of text cells. Raises OSError.
+
+    In a person's own workbook, that is the table of this sheet under this row, without the rows of other runs.
+    """
     import pandas as pd  # noqa: PLC0415 - see above
 
     if path.suffix.lower() == ".jsonl":
         return pd.read_json(path, lines=True, dtype=False)
     if path.suffix.lower() in EXCEL:
-        sheets = pd.read_excel(path, sheet_name=None, engine="calamine", dtype=str, keep_default_na=False)
+        options: dict[str, Any] = {"engine": "calamine", "dtype": str, "keep_default_na": False}
+        if sheet is not None:
+            frame = pd.read_excel(path, sheet_name=sheet, header=None, skiprows=header_row - 1, **options)
+            frame = frame.set_axis(frame.iloc[0], axis=1).iloc[1:]
+            return frame[(frame["result_run_id"] == run_id).to_numpy()].reset_index(drop=True)
+        sheets = pd.read_excel(path, sheet_name=None, **options)
         rows = [frame for name, frame in sheets.items() if name != SUMMARY_SHEET]
         return pd.concat(rows, ignore_index=True)
     return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import cast
 
 from batch_updater.common.errors import InputError
-from batch_updater.common.models import WHOLE_ROW, SourceRow
+from batch_updater.common.models import WHOLE_ROW, SourceRow, Value
 from batch_updater.common.remedies import Remedy
+from batch_updater.common.secret import Secret
 from batch_updater.common.text import shown, unescape_formula
 from batch_updater.inputs.columns import HEADER_WITHIN, find_header, is_result_file, looks_like_data, non_result_columns
+from batch_updater.inputs.excel.cell_text import plain_text
+from batch_updater.inputs.excel.worksheet import UserSheet
 from batch_updater.inputs.formats import open_table
 from batch_updater.inputs.selection import ReadOptions, RowFilter
 from batch_updater.inputs.sniff import check_file, kind_of
@@ -46,8 +49,7 @@ class Source:
             for new, place in enumerate(self._places)
             if place in table.hidden_columns and not options.include_hidden
         )
-        widths = table.widths + (None,) * len(full)
-        self.widths = tuple(widths[place] for place in self._places)
+        self._full = tuple(full)
         above = f", header in row {self._header_row}" if self._header_row > 1 else ""
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
@@ -55,6 +57,17 @@ class Source:
         self._superseded = Superseded(full) if options.only else None
         if not options.only or len(self._filter.descriptions) > 1:  # no matching result: nothing to do
             self._check_some(name)
+
+    @property
+    def user_sheet(self) -> UserSheet | None:
+        """The sheet in the person's own workbook, when results can be added there."""
+        sheet = self._table.user_sheet
+        return sheet and sheet._replace(header_row=self._header_row, header=self._full)
+
+    @property
+    def password(self) -> Secret | None:
+        """The password that the sheet was opened with."""
+        return self._table.password
 
     @property
     def selection(self) -> str:
@@ -80,10 +93,11 @@ class Source:
     def rows(self) -> Generator[SourceRow]:
         """Yield every chosen row that is not blank."""
         pick, header_row, row_filter, root = self._picker(), self._header_row, self._filter, self._root_row
+        has_values = self._table.is_excel
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
             for number, seen, flaws in records:
-                cells = unescape_cells(seen) if self._is_escaped else seen
+                cells = unescape_cells(cast("Sequence[str]", seen)) if self._is_escaped else texts_of(seen, has_values)
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
                 taken = not row_filter or row_filter.accepts(number, cells)
@@ -94,7 +108,9 @@ class Source:
                     continue
                 chosen += 1
                 root_row = None if root is None or not _ROW.fullmatch(cells[root]) else int(cells[root])
-                yield SourceRow(number, pick(cells), None if flaws is None else self._renumbered(flaws), root_row)
+                stored = cast("tuple[Value, ...]", pick(cast("Sequence[str]", seen))) if has_values else None
+                moved = None if flaws is None else self._renumbered(flaws)
+                yield SourceRow(number, pick(cells), moved, root_row, stored)
 
     @property
     def superseded(self) -> Mapping[str, int]:
@@ -125,6 +141,13 @@ class Source:
         raise InputError(f"{name}: there are no rows under the header.", "is it the right file and sheet?")
 
 
+def texts_of(cells: Sequence[Value], has_values: bool = True) -> Sequence[str]:
+    """Return cells as text."""
+    if not has_values:
+        return cast("Sequence[str]", cells)
+    return [cell if type(cell) is str else plain_text(cell) for cell in cells]
+
+
 def unescape_cells(cells: Sequence[str]) -> list[str]:
     """Return cells of an earlier run's CSV without the apostrophes before formulas."""
     return [unescape_formula(cell) if cell[:1] == "'" else cell for cell in cells]
@@ -136,7 +159,7 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
         return 0, table.header
     with contextlib.closing(table.records()) as records:
         most = max(HEADER_WITHIN, options.header_row or 0)
-        top = [(number, cells) for number, cells, _ in islice(records, most)]
+        top = [(number, texts_of(cells)) for number, cells, _ in islice(records, most)]
     filled = [(number, cells) for number, cells in top if any(cell.strip() for cell in cells)]
     if options.header_row is not None:
         filled = [(number, cells) for number, cells in filled if number == options.header_row]

@@ -11,6 +11,7 @@ from xml.parsers.expat import ExpatError  # msoffcrypto parses the XML about the
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
+from batch_updater.common.secret import Secret
 from batch_updater.inputs.archive import check_zip
 from batch_updater.inputs.excel.ole import OleError
 from batch_updater.inputs.excel.result_sheets import open_excel
@@ -29,15 +30,24 @@ def open_encrypted(path: Path, name: Path, options: ReadOptions) -> Table:
     with contextlib.ExitStack() as stack:
         folder = tempfile.TemporaryDirectory(prefix="batch-updater-", ignore_cleanup_errors=True)
         plain = Path(stack.enter_context(folder)) / "plain.xlsx"
-        _decrypt(path, plain, name, options.password_file)
+        password = _decrypt(path, plain, name, options.password_file)
         check_zip(plain, name)
         table = open_excel(plain, name, options)
+        table.password = password
         weakref.finalize(table, stack.pop_all().close)
     return table
 
 
-def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) -> None:
-    """Write the plain workbook. Without a password file, ask for the password on a terminal."""
+def encrypt(plain: Path, target: Path, password: Secret) -> None:
+    """Write a plain workbook with a password. Raises OSError."""
+    from msoffcrypto.format.ooxml import OOXMLFile  # noqa: PLC0415 - an optional extra, which has opened the sheet
+
+    with plain.open("rb") as stream, target.open("wb") as locked:
+        OOXMLFile(stream).encrypt(password.reveal(), locked)
+
+
+def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) -> Secret:
+    """Write the plain workbook and return its password. Without a password file, ask for the password on a terminal."""
     if password_file is None and not sys.stdin.isatty():
         raise InputError(f"{name} is protected with a password.", _ADVICE)
     try:
@@ -59,6 +69,7 @@ def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) ->
         raise InputError(f"{given} does not open {name}.", "correct it") from None
     except (FileFormatError, *_DAMAGE) as error:
         raise OleError(f"is damaged ({error})") from None
+    return Secret(password)
 
 
 def _read(password_file: Path, name: Path) -> str:
