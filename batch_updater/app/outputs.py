@@ -124,7 +124,7 @@ def _reading_results(run: Run, written: Written) -> dict[str, Any]:
     }
     cells = (own.facts.last_row + 1) * (own.facts.last_column + 1 + len(RESULT_COLUMNS))
     if cells > kept.get("max_cells", 0):
-        kept["max_cells"] = cells
+        kept["max_cells"] = min(cells, 2_000_000_000)
     if own.header_row > 1:
         kept["header_row"] = own.header_row
     if is_result_file(own.header) and run.source.left_out:  # rows of other runs keep their results there

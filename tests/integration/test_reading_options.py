@@ -132,7 +132,7 @@ def test_a_password_file_opens_the_workbook_or_is_named(watched: Watched, conten
 
 def failing(watched: Watched, monkeypatch: pytest.MonkeyPatch, rows: int) -> Path:
     """An Excel result file whose sheets have three rows each, and in which every fourth order is not found."""
-    monkeypatch.setattr("batch_updater.reports.workbook.EXCEL_ROWS", 3)
+    monkeypatch.setattr("batch_updater.reports.workbook.plain.EXCEL_ROWS", 3)
     sheet = watched.folder / "orders.csv"
     write_sheet(sheet, [(order_id(n) if n % 4 else order_id(90_000 + n), DONE) for n in range(1, rows + 1)])
     result = watched.folder / "results.xlsx"

@@ -185,7 +185,8 @@ def raw_excel(
 ) -> Path:
     """A workbook with exactly this XML within its only sheet."""
     parts = {
-        "[Content_Types].xml": f'{XML}<Types xmlns="{TYPES}"/>',
+        "[Content_Types].xml": f'{XML}<Types xmlns="{TYPES}"><Override PartName="/xl/workbook.xml"'
+        ' ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
         "_rels/.rels": f'{XML}<Relationships xmlns="{PACKAGE}"><Relationship Id="r1" Type="{RELATIONS}/officeDocument"'
         ' Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'{XML}<workbook xmlns="{MAIN}" xmlns:r="{RELATIONS}"><sheets>'

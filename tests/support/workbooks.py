@@ -9,7 +9,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from batch_updater.common.models import Result, ResultRow
-from batch_updater.inputs.excel.worksheet import UserSheet, column_number
+from batch_updater.inputs.excel.ranges import column_number
+from batch_updater.inputs.excel.worksheet import UserSheet
 from batch_updater.inputs.source import Source
 from batch_updater.reports.results import write_results
 from batch_updater.reports.workbook import Written

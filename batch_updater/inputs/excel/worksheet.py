@@ -4,7 +4,6 @@ One streaming pass with expat, without a tree. A document type is refused where 
 expanded. The format is ECMA-376, part 1, chapter 18.
 """
 
-import re
 from array import array
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, NamedTuple
 from xml.parsers import expat  # document types, and so entities, are refused below
+
+from batch_updater.inputs.excel.ranges import column_number, parse_range
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 LONGEST_TAG = 1 << 22  # bytes; attributes of real sheets have some hundred
@@ -88,27 +89,8 @@ class SheetFacts:
         return self._marks[self._rows[row]] if row < len(self._rows) else (False, ())
 
 
-_PLACE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})")
 _WITHIN_ROWS = ("t", "r", "rPr", "rPh", "phoneticPr", "extLst", "ext", "rFont", "charset", "family", "b", "i", "strike",
                 "outline", "shadow", "condense", "extend", "color", "sz", "u", "vertAlign", "scheme")  # fmt: skip
-
-
-def parse_range(ref: str) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom (0-based) of a range such as `A1:F10`. Raises SheetError."""
-    corners = [_PLACE.fullmatch(corner) for corner in ref.split(":")]
-    found = [(column_number(corner[1]), int(corner[2]) - 1) for corner in corners if corner]
-    if len(found) != len(corners) or len(found) > 2:
-        raise SheetError(f"has a range {ref[:60]!r}")
-    (left, top), (right, bottom) = min(found), max(found)
-    return left, min(top, bottom), right, max(top, bottom)
-
-
-def column_number(letters: str) -> int:
-    """Return the position (0-based) of a column."""
-    column = 0
-    for letter in letters.upper():
-        column = column * 26 + ord(letter) - 64
-    return column - 1
 
 
 class UserSheet(NamedTuple):

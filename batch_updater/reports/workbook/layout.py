@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from batch_updater.common.models import RESULT_COLUMNS
 from batch_updater.inputs.columns import is_result_file
-from batch_updater.inputs.excel.worksheet import LAST_COLUMN, SheetError, SheetFacts, UserSheet, parse_range
+from batch_updater.inputs.excel.ranges import parse_range
+from batch_updater.inputs.excel.worksheet import LAST_COLUMN, SheetFacts, UserSheet
 
 _NUMBERS = ("result_http_status", "result_attempts", "result_row", "result_duration_ms")
 
@@ -77,7 +78,7 @@ def _grown_filter(facts: SheetFacts, top: int, first: int, last: int) -> str:
     """Return the range of a filter on the header's row with the new columns; empty when there is none."""
     try:
         left, filter_top, right, bottom = parse_range(facts.filter)
-    except SheetError:
+    except ValueError:
         return ""
     return range_text(left, top, last, bottom) if filter_top == top and left < first and right < last else ""
 

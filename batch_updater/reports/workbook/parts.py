@@ -6,7 +6,8 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from batch_updater.inputs.excel.worksheet import UserSheet, parse_range
+from batch_updater.inputs.excel.ranges import parse_range
+from batch_updater.inputs.excel.worksheet import UserSheet
 from batch_updater.reports.workbook.cells import COLOURS, xml_text
 from batch_updater.reports.workbook.layout import Layout, UnsuitableError, range_text
 from batch_updater.reports.workbook.splice import Element, Part

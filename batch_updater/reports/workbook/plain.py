@@ -60,7 +60,7 @@ class _Texts(Worksheet):  # type: ignore[misc]  # xlsxwriter has no types
     @staticmethod
     def _escape_control_characters(data: str) -> str:
         """Escape as Excel does; xlsxwriter's own misses an escape that begins in another, and half a character."""
-        return escape_odd(data)
+        return escape_odd(str(data))  # booleans come as numbers
 
     def _xml_rich_inline_string(self, string: str, attributes: Any) -> None:
         """Write a text that looks like rich text, `<r>…</r>`, as the text it is."""

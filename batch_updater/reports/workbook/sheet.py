@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow
-from batch_updater.inputs.excel.worksheet import Attributes, UserSheet, column_number, parse_range
+from batch_updater.inputs.excel.ranges import column_number, parse_range
+from batch_updater.inputs.excel.worksheet import Attributes, UserSheet
 from batch_updater.reports.workbook.cells import CellMaker, Cuts, width_of
 from batch_updater.reports.workbook.layout import Layout, UnsuitableError, letters, range_text
 from batch_updater.reports.workbook.splice import Splicer, is_self_closed, with_attributes
@@ -177,7 +178,7 @@ class _Above:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._is_done = not layout.new
+        self._is_done, self._is_cutting = not layout.new, False
 
     def begin(self, splicer: Splicer, prefix: str, then: Callable[[], None]) -> None:
         """Follow the parser until the rows begin."""
@@ -207,7 +208,10 @@ class _Above:
             self._then()
 
     def _end(self, name: str) -> None:
-        if name == f"{self._prefix}cols" and (ours := self._left()):
+        if self._is_cutting:  # the end of a column that is replaced
+            self._splicer.end_cut(with_tag=True)
+            self._is_cutting = False
+        elif name == f"{self._prefix}cols" and (ours := self._left()):
             self._splicer.insert(ours)
 
     def _left(self) -> bytes:
@@ -225,11 +229,15 @@ class _Above:
         if first > new_last:
             self._splicer.insert(self._left())
             return
-        if not is_self_closed(tag):
-            raise UnsuitableError("its columns have content")
         before = with_attributes(tag, {"max": str(new_first - 1)}) if first < new_first else b""
         after = with_attributes(tag, {"min": str(new_last + 1)}) if last > new_last else b""
-        self._splicer.replace_tag(before + self._left() + after)
+        new = [part if is_self_closed(part) else part[:-1] + b"/>" for part in (before, after) if part]
+        self._splicer.insert(b"".join([*new[:1], self._left(), *new[1:]] if before else [self._left(), *new]))
+        if is_self_closed(tag):
+            self._splicer.replace_tag(b"")
+        else:
+            self._splicer.cut()
+            self._is_cutting = True
 
 
 class _Below:

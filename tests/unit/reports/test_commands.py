@@ -135,13 +135,13 @@ def test_only_a_command_that_reads_stdin_asks_for_the_same_data() -> None:
 
 
 def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:
-    """Its columns are named where the sheet's were; what said which rows to take, or how to read the file, is gone."""
+    """Its columns are named where the sheet's were; how to read the file is what its writer says."""
     reading = {key: CHANGED[key] for key in RESUME_KEYS}
     facts = some_facts(base_url="https://x.test", reading=reading, on_conflict="last", compare=True)
     kept = {key: CHANGED[key] for key in ("order_column", "status_column", "expect_column", "order_by")}
-    words = ["run", "results.csv", *follow_up_options(facts)]
+    words = ["run", "results.csv", *follow_up_options(facts, {"sheet": "Nov", "header_row": 3})]
     assert read_back(command_line(words)) == Settings(
-        **kept, base_url="https://x.test", on_conflict="last", compare=True
+        **kept, base_url="https://x.test", on_conflict="last", compare=True, sheet="Nov", header_row=3
     )
 
 
