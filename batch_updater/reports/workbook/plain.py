@@ -12,6 +12,7 @@ from xlsxwriter.worksheet import Worksheet
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow, Value
 from batch_updater.common.text import FORMULA
 from batch_updater.inputs.excel.cell_text import plain_text
+from batch_updater.inputs.excel.worksheet import LAST_COLUMN
 from batch_updater.reports.workbook.cells import COLOURS, Cuts, escape_odd, width_of
 
 EXCEL_ROWS = 1_048_575  # under the header
@@ -22,7 +23,8 @@ def write_plain(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) ->
     """Write rows as sheets `results`, `results 2` … of at most 1,048,575 rows each.
 
     Every text is a text cell: nothing is calculated, linked or turned into a number. Memory does not grow.
-    Return a note when texts are too long for a cell. Raises OSError.
+    Of a header that leaves no room for the result columns, those without a name are left out. Return a note when texts
+    are too long for a cell. Raises OSError.
     """
     book = xlsxwriter.Workbook(
         str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
@@ -39,16 +41,19 @@ def write_plain(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) ->
 
 def _fill(book: Any, header: Sequence[str], rows: Iterable[ResultRow]) -> list[str]:
     formats, cuts = _Formats(book), Cuts()
-    names = (*header, *RESULT_COLUMNS)
+    kept: Sequence[int] = range(len(header))
+    if len(header) > (most := LAST_COLUMN - len(RESULT_COLUMNS)):
+        kept = [place for place in kept if header[place].strip()][:most]
+    names = (*(header[place] for place in kept), *RESULT_COLUMNS)
     sheet, line, number = None, EXCEL_ROWS, 0
     for row in rows:
         if sheet is None or line >= EXCEL_ROWS:
             number += 1
             sheet, line = _new_sheet(book, number, [cuts.fit(name, 1) for name in names], formats), 0
         line += 1
-        for place, value in enumerate((*row.cells, *row[2:])):
+        for place, value in enumerate((*(row.cells[place] for place in kept), *row[2:])):
             fitting = cuts.fit(value, row.row) if isinstance(value, str) else value
-            _write(sheet, line, place, fitting, formats, coloured=place == len(header))
+            _write(sheet, line, place, fitting, formats, coloured=place == len(kept))
     if sheet is None:
         _new_sheet(book, 1, [cuts.fit(name, 1) for name in names], formats)
     return cuts.notes()
