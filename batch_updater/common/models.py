@@ -79,8 +79,8 @@ class SourceRow(NamedTuple):
 class StatusUpdate(NamedTuple):
     """A usable row: the order is to get this status. All ids are lower-case hyphenated UUIDs.
 
-    `expected_id` is the status that the order must have now for the update to be sent; empty for any. `root_row` is
-    the row's number in the sheet that the work began with, when that is another one.
+    `expected_id` is the status that the order must have now for the update to be sent; empty for any, several are
+    separated by spaces. `root_row` is the row's number in the sheet that the work began with, when that is another one.
     """
 
     row: int
@@ -89,6 +89,10 @@ class StatusUpdate(NamedTuple):
     normalised: bool = False
     expected_id: str = ""
     root_row: int | None = None
+
+    def expects(self, status_id: str) -> bool:
+        """Return whether the update is to be sent to an order that has this status now."""
+        return not self.expected_id or status_id in self.expected_id.split()
 
 
 # Which of the fields above are sent to an order: the plan, its checksum, duplicates and readings all use this.
@@ -127,8 +131,8 @@ class Answer(Generic[T_co]):
     @property
     def is_doubtful(self) -> bool:
         """Whether the request may have been carried out although no answer says so."""
-        unanswered = self.verdict in {Verdict.RETRY, Verdict.UNKNOWN}
-        return self.was_sent and (unanswered or (self.verdict is Verdict.THROTTLED and not self.asks_to_slow_down))
+        no_answer = self.verdict in {Verdict.RETRY, Verdict.UNKNOWN, Verdict.STOP}  # a redirect may follow an update
+        return self.was_sent and (no_answer or (self.verdict is Verdict.THROTTLED and not self.asks_to_slow_down))
 
     @property
     def needs_human(self) -> bool:

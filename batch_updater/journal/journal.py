@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Checkpoint, ReadBack, Result, RowOutcome, State, StatusUpdate
+from batch_updater.common.models import Checkpoint, ReadBack, RowOutcome, State, StatusUpdate
 from batch_updater.journal import lifecycle, schema
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import JournalReader, read_journal
@@ -171,9 +171,8 @@ class Journal(JournalWriter):
         """Write outcomes in one commit, and release the rows that waited for them."""
         items = list(outcomes)
         ended = [(o.row,) for o in items if o.state is State.ENDED] if self.sequenced else []
-        unchanged = [(o.row,) for o in items if o.result is Result.UNCHANGED]
         values = [(o.row, o.state.value, o.result.value, *o[3:]) for o in items]  # SQLite takes plain texts faster
-        self._change((schema.OUTCOME, values), (schema.CONFIRM, unchanged), (schema.RELEASE, ended))
+        self._change((schema.OUTCOME, values), (schema.RELEASE, ended))
 
     def has_open(self) -> bool:
         """Whether rows of a sequence are still to be sent, now or after an earlier row of their order."""

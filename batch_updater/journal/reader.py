@@ -190,14 +190,20 @@ class JournalReader:
         return [update_of(row) for order in orders for row in self._select(query, (order.id, order.status_id))]
 
     def to_undo(self) -> Iterator[tuple[str, str, str]]:
-        """Yield orders that the run has or may have changed: id, previous status ('' if not known), last status set."""
+        """Yield orders that the run has or may have changed: id, previous status ('' if not known), status set last.
+
+        When it is not known which of several statuses was set last there are several, separated by spaces.
+        """
         query = (
-            "WITH changed AS (SELECT order_id, min(row) AS first, max(row) AS last FROM rows"  # noqa: S608 - constants
+            "WITH orders AS (SELECT order_id, min(row) AS first,"  # noqa: S608 - constants
+            " max(CASE result WHEN 'updated' THEN row ELSE 0 END) AS sure FROM rows"
             f" WHERE {lifecycle.MAY_HAVE_CHANGED} GROUP BY order_id)"
-            " SELECT c.order_id, coalesce(f.previous_status_id, ''), l.status_id FROM changed c"
-            " JOIN rows f ON f.row = c.first JOIN rows l ON l.row = c.last ORDER BY c.first"
+            " SELECT o.order_id, coalesce(f.previous_status_id, ''),"
+            " replace(group_concat(DISTINCT l.status_id), ',', ' ') FROM orders o JOIN rows f ON f.row = o.first"
+            f" JOIN (SELECT row, order_id, status_id FROM rows WHERE {lifecycle.MAY_HAVE_CHANGED}) l"
+            " ON l.order_id = o.order_id AND l.row >= o.sure GROUP BY o.first ORDER BY o.first"
         )
-        yield from self._select(query, (self.facts().compare,))
+        yield from self._select(query, (self.facts().compare,) * 2)
 
     def readings(self) -> Iterator[tuple[ReadBack, str, str]]:
         """Yield what `verify` has read, in order, each with the order's id and the status it should have."""

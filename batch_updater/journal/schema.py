@@ -95,12 +95,6 @@ def _merge(fields: tuple[str, ...], *more: str) -> str:
 OUTCOME = _merge(RowOutcome._fields)
 # An update may leave after a checkpoint: what an outcome said of the row before holds no longer.
 CHECKPOINT = _merge(Checkpoint._fields, "result = CASE WHEN state = 'claimed' THEN NULL ELSE result END")
-# An order that had another status before its update was sent has this one by that, though no answer confirmed it.
-CONFIRM = (
-    "UPDATE rows SET changes = changes + 1, result = 'updated', code = 'confirmed_by_reading',"
-    " detail = 'an earlier start sent it and no answer confirmed it; read back, the order has the status'"
-    " WHERE row = ? AND (attempts > 0 OR uncounted) AND previous_status_id <> status_id"
-)
 CLAIM = "UPDATE rows SET changes = changes + 1, state = 'claimed', claim = ? WHERE row = ?"
 CLAIM_UP_TO = (  # one statement for a block of planned rows takes less time than one for each
     "UPDATE rows INDEXED BY rows_planned SET changes = changes + 1, state = 'claimed', claim = ?"

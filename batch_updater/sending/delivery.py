@@ -145,8 +145,8 @@ class Delivery:
             )
         if found == wanted.status_id:
             return already_set(wanted)
-        if wanted.expected_id and found != wanted.expected_id:
-            expected = self._named(wanted.expected_id)
+        if not wanted.expects(found):
+            expected = " or ".join(map(self._named, wanted.expected_id.split()))
             detail = f"not sent, for the order is {self._named(found)}, and {expected} was expected"
             return self._outcome(row, End(State.ENDED, Result.CONFLICT, "status_moved", detail), 200)
         return await self._announce(row)

@@ -86,17 +86,13 @@ def decide_by_reading(answer: Answer[Any], reading: Reading, update: StatusUpdat
         return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED, _refusal(answer))
     if reading.seen is Seen.OTHER:
         code = "not_applied" if answer.is_doubtful else answer.code
-        code = "status_moved" if _has_moved(reading, update) else code
+        code = code if update.expects(reading.status_id) else "status_moved"
         return End(State.ENDED, Result.FAILED, code, f"{answer.detail}; read back, the order is {found}")
     if reading.seen is Seen.MISSING:
         return End(State.ENDED, Result.FAILED, "order_not_found", reading.detail)
     if reading.seen is Seen.STOPPED:
         return decide_outcome(answer, doubt, stopping=True)
     return End(State.ENDED, Result.UNKNOWN, answer.code, f"{answer.detail}; could not be read back: {reading.detail}")
-
-
-def _has_moved(reading: Reading, update: StatusUpdate) -> bool:
-    return bool(update.expected_id) and reading.status_id != update.expected_id
 
 
 def decide_later(reading: Reading, found: str, update: StatusUpdate, *, interrupted: bool) -> End:
@@ -109,7 +105,7 @@ def decide_later(reading: Reading, found: str, update: StatusUpdate, *, interrup
         return End(State.ENDED, Result.UPDATED, "confirmed_after_interruption", f"{after} has the status")
     if reading.seen is Seen.RIGHT:
         return End(State.ENDED, Result.UPDATED, "confirmed_by_reading", CONFIRMED)
-    if reading.seen is Seen.OTHER and _has_moved(reading, update):
+    if reading.seen is Seen.OTHER and not update.expects(reading.status_id):
         return End(State.ENDED, Result.FAILED, "status_moved", f"never confirmed; {after} is {found}")
     if reading.seen is Seen.OTHER:
         return End(State.ENDED, Result.FAILED, "not_applied", f"never confirmed; {after} is {found}")

@@ -29,7 +29,7 @@ class RowAttempts(AnswerLog):
         "ended_by",
         "ever_in_doubt",
         "in_doubt",
-        "may_be_late",
+        "late",
         "previous",
         "sent",
         "sent_at",
@@ -42,7 +42,7 @@ class RowAttempts(AnswerLog):
         self.sent = 0
         self.in_doubt = in_doubt  # the last update may have been applied, and the order was not read since
         self.ever_in_doubt = in_doubt
-        self.may_be_late = in_doubt  # an update in doubt may be applied after it was read
+        self.late = in_doubt  # an update in doubt may be applied after it was read
         self.previous: str | None = None
         self.ended_by: Reading | None = None
         self.answer: Answer[Any] = STOPPED  # to the last update
@@ -53,7 +53,7 @@ class RowAttempts(AnswerLog):
     @property
     def doubt(self) -> Doubt:
         """What is known of the updates."""
-        return Doubt(self.sent, self.in_doubt, self.ever_in_doubt, self.may_be_late)
+        return Doubt(self.sent, self.in_doubt, self.ever_in_doubt, self.late)
 
     @property
     def unrecorded(self) -> int:
@@ -93,7 +93,7 @@ class RowAttempts(AnswerLog):
             self.exchange.counters.put += 1
             if answer.verdict is not Verdict.DONE and self.exchange.is_doubtful(answer):
                 self.in_doubt = self.ever_in_doubt = True
-                self.may_be_late |= may_be_late(answer)
+                self.late |= may_be_late(answer)
                 self.exchange.count_wording(answer)
 
     async def get(self) -> Answer[str]:
@@ -123,10 +123,9 @@ class RowAttempts(AnswerLog):
     async def is_to_be_sent_again(self) -> bool:
         """Read the order of an update in doubt; when nothing more is to be sent, `ended_by` says why."""
         reading = await self.read_back()
-        expected = self.update.expected_id
-        if reading.seen is Seen.OTHER and (not expected or reading.status_id == expected):
+        if reading.seen is Seen.OTHER and self.update.expects(reading.status_id):
             return True
-        if reading.seen is Seen.NOT_READABLE and not (self.exchange.compare or expected):
+        if reading.seen is Seen.NOT_READABLE and not (self.exchange.compare or self.update.expected_id):
             return True
         self.ended_by = reading
         return False

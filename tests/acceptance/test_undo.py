@@ -202,6 +202,38 @@ def test_a_sequence_is_undone_to_what_was_before_its_first_row(watched: Watched)
         assert len(puts(sandbox)) == sent + 1
 
 
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_sequence_that_ends_unknown_is_undone(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, applied: bool
+) -> None:
+    """Its last update was lost and could not be read back: applied or not, undo puts back what was before."""
+    update, read, lost, sent = Sandbox._update, Sandbox._detail, [True], [False]
+
+    async def silent(sandbox: Sandbox, request: web.Request) -> web.StreamResponse:
+        if not lost or (await request.json())["status_id"] != DONE:
+            return await update(sandbox, request)
+        sent[0] = True
+        if applied:
+            await update(sandbox, request)
+        return web.Response(status=504)
+
+    async def unreadable(sandbox: Sandbox, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=422) if lost and sent[0] else await read(sandbox, request)
+
+    monkeypatch.setattr(Sandbox, "_update", silent)
+    monkeypatch.setattr(Sandbox, "_detail", unreadable)
+    with served() as sandbox:
+        rows = [(order_id(1), CANCELLED), (order_id(1), DONE)]
+        words = ("--compare", "--on-conflict", "sequence", "--retries", "0", "--timeout", "1")
+        run = made(watched, sandbox, rows, *words, code=3)
+        assert [row["result"] for row in read_result(run / "results.csv")] == ["updated", "unknown"]
+        lost.clear()
+        ended, found = undone(watched, sandbox, run)
+        assert ended.returncode == 0, ended.stderr
+        assert [row["result"] for row in found] == ["updated"]
+        assert statuses_of(sandbox, 1) == {order_id(1): PLANNED}
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("LIMIT", "2"), ("ROWS", "2-3"), ("HEADER_ROW", "2"), ("WHERE", "Region=North")]
 )
@@ -478,7 +510,8 @@ def test_an_update_that_was_only_confirmed_by_a_later_start_is_undone(
         confused.clear()
         run = made(watched, sandbox, good_rows(6), "--compare")
         row = read_result(run / "results.csv")[1]
-        assert (row["result"], row["result_code"], row["result_attempts"]) == ("updated", "confirmed_by_reading", "1")
+        assert (row["result"], row["result_code"]) == ("updated", "confirmed_after_interruption")
+        assert row["result_attempts"] == "1"
         assert undone(watched, sandbox, run)[0].returncode == 0
         assert statuses_of(sandbox, 6) == before
 

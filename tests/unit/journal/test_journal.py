@@ -50,15 +50,15 @@ def test_a_row_that_was_not_sent_is_planned_again(folder: Path) -> None:
     journal.close()
 
 
-@pytest.mark.parametrize(("attempts", "said"), [(1, "updated"), (0, "unchanged")])
-def test_an_order_is_unchanged_only_when_nothing_was_sent_to_it(folder: Path, attempts: int, said: str) -> None:
-    """Read with another status before it was sent, and with the wanted one later: an unconfirmed update did that."""
+def test_an_order_that_was_right_before_it_was_sent_again_is_unchanged(folder: Path) -> None:
+    """Its first update was refused, so somebody else has set the status: the run has changed nothing to undo."""
     journal = plan(folder, [(2, A, S)])
     journal.claim(1)
-    journal.checkpoint([Checkpoint(2, attempts, 1.0, previous_status_id=T)])
-    journal.record([RowOutcome(2, State.PLANNED, Result.NOT_SENT, "stopped", "")])
+    journal.checkpoint([Checkpoint(2, 1, 1.0, previous_status_id=T)])
+    journal.record([RowOutcome(2, State.PLANNED, Result.FAILED, "unauthorized", "no")])
     journal.record([already_set(*journal.claim(1))])
-    assert next(journal.entries()).result == said
+    entry = next(journal.entries())
+    assert (entry.result, entry.attempts, list(journal.to_undo())) == ("unchanged", 1, [])
     journal.check()
     journal.close()
 

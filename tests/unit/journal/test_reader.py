@@ -85,6 +85,15 @@ def test_a_sequence_is_undone_from_its_last_status_to_the_one_before_its_first(f
         assert list(journal.to_undo()) == [(B, "2", S), (A, "4", U)]
 
 
+def test_a_sequence_that_ends_unknown_is_undone_from_either_status(folder: Path) -> None:
+    """The order may have the last status that was confirmed, or one of those after it."""
+    with plan(folder, [(2, A, U), (3, A, S), (4, A, T), (5, B, S)], "sequence") as journal:
+        for row, result in ((2, Result.UPDATED), (3, Result.UPDATED), (4, Result.UNKNOWN), (5, Result.UNKNOWN)):
+            journal.claim(9)
+            journal.record([ended(row, result, previous_status_id=str(row))])
+        assert list(journal.to_undo()) == [(A, "2", f"{S} {T}"), (B, "5", S)]
+
+
 @pytest.mark.parametrize(
     ("before", "last", "found"),
     [

@@ -102,6 +102,18 @@ def test_a_run_is_resumed_from_its_folder(limit: int | None) -> None:
     assert read_back(line) == Settings(base_url="https://x.test", max_failures=limit)
 
 
+@pytest.mark.parametrize(("passed", "canary"), [(False, 5), (True, 0)])
+@pytest.mark.parametrize(("given", "limit"), [(None, "2%"), (7, 7)])
+def test_a_resumed_run_is_as_careful_as_it_was_started(
+    passed: bool, canary: int, given: int | None, limit: Any
+) -> None:
+    """A canary that has not passed and the limit of failures are typed again; a new limit replaces the old one."""
+    facts = some_facts(settings={"canary": 5, "max_failures": "2%"}, canary_passed=passed)
+    for words in (run_command(Path("o.csv"), Path("o.runs/r"), facts, given), resume_command(Path("r"), facts, given)):
+        settings = read_back(command_line(words))
+        assert (settings.canary, settings.max_failures) == (canary, Settings(max_failures=limit).max_failures)
+
+
 def test_a_dataframe_is_resumed_from_the_folder_of_its_run() -> None:
     """The file that it was written to is gone by then."""
     facts = some_facts(base_url="https://x.test")
