@@ -98,7 +98,7 @@ def test_the_same_words_stand_in_the_environment(watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"secret\n", ""),
+        (b"open-sesame-7\n", ""),
         (b"wrong\n", "does not open"),
         (b"", "does not open"),
         (b"\xff\xfe", "can't be read"),
@@ -112,7 +112,7 @@ def test_a_password_file_opens_the_workbook_or_is_named(watched: Watched, conten
     plain = excel(watched.folder, [HEAD, *map(list, good_rows(2))])
     sheet = watched.folder / "locked.xlsx"
     with plain.open("rb") as source, sheet.open("wb") as target:
-        OOXMLFile(source).encrypt("secret", target)
+        OOXMLFile(source).encrypt("open-sesame-7", target)
     password = watched.folder / "password.txt"
     if content is not None:
         password.write_bytes(content)
