@@ -4,8 +4,11 @@ The vendor's sign-in is OAuth 2 (RFC 6749): password grant and refresh at `POST 
 """
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from batch_updater.api.credentials import GRANT_NAMES, Credentials, Grant, Granted
 from batch_updater.api.retry import Attempts
@@ -15,6 +18,7 @@ from batch_updater.common.models import Answer, Verdict
 from batch_updater.common.secret import Secret
 
 SIGN_IN_ATTEMPTS = 5
+SIGN_IN_LONGEST = 60.0  # seconds, outside a run
 Ask = Callable[[dict[str, str], Grant], Awaitable[Answer[Granted]]]
 
 
@@ -29,6 +33,7 @@ class Tokens:
         self._access = credentials.token
         self._refresh: Secret | None = None
         self._renew_at: float | None = None
+        self._refusal: CredentialsError | None = None  # of the last sign-in
         self._clock, self._sleep = clock, sleep
         self.generation = 0
         self.requests = 0
@@ -38,6 +43,12 @@ class Tokens:
         """Reach the token endpoint through `ask`, in the running loop."""
         self._ask = ask
         self._turn = asyncio.Lock()
+        self._stopping: asyncio.Event | None = None
+        self._saw: Callable[[Answer[Granted]], None] = lambda _answer: None
+
+    def obey(self, stopping: asyncio.Event, saw: Callable[[Answer[Granted]], None]) -> None:
+        """Ask until there is a token or `stopping` is set, which frees whoever waits; tell `saw` each answer."""
+        self._stopping, self._saw = stopping, saw
 
     async def current(self) -> Secret:
         """Return a token, renewed shortly before it expires. Raises CredentialsError or StoppedError."""
@@ -51,44 +62,67 @@ class Tokens:
     async def renew(self, refused: int) -> bool:
         """Get a newer token than generation `refused`; False when that is not possible.
 
-        Raises CredentialsError when the service refuses the sign-in, StoppedError when it does not answer.
+        Raises CredentialsError when the service refuses the sign-in, which is asked for once; StoppedError when it does
+        not answer, or the run stops meanwhile.
         """
         async with self._turn:
             if self.generation > refused:
                 return True
             if self._grant is None or self._ask is None:
                 return False
+            if self._refusal:
+                raise self._refusal
             if self._refresh is not None:
                 form = {"grant_type": "refresh_token", "refresh_token": self._refresh.reveal()}
-                if (await self._request(form, self._grant, self._ask)).verdict is Verdict.DONE:
+                if (await self._once(form, self._grant, self._ask)).verdict is Verdict.DONE:
                     return True
-                self._refresh = None
+                self._refresh = None  # whatever the reason was: the password is good as well
             user, password = self._grant.user.reveal(), self._grant.password.reveal()
             form = {"grant_type": "password", "username": user, "password": password, "scope": "profile"}
             answer = await self._request(form, self._grant, self._ask)
             if answer.verdict is not Verdict.DONE:
-                raise CredentialsError(
+                self._refusal = CredentialsError(
                     f"The service refused to sign in ({answer.detail}).",
                     f"check {', '.join(GRANT_NAMES)} and the service's address, then run again",
                 )
+                raise self._refusal
             return True
 
+    async def _once(self, form: dict[str, str], grant: Grant, ask: Ask) -> Answer[Granted]:
+        """Send a grant request, unless the run stops, and store what it grants."""
+        if self._stopping and self._stopping.is_set():
+            raise StoppedError("The run stopped before there was a token.")
+        self.requests += 1
+        asked = self._clock()
+        answer = await ask(form, grant)
+        if answer.payload is not None:
+            self._store(answer.payload, asked)
+        self._saw(answer)
+        return answer
+
     async def _request(self, form: dict[str, str], grant: Grant, ask: Ask) -> Answer[Granted]:
-        """Send a grant request and store what it grants. Raises StoppedError when it is neither granted nor refused."""
+        """Send a grant request until it is granted or refused. Raises StoppedError when it is neither.
 
-        async def attempt() -> Answer[Granted]:
-            self.requests += 1
-            asked = self._clock()
-            answer = await ask(form, grant)
-            if answer.payload is not None:
-                self._store(answer.payload, asked)
-            return answer
-
-        answer = await Attempts(SIGN_IN_ATTEMPTS, sleep=self._sleep).run(attempt)
+        In a run, whose time is measured elsewhere, it is sent as long as that goes on.
+        """
+        stopping = self._stopping
+        attempts = Attempts(
+            math.inf if stopping else SIGN_IN_ATTEMPTS, sleep=self._pause,
+            until=math.inf if stopping else time.monotonic() + SIGN_IN_LONGEST,
+            stopping=stopping.is_set if stopping else lambda: False,
+        )  # fmt: skip
+        answer = await attempts.run(partial(self._once, form, grant, ask))
         if answer.verdict in {Verdict.DONE, Verdict.REFUSED, Verdict.UNAUTHORIZED}:
             return answer
         kind = BlockedError if answer.needs_human else StoppedError
         raise kind(f"Signing in failed: {answer.detail}.", answer.hint or "run again when the service is back")
+
+    async def _pause(self, seconds: float) -> None:
+        if self._stopping is None:
+            await self._sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     def _store(self, granted: Granted, asked: float) -> None:
         self._access = granted.access

@@ -1,10 +1,11 @@
 """The service's requests: signed, sent once, and their answers read."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Never, Self, TypeVar
+from typing import Any, Never, Self, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import encode_basic_auth
@@ -14,6 +15,7 @@ from batch_updater.api.auth import Tokens
 from batch_updater.api.connector import Connector
 from batch_updater.api.credentials import Grant, Granted
 from batch_updater.api.network import DIRECT, Network
+from batch_updater.api.rate_limit_headers import with_quota
 from batch_updater.api.timeouts import Deadlines
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, StatusUpdate, Verdict
 from batch_updater.common.secret import masked
@@ -58,6 +60,10 @@ class OrderClient:
     async def __aexit__(self, *_raised: object) -> None:
         self._deadlines.stop()
         await self._transport.close()
+
+    def obey(self, stopping: asyncio.Event, saw_sign_in: Callable[[Answer[Any]], None]) -> None:
+        """Ask for no token any more once `stopping` is set; tell `saw_sign_in` what the token endpoint answers."""
+        self._tokens.obey(stopping, saw_sign_in)
 
     async def sign_in(self) -> None:
         """Get a token, unless there is a good one: what is cancelled here has certainly not been sent."""
@@ -116,6 +122,7 @@ class OrderClient:
     async def _exchange(self, request: transport.Request, read: ResponseReader[T]) -> Answer[T]:
         try:
             with self._deadlines:
-                return read(*await self._transport.request(request))
+                reply = await self._transport.request(request)
+                return with_quota(read(*reply), reply.headers)
         except transport.FAILURES as error:
             return transport.failure(error)

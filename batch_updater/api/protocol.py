@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from html import unescape
 from typing import Any, Never, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -24,7 +25,7 @@ from batch_updater.common.text import UUID_SHAPE, escape_controls, shortened
 
 CONFIRMATION = "order status updated successfully"
 MAX_DETAIL = 300  # characters of what a service says
-MAX_WAIT = 300.0  # seconds; the longest wait that is granted to a service
+MAX_TITLE = 100  # characters of the title of a web page
 PAGE_LENGTH = 50  # the longest that the API allows
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 NOT_LOOKED_AT = {425: "server_error", 429: "rate_limited", 503: "server_error"}  # but for a single 503
@@ -105,18 +106,18 @@ def _problem(item: object) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds to wait by `Retry-After` (RFC 9110, 10.2.3), 0 to 300; None when absent or unreadable.
+    """Return the seconds to wait by `Retry-After` (RFC 9110, 10.2.3), from 0; None when absent or unreadable.
 
     A date is read against the answer's own `Date`, so that a skewed clock does no harm.
     """
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text, re.ASCII):
-        return min(float(text), MAX_WAIT)
+        return float(text)
     until = _http_date(text)
     if until is None:
         return None
     start = _http_date(headers.get("Date", "")) or now or datetime.now(UTC)
-    return min(max((until - start).total_seconds(), 0.0), MAX_WAIT)
+    return max((until - start).total_seconds(), 0.0)
 
 
 def _http_date(text: str) -> datetime | None:
@@ -136,7 +137,7 @@ def classify(
     """
     if 200 <= status < 300:
         return _classify_success(status, body, confirmations)
-    detail, wait = detail_text(body), retry_after(headers)
+    detail, wait = detail_text(body) or _page_detail(status, body), retry_after(headers)
     if status == 401:
         return Answer(Verdict.UNAUTHORIZED, "unauthorized", detail or "the service did not accept the token", status)
     if 300 <= status < 400:
@@ -148,7 +149,7 @@ def classify(
         code = "timeout" if status == 408 else "server_error"
         return Answer(verdict, code, detail or f"answered {status}", status, wait)
     if 400 <= status < 500:
-        return _classify_refusal(status, detail)
+        return _classify_refusal(status, detail, wait, is_page=is_page(body))
     return Answer(Verdict.UNKNOWN, "unexpected_response", detail or f"the service answered {status}", status)
 
 
@@ -156,6 +157,8 @@ def classify(
 def _classify_success(status: int, body: bytes, confirmations: frozenset[str]) -> Answer[Never]:
     """Return what a 2xx means; cached, for nearly all answers of a run are the same few bytes."""
     words = wording(body)
+    if not words and is_page(body):
+        return Answer(Verdict.UNKNOWN, "wrong_address", _page_detail(status, body), status)
     said = shortened(words, MAX_DETAIL).casefold()  # as it is shown, and may have been copied
     if (status == 200 and said == CONFIRMATION) or (status in {200, 201} and said in confirmations):
         return Answer(Verdict.DONE, "ok", words, status)
@@ -171,11 +174,26 @@ def wording(body: bytes) -> str:
     return "" if text.startswith("<") or not text.isprintable() else text
 
 
-def _classify_refusal(status: int, detail: str) -> Answer[Never]:
+def is_page(body: bytes) -> bool:
+    """Return whether a body is a web page: the API answers in JSON, but a gateway or another server does not."""
+    return body[:1000].lstrip().startswith(b"<")
+
+
+def _page_detail(status: int, body: bytes) -> str:
+    """Return what a person would see of a web page; empty for anything else. It may hold secrets."""
+    if not is_page(body):
+        return ""
+    title = re.search(r"<title[^>]*>(.*?)</title", body[:5000].decode("utf-8", "replace"), re.DOTALL | re.IGNORECASE)
+    words = escape_controls(" ".join(unescape(title[1]).split())) if title else ""
+    return f"answered {status} with a web page" + (f", '{shortened(words, MAX_TITLE)}'" if words else "")
+
+
+def _classify_refusal(status: int, detail: str, wait: float | None, *, is_page: bool) -> Answer[Never]:
     if status in {400, 404} and detail.endswith("not found"):  # the API's own words; a bare 404 is another address
         return Answer(Verdict.REFUSED, "order_not_found", detail, status)
-    code = _REFUSED.get(status, "unexpected_response")
-    return Answer(Verdict.REFUSED, code, detail or f"the service answered {status}", status)
+    code = "wrong_address" if is_page and status != 403 else _REFUSED.get(status, "unexpected_response")
+    verdict = Verdict.REFUSED if wait is None else Verdict.THROTTLED  # it asks to be asked later
+    return Answer(verdict, code, detail or f"the service answered {status}", status, wait)
 
 
 def parse_order(order_id: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer[str]:

@@ -6,10 +6,9 @@ import time
 from dataclasses import replace
 
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pacing.learned_rate import forget, remember
-from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.api.pacing.pacer import pacer_for
 from batch_updater.app.outputs import finish
-from batch_updater.app.run import Run
+from batch_updater.app.run import Run, overrule, supersede
 from batch_updater.app.signals import drive, handled_signals, interruption
 from batch_updater.common.errors import ExitCode, JournalError, SettingsError
 from batch_updater.common.log import LOG, event, log_to_file
@@ -56,30 +55,29 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
     settings, tenant = run.settings, run.tenant
     if refused := tenant.refused:
         return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
+    await asyncio.to_thread(supersede, run, run.folder.run_id)
+    await asyncio.to_thread(overrule, run)
     run.facts = run.journal.update_facts(phase=Phase.SENDING, **start_facts(run.facts, settings))
     if not what_is_left(run.journal, run.facts):
         return await asyncio.to_thread(finish, run, Counters())  # an earlier start could not write the result file
-    limit = run.failure_limit
-    if over := limit.refusal:
-        return await asyncio.to_thread(finish, run, Counters(), over.exit_code, str(over))
-    if settings.forget_rate:
-        await asyncio.to_thread(forget, tenant.base_url, tenant.account)
-    guess = run.start_rate.rate if run.start_rate else None
-    pacer, began = Pacer(settings.rate, adapt=settings.adapt, guess=guess), time.time()
+    if refused := run.refusal:
+        return await asyncio.to_thread(finish, run, Counters(), refused.exit_code, str(refused))
+    limit, pacer, began = run.failure_limit, pacer_for(settings.sending), time.time()
+    if tenant.nobody:
+        pacer.suspect(tenant.nobody)
     async with client_for(run) as client:
         runner = Runner(
             run.journal, client, pacer, settings.sending, rows=run.open_rows, names=tenant.names,
-            max_failures=limit.allowed, failed_before=limit.failed,
+            max_failures=limit.allowed, failed_before=limit.failed, brake=limit.brake,
             stop=stop, on_progress=tell, on_record=meter.record if meter else None,
         )  # fmt: skip
         with handled_signals(stop, enabled=catch_signals) as interrupted:
             code, reason = await drive(runner.run, stop, interrupted)
-            rates = add_rates(run.facts.rates, began, time.time(), pacer.rate, pacer.history)
-            run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), rates=rates)
+            rates = add_rates(run.facts.rates, began, time.time(), pacer, runner.pool.parkings)
+            found = {"rates": rates, "not_before": runner.exchange.health.not_before}
+            run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), **found)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
-                run.journal.update_facts(rates=rates)
-            if rate := pacer.learned:
-                await asyncio.to_thread(remember, tenant.base_url, tenant.account, rate)
+                run.journal.update_facts(**found)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     code = interruption(stop, interrupted)
     if code and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:

@@ -1,7 +1,8 @@
 """The runs that there have been, as `batch-updater runs` lists them."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,11 @@ from batch_updater.journal.run_folder import CLAIMS, RunFolder
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows, and add up to all of them."""
+    """One line of `batch-updater runs`. `state` is a word or two; counts are of rows, and add up to all of them.
+
+    `root` is the run with whose sheet the work of a follow-up began. The counts of that run itself are those of its
+    sheet after all `rounds`, its own and its follow-ups.
+    """
 
     folder: RunFolder
     input: str
@@ -28,12 +33,16 @@ class RunInfo:
     done: int
     open: int
     not_done: int
+    root: str = ""
+    rounds: int = 1
 
     def describe(self) -> str:
         """Return the line for a person."""
         counts = f"{self.done:,} of {self.rows:,} done"
         counts += f", {self.open:,} left" if self.open else ""
         counts += f", {self.not_done:,} not done" if self.not_done else ""
+        counts += f", over {self.rounds} rounds" if self.rounds > 1 else ""
+        counts += f"; follows up {self.root}" if self.root else ""
         began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
         how = "  (resumable)" if self.resumable else ""
         said = f"{began}  {self.state}{how}  {self.input}: {counts}"
@@ -44,7 +53,7 @@ class RunInfo:
         return {
             "run_id": self.folder.run_id, "run_dir": str(self.folder.path), "input": self.input, "state": self.state,
             "resumable": self.resumable, "rows": self.rows, "done": self.done, "open": self.open,
-            "not_done": self.not_done,
+            "not_done": self.not_done, "root": self.root, "rounds": self.rounds,
         }  # fmt: skip
 
 
@@ -55,7 +64,34 @@ def runs(place: Path) -> list[RunInfo]:
     """
     newer: dict[Path, list[RunFacts]] = defaultdict(list)
     folders = sorted(run_folders(place), key=lambda folder: folder.run_id, reverse=True)
-    return [_info(folder, newer[folder.path.parent]) for folder in folders]
+    infos = [_info(folder, newer[folder.path.parent]) for folder in folders]
+    follow_ups: dict[Path, list[RunFolder]] = defaultdict(list)
+    for info in reversed(infos):
+        if info.root:
+            follow_ups[info.folder.path.parent / info.root].append(info.folder)
+    return [_over_all_rounds(info, follow_ups[info.folder.path]) for info in infos]
+
+
+def _over_all_rounds(info: RunInfo, follow_ups: Sequence[RunFolder]) -> RunInfo:
+    """Return a line with the counts after all follow-ups, the oldest first: the last run of a row counts."""
+    if not follow_ups or not info.rows:
+        return info
+    try:
+        with read_journal(info.folder.journal_path) as journal:
+            left = {row: (number, is_open) for row, number, is_open in journal.rows_not_done()}
+        for folder in follow_ups:
+            with read_journal(folder.journal_path) as journal:
+                for row, is_done, is_open in journal.rows_of_root():
+                    number, _was_open = left.pop(row, (1, False))
+                    if not is_done:
+                        left[row] = (number, is_open)
+    except JournalError:
+        return info  # the line of the damaged one says so
+    is_left = sum(number for number, is_open in left.values() if is_open)
+    not_done = sum(number for number, is_open in left.values() if not is_open)
+    return replace(
+        info, done=info.rows - is_left - not_done, open=is_left, not_done=not_done, rounds=1 + len(follow_ups)
+    )
 
 
 def _info(folder: RunFolder, newer: list[RunFacts]) -> RunInfo:
@@ -72,16 +108,23 @@ def _info(folder: RunFolder, newer: list[RunFacts]) -> RunInfo:
                 journal.check()
     except JournalError:
         return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
+    state, resumable = _state(facts, owner, is_left=any(map(facts.has_input_of, newer)))
+    newer.append(facts)
     is_open = sum(states.values()) - sum(results.values())
-    unfinished = facts.phase is not Phase.FINISHED
-    state = {Phase.PLANNED: "not started", Phase.SENDING: "broken off"}.get(facts.phase, str(facts.phase))
-    is_left = any(map(facts.has_input_of, newer))
-    if not is_left:
-        newer.append(facts)
-    if unfinished and owner:
-        state, unfinished = f"under way, {owner}", False
-    elif unfinished and is_left:
-        state, unfinished = f"{state}, then left by a newer run", False
     done = results["updated"] + results["unchanged"]
     not_done = sum(results.values()) - done
-    return RunInfo(folder, facts.input, state, unfinished, sum(states.values()), done, is_open, not_done)
+    return RunInfo(
+        folder, facts.input, state, resumable, sum(states.values()), done, is_open, not_done, root=facts.root
+    )
+
+
+def _state(facts: RunFacts, owner: str, *, is_left: bool) -> tuple[str, bool]:
+    """Return where a run stands, and whether it can be resumed; `is_left`: a newer run of its input has followed."""
+    state = {Phase.PLANNED: "not started", Phase.SENDING: "broken off"}.get(facts.phase, str(facts.phase))
+    if facts.phase is Phase.FINISHED:
+        return state, False
+    if facts.superseded_by:
+        return f"superseded by {facts.superseded_by}", False
+    if owner:
+        return f"under way, {owner}", False
+    return (f"{state}, then left by a newer run", False) if is_left else (state, True)

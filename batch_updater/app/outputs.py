@@ -18,8 +18,9 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls
-from batch_updater.inputs.columns import is_result_file
+from batch_updater.inputs.header_row import is_result_file
 from batch_updater.inputs.pandas_io import read_results
+from batch_updater.inputs.source import Source
 from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
@@ -43,7 +44,7 @@ def results(place: Path) -> RunSummary:
         raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
     with reopen_run(folder) as run:
         summary = write_outputs(run)
-        if not summary.resumable and run.facts.phase is not Phase.FINISHED:
+        if not (summary.resumable or run.facts.superseded_by) and run.facts.phase is not Phase.FINISHED:
             run.journal.update_facts(phase=Phase.FINISHED, end=_end_of(run, is_open=False))
         return summary
 
@@ -94,18 +95,19 @@ def write_outputs(run: Run) -> RunSummary:
         code = ExitCode.STOPPED
     summary = RunSummary(
         run_id=run.folder.run_id, input=run.facts.input, base_url=run.facts.base_url,
-        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code), resumable=is_open or lacks_results,
+        started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code),
+        resumable=(is_open or lacks_results) and not run.facts.superseded_by,
         rows=sum(rows.results.values()), result_counts=dict(rows.results), code_counts=dict(rows.codes),
         requests={"put": run.journal.attempts(), **run.facts.requests.model_dump()},
         seconds=end.seconds, rows_per_second=end.rows_per_second,
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end.reason, trouble) if part),
-        notes=(*run.source.notes, *run.facts.notes, *written.notes), reasons=rows.reasons.top(),
+        notes=(*run.source.notes, *run.notes, *run.facts.notes, *written.notes), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end.started),
         resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
         next_limit=next_limit,
         follow_up_options=tuple(follow_up_options(run.facts, reading)),
-        frame=None if path is None else partial(_frame, path, reading, run.folder.run_id),
+        frame=None if path is None else partial(_frame, path, reading, run.source),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
@@ -132,8 +134,12 @@ def _reading_results(run: Run, written: Written) -> dict[str, Any]:
     return {**kept, "sheet": own.title}
 
 
-def _frame(path: Path, reading: dict[str, Any], run_id: str) -> Any:
-    return read_results(path, reading.get("sheet"), reading.get("header_row", 1), run_id)
+def _frame(path: Path, reading: dict[str, Any], source: Source) -> Any:
+    """Return the rows of a run from its result file, which may have others beside them."""
+    if "sheet" not in reading:
+        return read_results(path, source.delimiter)
+    rows = [row.number for row in source.rows()]
+    return read_results(path, sheet=reading["sheet"], header_row=reading.get("header_row", 1), rows=rows)
 
 
 def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
@@ -166,7 +172,10 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, Writ
     trouble = ""
     for place in dict.fromkeys(tries):
         try:
-            written = write_results(place, run.source.header, rows, run.source.user_sheet, run.source.password)
+            source = run.source
+            written = write_results(
+                place, source.header, rows, source.user_sheet, source.password, delimiter=source.delimiter
+            )
         except OSError as error:
             trouble = trouble or escape_controls(f"{path} can't be written ({error.strerror or error})")
             continue

@@ -1,71 +1,76 @@
 """Plan a run of a sheet: read, validate, write the plan; or pick up the unfinished one."""
 
-import asyncio
 import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
-from batch_updater.api.pacing.learned_rate import start_rate
+from batch_updater.app.carry_over import Keeping, OnWait, finished_before, run_to_carry_over
+from batch_updater.app.follow_up import followed_run, lock_followed, origin
+from batch_updater.app.planner import OnRows, Planner, ignore_rows
 from batch_updater.app.resume import resume_unfinished
-from batch_updater.app.run import Run, check_output, columns_of, delete_run, facts_for, read_options, refuse_if_strict
-from batch_updater.common.errors import InputError, JournalError, SettingsError
-from batch_updater.common.remedies import Remedy
+from batch_updater.app.run import Run, delete_run, facts_for
+from batch_updater.common.errors import JournalError, SettingsError
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.sniff import check_file
-from batch_updater.inputs.source import open_source
-from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import Phase
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.lock import lock_input
-from batch_updater.journal.reader import JournalReader
-from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, runs_place
-from batch_updater.planning.order_names import OrderNames
-from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
-from batch_updater.planning.preflight import Tenant, probe_service
-from batch_updater.planning.validate import RowValidator
-
-OnRows = Callable[[int], None]
+from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, path_from, runs_place
+from batch_updater.planning.plan import ValidateRow
+from batch_updater.planning.preflight import Tenant
 
 
-def ignore_rows(_number: int) -> None:
-    """Take no notice of how many rows have been planned."""
+def ignore_wait(_seconds: float) -> None:
+    """Take no notice of a wait."""
 
 
 @contextlib.contextmanager
 def plan(
     file: Path, settings: Settings, tenant: Tenant, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, root: str = "",
+    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, on_wait: OnWait = ignore_wait,
 ) -> Iterator[Run]:  # fmt: skip
     """Yield the run of this sheet: its unfinished one, picked up, else a new one, planned; it is locked meanwhile.
 
-    `on_rows` is told how many rows have been planned so far; `root` is the run that this one follows up.
+    The run of a result file follows up the one that wrote it, which is locked as well. `on_rows` is told how many rows
+    have been planned so far, `on_wait` how many seconds pass before orders in doubt are read again.
 
     A new plan asks the service for its statuses; it must not be called from a running event loop.
     Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
     """
     _check(file, settings)
+    followed = followed_run(file, settings)
+    planner = Planner(file, settings, tenant, validate, on_rows)
+    with lock_followed(followed), plan_locked(planner, followed, on_wait) as run:
+        yield run
+
+
+@contextlib.contextmanager
+def plan_locked(planner: Planner, followed: RunFolder | None, on_wait: OnWait = ignore_wait) -> Iterator[Run]:
+    """Do what `plan` does for a sheet that follows up a run which the caller has locked."""
     started, began = time.time(), time.monotonic()
-    place = runs_place(file, settings.runs_dir)
-    with lock_input(place, file) as hold_for:
-        folder = new_run(place)
+    file, settings, tenant = planner.file, planner.settings, planner.tenant
+    place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
+    first = origin(followed)
+    with lock_input(place, file, first.get("parent", "")) as hold_for:
+        folder = new_run(place, file)
         hold_for(folder)
         try:
-            sha256 = freeze(file, folder)
-            wanted = facts_for(folder, file, sha256, settings, tenant)
-            run = None if settings.restart else resume_unfinished(file, wanted, place, settings, tenant)
+            wanted = facts_for(folder, file, freeze(file, folder), settings, tenant).with_changes(**first)
+            found = run_to_carry_over(file, wanted, place, settings)
+            keeping = Keeping(found, settings, tenant, on_wait) if found else None
+            run = None if settings.restart or found else resume_unfinished(file, wanted, place, settings, tenant)
             if run:
                 hold_for(run.folder)
                 discard(folder)
             else:
-                run = _plan_into(folder, file, sha256, settings, tenant, validate=validate, on_rows=on_rows, root=root)
+                run = planner.plan_into(folder, wanted, finished_before(place, wanted), keeping)
         except BaseException:
             discard(folder)
             raise
-        run.started, run.began = started, began
+        run.started, run.began, run.earlier = started, began, followed
         with run.journal:
             try:
                 yield run
@@ -82,14 +87,21 @@ def try_plan(
 ) -> Iterator[Run]:  # fmt: skip
     """Yield the run that this sheet would get, in a place that is removed afterwards; nothing is sent from it."""
     _check(file, settings)
-    place = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
+    temporary = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
-        folder = new_run(place)
-        sha256 = freeze(file, folder)
-        with (run := _plan_into(folder, file, sha256, settings, tenant, validate=validate, on_rows=on_rows)).journal:
+        folder = new_run(temporary, file)
+        followed = followed_run(file, settings)
+        place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
+        wanted = facts_for(folder, file, freeze(file, folder), settings, tenant)
+        wanted = wanted.with_changes(path=path_from(place, file), **origin(followed))
+        found = run_to_carry_over(file, wanted, place, settings)
+        keeping = Keeping(found, settings, tenant, ignore_wait, is_trial=True) if found else None
+        planner = Planner(file, settings, tenant, validate, on_rows)
+        run = planner.plan_into(folder, wanted, finished_before(place, wanted), keeping)
+        with run.journal:
             yield run
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check(file: Path, settings: Settings) -> None:
@@ -110,45 +122,3 @@ def _nothing_left(run: Run) -> bool:
         )
     except JournalError:
         return False
-
-
-def _plan_into(
-    folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant, *,
-    validate: ValidateRow | None = None, on_rows: OnRows = ignore_rows, root: str = "",
-) -> Run:  # fmt: skip
-    """Plan a new run of the frozen input in this folder. Raises InputError or SettingsError."""
-    check_output(settings)
-    source = open_source(folder.input_path, read_options(settings), shown_as=file)
-    columns = columns_of(source, settings)
-    tenant = asyncio.run(probe_service(tenant, settings.timeout, settings.status_map))
-    with contextlib.ExitStack() as stack:
-        draft = stack.enter_context(Draft.create(folder.journal_path))
-        validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book)
-        prepare: PrepareBlock = ignore_block
-        if settings.order_by == "name" and not validate:
-            names = OrderNames(tenant, settings.sending)
-            validator = replace(validator, orders=names.known)
-            prepare = lambda block: names.learn(map(validator.order_name, block))  # noqa: E731 - it belongs to these names
-        settled = make_plan(
-            source.rows(), validate or validator.validate, draft, settings.on_conflict, prepare,
-            name=source.name, on_rows=on_rows, superseded=source.superseded,
-        )  # fmt: skip
-        _refuse_names(file, settled, tenant)
-        refuse_if_strict(file, settled, settings)
-        facts = facts_for(folder, file, sha256, settings, tenant).with_changes(root=root)
-        journal = settled.seal(facts)
-        stack.pop_all()
-    rate = start_rate(settings.sending, tenant.base_url, tenant.account)
-    return Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, start_rate=rate)
-
-
-def _refuse_names(file: Path, journal: JournalReader, tenant: Tenant) -> None:
-    """Raise for a sheet with status names when names can't be looked up."""
-    if tenant.book is None and (found := journal.first("unknown_status")):
-        if tenant.failure:
-            raise tenant.failure
-        row, detail = found
-        raise InputError(
-            f"{file}, row {row}: {detail} ({tenant.unchecked}).",
-            Remedy("write status ids, or set the token for `{command}`", command=("plan",)),
-        )

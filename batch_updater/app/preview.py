@@ -17,7 +17,8 @@ class Preview:
 
     `statuses` counts orders by the status that each has now and the one that it would get, by ids. `unknown` names the
     first 100 rows whose order the service does not have, with the order's id; `unreadable` counts the orders that could
-    not be read for another reason. `reason` says why not all were read; empty when all were.
+    not be read for another reason. `reason` says why not all were read, and `exit_code` is that of a run which ends so;
+    empty and 0 when all were.
     """
 
     statuses: dict[tuple[str, str], int]
@@ -25,6 +26,7 @@ class Preview:
     unknown_orders: int
     unreadable: int
     reason: str = ""
+    exit_code: int = 0
 
     @property
     def already(self) -> int:
@@ -32,10 +34,15 @@ class Preview:
         return sum(number for (now, new), number in self.statuses.items() if now == new)
 
 
-async def preview(run: Run, stop: Stop | None = None, on_progress: OnProgress | None = None) -> Preview:
-    """Read every order of a planned run; no update is sent. Raises JournalError."""
+async def preview(
+    run: Run, stop: Stop | None = None, on_progress: OnProgress | None = None, *, catch_signals: bool = False
+) -> Preview:
+    """Read every order of a planned run; no update is sent. `catch_signals` is as in `send`.
+
+    Raises JournalError, or SettingsError without a token.
+    """
     run.journal.clear_readings()
-    _code, reason = await read_every_order(run, stop or Stop(), on_progress)
+    code, reason = await read_every_order(run, stop or Stop(), on_progress, catch_signals=catch_signals)
     symbols = run.journal.reading_symbols()
     return Preview(
         statuses=run.journal.reading_statuses(),
@@ -43,16 +50,28 @@ async def preview(run: Run, stop: Stop | None = None, on_progress: OnProgress | 
         unknown_orders=symbols.get("-", 0),
         unreadable=symbols.get("!", 0),
         reason=reason,
+        exit_code=int(code),
     )
 
 
-def trial_summary(run: Run) -> dict[str, Any]:
-    """Return what `plan --json` prints: the words of the summary, with nothing sent."""
+def trial_summary(run: Run, found: Preview | None = None) -> dict[str, Any]:
+    """Return what `plan --json` prints: the words of the summary, with nothing sent, and what the orders have now."""
     plan = run.plan
     counts = Counter({"not_sent": plan.to_send, "unknown": plan.in_doubt, "duplicate": plan.duplicates})
     counts += Counter(run.journal.results())
-    return {
+    summary = {
         "schema": 1, "run_id": None, "input": run.facts.input, "base_url": run.facts.base_url, "exit_code": 0,
         "resumable": False, "rows": plan.rows, "results": dict(counts),
-        "codes": run.journal.codes(), "statuses": plan.statuses, "notes": run.source.notes,
+        "codes": run.journal.codes(), "statuses": plan.statuses, "notes": [*run.notes, *run.source.notes],
+    }  # fmt: skip
+    if found is None:
+        return summary
+    orders = [{"now": now, "new": new, "orders": number} for (now, new), number in found.statuses.items()]
+    unknown = [{"row": row, "order_id": order} for row, order in found.unknown]
+    return {
+        **summary, "exit_code": found.exit_code, "reason": found.reason,
+        "preview": {
+            "orders": orders, "already": found.already, "unknown_orders": found.unknown_orders, "unknown": unknown,
+            "unreadable": found.unreadable,
+        },
     }  # fmt: skip

@@ -5,25 +5,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from batch_updater.api.pacing.learned_rate import start_rate
 from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import (
     Run,
     check_output,
     check_tenant,
-    columns_of,
+    planned_columns,
     read_options,
     refuse_if_strict,
     with_choices,
 )
 from batch_updater.common.errors import JournalError, ResumeError
-from batch_updater.common.remedies import Remedy
+from batch_updater.common.remedies import Remedy, as_option
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.find_runs import FoundRun, find_run, newest_runs
 from batch_updater.journal.journal import Journal
-from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.journal.lock import earlier_run, lock_with_earlier_runs
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder, is_nameless
 from batch_updater.planning.plan import read_plan
@@ -44,33 +43,73 @@ def resume(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     check_tenant(facts, tenant)
     if facts.phase is Phase.FINISHED:
         raise ResumeError(f"{folder.run_id} is finished; there is nothing left to send.")
+    if by := facts.superseded_by:
+        newer = tuple(resume_command(folder.path.parent / by, facts))
+        raise ResumeError(
+            f"{folder.run_id} is superseded: {by} has kept what it did, and sends the rest.",
+            Remedy("if that one is not finished: {command}", command=newer),
+        )
     if tenant.account != facts.account:
         raise ResumeError(f"{folder.run_id} was begun by another account.", "sign in as that one")
     with (
-        lock_with_undone_runs(folder, facts),
+        lock_with_earlier_runs(folder, facts),
         (run := _reopen(folder, Path(facts.input), with_choices(settings, facts), tenant)).journal,
     ):
+        run.earlier = earlier_run(folder, facts)
         yield run
 
 
 def resume_unfinished(file: Path, wanted: RunFacts, place: Path, settings: Settings, tenant: Tenant) -> Run | None:
     """Return the unfinished run of this input, opened; None when there is none. `wanted` are a new run's facts.
 
-    Only the newest run of the input is picked up. Raises ResumeError when this start asks for something else than that
-    run, and when it has the bytes of an unfinished run that is older, or another input's.
+    Only the newest run of the input is picked up. One that has sent nothing is left when this start asks for something
+    else. Raises ResumeError when it has sent something, and when this start has the bytes of an unfinished run that is
+    older, or another input's.
     """
     newest, same_bytes = newest_runs(place, wanted)
-    if newest and not newest.is_finished:
-        if differ := newest.facts.differences(wanted):
-            has = f"{file} has an unfinished run, {newest.folder.run_id}, and this start differs from it:"
-            back = "" if newest.facts.sha256 == wanted.sha256 else ", put the file back as it was"
-            raise ResumeError([has, *differ], [*_same_command(file, newest, back), *_other_ways(newest)])
-        return _pick_up(newest, file, settings, tenant)
-    if same_bytes and not same_bytes.is_finished:
+    if newest and not newest.is_over:
+        if not (differ := newest.facts.differences(wanted)):
+            return _pick_up(newest, file, settings, tenant)
+        if has_sent(newest):
+            raise ResumeError([*_said(file, newest), *differ], ways_on(file, newest, wanted))
+        return None
+    if same_bytes and not same_bytes.is_over:
         why = "newer runs followed it" if newest else f"it is a run of {same_bytes.facts.input}"
         has = f"{same_bytes.folder.run_id}, a run of the same data, is unfinished and is not picked up: {why}."
         raise ResumeError(has, _other_ways(same_bytes))
     return None
+
+
+def has_sent(found: FoundRun) -> bool:
+    """Return whether a run, or the one that it carries on, may have changed an order."""
+    with read_journal(found.folder.journal_path) as journal:
+        return bool(found.facts.carried_from) or journal.sent_anything()
+
+
+def _said(file: Path, found: FoundRun) -> list[str]:
+    copy = f"(the sheet as it was then is {found.folder.input_path})"
+    return [f"{file} has an unfinished run, {found.folder.run_id}", f"{copy},", "and this start differs from it:"]
+
+
+def ways_on(file: Path, found: FoundRun, wanted: RunFacts | None = None) -> list[Remedy]:
+    """Return how a sheet with an unfinished run goes on; `wanted` are the facts of a run that could keep its rows."""
+    is_same = wanted is not None and found.facts.sha256 == wanted.sha256
+    ways = _same_command(file, found, "" if is_same else ", put the file back as it was")
+    may_keep = wanted is not None and "sequence" not in {found.facts.on_conflict, wanted.on_conflict}
+    if wanted and may_keep and (found.facts.base_url, found.facts.account) == (wanted.base_url, wanted.account):
+        keeping = _keeping(file, found, wanted)
+        return [*_other_ways(found), keeping] if is_nameless(file.name) else [*ways, keeping, *_other_ways(found)]
+    return [*ways, *_other_ways(found)]
+
+
+def _keeping(file: Path, found: FoundRun, wanted: RunFacts) -> Remedy:
+    """Return how the rows that an unfinished run has done are kept, and the others sent as the sheet has them now."""
+    if is_nameless(file.name):
+        return Remedy(
+            "to keep what is done there and send the rest of these rows: the present command with {carry_over}"
+        )
+    words = (*run_command(file, found.folder.path, wanted), as_option("carry_over"))
+    return Remedy("to keep what is done there and send the rest of this sheet: {command}", command=words)
 
 
 def _same_command(file: Path, found: FoundRun, back: str) -> list[Remedy]:
@@ -96,7 +135,7 @@ def _next_limit(found: FoundRun) -> int | None:
 
 def _pick_up(found: FoundRun, file: Path, settings: Settings, tenant: Tenant) -> Run | None:
     run = _reopen(found.folder, file, settings, tenant)
-    if run.journal.claims or found.facts.status_names:
+    if run.journal.claims or found.facts.status_names or found.facts.carried_from:
         return run
     run.journal.close()  # nothing was sent, and its statuses were never looked up: a new plan may know them
     return None
@@ -111,17 +150,17 @@ def _reopen(folder: RunFolder, file: Path, settings: Settings, tenant: Tenant) -
             Remedy("restore its files, or start anew with {restart} (rows may then be sent a second time)"),
         ) from None
     try:
-        refuse_if_strict(file, journal, settings)
+        refuse_if_strict(journal.facts(), journal, settings)
         journal.mark_interrupted()
         source = open_source(folder.input_path, read_options(settings), shown_as=file)
-        columns, facts = columns_of(source, settings), journal.facts()
+        facts = journal.facts()
+        columns = planned_columns(source, settings, facts)
         if settings.output:
             check_output(settings, known=facts.output)
             facts = journal.update_facts(output=str(settings.output))
         tenant = replace(tenant, names=facts.status_names)
-        rate = start_rate(settings.sending, tenant.base_url, tenant.account)
         plan = read_plan(journal)
-        return Run(folder, settings, source, columns, journal, plan, facts, tenant, resumed=True, start_rate=rate)
+        return Run(folder, settings, source, columns, journal, plan, facts, tenant, resumed=True)
     except BaseException:
         journal.close()
         raise

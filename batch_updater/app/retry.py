@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_updater.app.planning import OnRows, ignore_rows, plan
+from batch_updater.app.planner import OnRows, Planner, ignore_rows
+from batch_updater.app.planning import plan_locked
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import ResultRow, Value
@@ -14,7 +15,7 @@ from batch_updater.inputs.columns import Columns
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
-from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.planning.preflight import Tenant
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows
@@ -48,14 +49,13 @@ def retry(
     folder = find_run(place)
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, settings, tenant) as run:
-            stack.enter_context(lock_with_undone_runs(folder, run.facts))
+            stack.enter_context(lock_with_earlier_runs(folder, run.facts))
             if what_is_left(run.journal, run.facts):
                 raise SettingsError(f"{folder.run_id} is not finished.", "finish it first: its rows may be in doubt")
             sheet = folder.path / f"retry-of-{folder.run_id}.csv"
             _write_sheet(sheet, run, frozenset(words), edits)
-            follow_up = _settings(run, settings, folder.path.parent, tuple(words))
-            root = run.facts.root or folder.run_id
-        yield stack.enter_context(plan(sheet, follow_up, tenant, on_rows=on_rows, root=root))
+            follow_up = _settings(run, settings, tuple(words))
+        yield stack.enter_context(plan_locked(Planner(sheet, follow_up, tenant, on_rows=on_rows), folder))
 
 
 def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[int, Edit]) -> None:
@@ -67,30 +67,36 @@ def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[in
             return row
         return row._replace(cells=_corrected(row.cells, edit, run.columns))
 
+    rows = map(edited, ResultRows(run.source, run.journal, run.folder.run_id))
     try:
-        write_results(sheet, run.source.header, map(edited, ResultRows(run.source, run.journal, run.folder.run_id)))
+        write_results(sheet, run.source.header, rows, delimiter=run.source.delimiter)
     except OSError as error:
         raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
     if left:
-        rows = ", ".join(map(str, sorted(left)))
-        raise SettingsError(f"Row {rows} is not among the rows to send again.", "correct only rows that are")
+        unknown = ", ".join(map(str, sorted(left)))
+        raise SettingsError(f"Row {unknown} is not among the rows to send again.", "correct only rows that are")
 
 
 def _corrected(cells: tuple[Value, ...], edit: Edit, columns: Columns) -> tuple[Value, ...]:
     new = list(cells)
     for place, text in ((columns.order, edit.order), (columns.status, edit.status)):
-        if text is not None:
-            new[place] = text
+        if text is None:
+            continue
+        if place is None:
+            raise SettingsError("Every row of this run got one status; no row has a cell for another.")
+        new[place] = text
     return tuple(new)
 
 
-def _settings(run: Run, settings: Settings, place: Path, words: tuple[str, ...]) -> Settings:
+def _settings(run: Run, settings: Settings, words: tuple[str, ...]) -> Settings:
     """Return the settings with which the follow-up's sheet is read and sent: its columns are those of the run."""
     return settings.model_copy(
         update={
             **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # they were for the first sheet
-            "order_column": run.columns.order_header, "status_column": run.columns.status_header,
+            "order_column": run.columns.order_header, "status_column": run.columns.status_header or None,
+            "set_status": run.settings.set_status,
             "expect_column": run.columns.expect_header or None, "order_by": run.settings.order_by,
-            "encoding": "utf-8", "delimiter": ",", "only": words, "runs_dir": place,
+            "encoding": "utf-8", "delimiter": run.source.delimiter, "only": words, "runs_dir": None,
+            "carry_over": False,
         }
     )  # fmt: skip

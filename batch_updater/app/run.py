@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from batch_updater.api.pacing.learned_rate import LearnedRate
-from batch_updater.app.failure_limit import FailureLimit, failure_limit
-from batch_updater.common.errors import InputError, ResumeError, SettingsError
+from batch_updater.app.failure_limit import FailureLimit, failure_limit, wait_refusal
+from batch_updater.common.errors import InputError, JournalError, ResumeError, SettingsError, StoppedError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
-from batch_updater.inputs.columns import Columns, find_columns
+from batch_updater.inputs.columns import Columns, columns_at, find_columns
 from batch_updater.inputs.selection import RESUME_KEYS, ReadOptions
 from batch_updater.inputs.source import Source, open_source
-from batch_updater.journal.facts import RunFacts
+from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.reader import JournalReader
 from batch_updater.journal.run_folder import RunFolder, discard, path_from
@@ -35,7 +34,8 @@ class Run:
     facts: RunFacts
     tenant: Tenant
     resumed: bool = False
-    start_rate: LearnedRate | None = None  # where its pace begins, when an earlier run has learned it
+    notes: tuple[str, ...] = ()  # on what was done before, and what is left as it is
+    earlier: RunFolder | None = None  # the run that it undoes or follows up
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)  # the same moment by the clock that nobody puts forward
 
@@ -54,6 +54,11 @@ class Run:
         return failure_limit(self.journal, self.settings)
 
     @property
+    def refusal(self) -> StoppedError | None:
+        """Why a start would send nothing; None when it can be sent."""
+        return wait_refusal(self.facts) or self.failure_limit.refusal
+
+    @property
     def open_rows(self) -> int:
         """Rows that may still be sent."""
         return self.plan.to_send + self.plan.in_doubt
@@ -69,15 +74,48 @@ def reopen_run(folder: RunFolder, settings: Settings | None = None, tenant: Tena
         settings = with_choices(settings, facts)
         source = open_source(folder.input_path, read_options(settings))
         tenant = tenant or Tenant(facts.base_url, names=facts.status_names)
-        columns = columns_of(source, settings)
+        columns = planned_columns(source, settings, facts)
         yield Run(folder, settings, source, columns, journal, read_plan(journal), facts, tenant, resumed=True)
+
+
+def allow_failures(run: Run, number: int) -> None:
+    """Let so many rows of a run fail in all, to go on with it."""
+    run.settings = run.settings.model_copy(update={"max_failures": str(number)})
+    run.plan, run.resumed = read_plan(run.journal), True
 
 
 def delete_run(run: Run) -> None:
     """Remove a new run that the person did not confirm; one that was begun before stays as it is."""
     if not run.resumed:
+        with contextlib.suppress(JournalError):
+            supersede(run, "")
         run.journal.close()
         discard(run.folder)
+
+
+def supersede(run: Run, by: str) -> None:
+    """Write into the journal of the run that this one carries on that another takes its place: "" for none any more.
+
+    Raises JournalError.
+    """
+    if not run.facts.carried_from:
+        return
+    earlier = RunFolder(run.folder.path.parent / run.facts.carried_from)
+    with Journal.open(earlier.journal_path) as journal:
+        if journal.facts().superseded_by != by:
+            journal.update_facts(superseded_by=by)
+
+
+def overrule(run: Run) -> None:
+    """Write into the unfinished run that this one undoes or follows up that its orders may have other statuses now.
+
+    Raises JournalError.
+    """
+    if run.earlier:
+        with Journal.open(run.earlier.journal_path) as journal:
+            facts = journal.facts()
+            if facts.phase is not Phase.FINISHED and facts.overruled_by != run.folder.run_id:
+                journal.update_facts(overruled_by=run.folder.run_id)
 
 
 def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant) -> RunFacts:
@@ -95,9 +133,12 @@ def with_choices(settings: Settings | None, facts: RunFacts) -> Settings:
     """Return the settings with what a run was planned by in place of their own."""
     planned = {
         "on_conflict": facts.on_conflict, "compare": facts.compare, "status_map": facts.status_map,
-        "compare_list": bool(facts.settings.get("compare_list")),
+        "compare_list": bool(facts.settings.get("compare_list")), "carry_over": False,
     }  # fmt: skip
-    return Settings(**{**(settings.model_dump() if settings else {}), **facts.reading, **planned})
+    unread = {
+        name: Settings.model_fields[name].default for name in RESUME_KEYS
+    }  # an older journal lacks the newer ones
+    return Settings(**{**(settings.model_dump() if settings else {}), **unread, **facts.reading, **planned})
 
 
 def read_options(settings: Settings) -> ReadOptions:
@@ -107,10 +148,19 @@ def read_options(settings: Settings) -> ReadOptions:
 
 def columns_of(source: Source, settings: Settings) -> Columns:
     """Return the columns that these settings name or leave to be found. Raises InputError."""
+    names = read_options(settings).names
     return find_columns(
-        source.header, settings.order_column, settings.status_column, settings.expect_column,
-        compares=settings.compares, hidden=source.hidden_columns, name=source.name,
-    )  # fmt: skip
+        source.header, names, compares=settings.compares, hidden=source.hidden_columns, name=source.name
+    )
+
+
+def planned_columns(source: Source, settings: Settings, facts: RunFacts) -> Columns:
+    """Return the columns by which a run was planned. A journal of an earlier version does not hold them."""
+    if facts.columns is None:
+        return columns_of(source, settings)
+    used = facts.columns
+    names = read_options(settings).names
+    return columns_at(source.header, names, order=used.order, status=used.status, expect=used.expect)
 
 
 def check_tenant(facts: RunFacts, tenant: Tenant) -> None:
@@ -128,11 +178,12 @@ def check_output(settings: Settings, known: str | None = None) -> None:
         raise SettingsError(f"{settings.output} exists already.", Remedy("add {overwrite}, or choose another name"))
 
 
-def refuse_if_strict(file: Path, journal: JournalReader, settings: Settings) -> None:
+def refuse_if_strict(facts: RunFacts, journal: JournalReader, settings: Settings) -> None:
     """Raise InputError for the first invalid or conflicting row of a sheet that `--strict` is asked of."""
     if settings.strict and (problems := journal.problems(1, planned=True)):
-        row, result, detail = problems[0]
+        row, first, result, detail = problems[0]
+        problem = f"{facts.name_row(row, first)}, {result}: {detail}"
         raise InputError(
-            f"{file}: --strict refuses the sheet; the first problem is row {row}, {result}: {detail}",
+            f"{facts.input}: --strict refuses the sheet; the first problem is {problem}",
             Remedy("see `{command}` for the others; correct them, or leave out {strict}", command=("plan",)),
         )

@@ -6,14 +6,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from batch_updater.app.planning import OnRows, ignore_rows, plan, try_plan
+from batch_updater.app.planner import OnRows, ignore_rows
+from batch_updater.app.planning import plan, try_plan
 from batch_updater.app.reconcile import UNDO_COLUMNS, validate_undo_row, write_undo_sheet
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
-from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.journal.run_folder import UNDO_SHEET, RunFolder
 from batch_updater.planning.preflight import Tenant
 
@@ -37,14 +38,25 @@ def _undo(folder: RunFolder, settings: Settings, tenant: Tenant, on_rows: OnRows
         sheet = sheet.absolute()
     with contextlib.ExitStack() as stack:
         with reopen_run(folder, settings, tenant) as run:
-            stack.enter_context(lock_with_undone_runs(folder, run.facts))
+            stack.enter_context(lock_with_earlier_runs(folder, run.facts))
             try:
                 write_undo_sheet(run.journal, sheet)
+                notes = _left_alone(run)
             except OSError as error:
                 raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
         make = try_plan if trial else plan
         reading = _undo_settings(settings)
-        yield stack.enter_context(make(sheet, reading, tenant, validate=validate_undo_row, on_rows=on_rows))
+        undoing = stack.enter_context(make(sheet, reading, tenant, validate=validate_undo_row, on_rows=on_rows))
+        undoing.notes, undoing.earlier = (*undoing.notes, *notes), folder
+        yield undoing
+
+
+def _left_alone(run: Run) -> list[str]:
+    """Return a sentence on the rows that an undo leaves, because an earlier run has done them."""
+    if not (kept := run.journal.kept()):
+        return []
+    rows = "1 row stays as it is" if kept == 1 else f"{kept:,} rows stay as they are"
+    return [f"{rows}: {run.facts.carried_from} has done that, and has an undo of its own"]
 
 
 def _undo_settings(settings: Settings) -> Settings:
@@ -54,5 +66,6 @@ def _undo_settings(settings: Settings) -> Settings:
         **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # what is set is meant for other sheets
         "order_column": order, "status_column": status, "expect_column": expect, "compare": True, "compare_list": False,
         "encoding": "utf-8", "delimiter": ",", "on_conflict": "hold", "strict": False, "status_map": {},
+        "carry_over": False,
     }  # fmt: skip
     return settings.model_copy(update=reading)

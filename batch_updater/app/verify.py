@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.api.pacing.pacer import pacer_for
 from batch_updater.app.execute import client_for
 from batch_updater.app.reconcile import SYMBOLS, write_verification
 from batch_updater.app.run import Run, reopen_run
@@ -18,7 +18,7 @@ from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import escape_controls
 from batch_updater.journal.find_runs import find_run
-from batch_updater.journal.lock import lock_with_undone_runs
+from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.planning.preflight import Tenant
 from batch_updater.sending.stages import Runner
 
@@ -76,7 +76,7 @@ async def verify(
 @contextlib.contextmanager
 def _opened(place: Path, settings: Settings, tenant: Tenant) -> Iterator[Run]:
     folder = find_run(place)
-    with reopen_run(folder, settings, tenant) as run, lock_with_undone_runs(folder, run.facts):
+    with reopen_run(folder, settings, tenant) as run, lock_with_earlier_runs(folder, run.facts):
         run.journal.clear_readings()
         yield run
 
@@ -87,7 +87,7 @@ async def read_every_order(
     """Keep a reading of every order in the journal; return the exit code and the reason why it ended early."""
     settings = run.settings
     async with client_for(run) as client:
-        pacer = Pacer(settings.rate, adapt=settings.adapt)
+        pacer = pacer_for(settings.sending)
         runner = Runner(
             run.journal, client, pacer, settings.sending, rows=run.plan.rows, stop=stop, on_progress=on_progress
         )

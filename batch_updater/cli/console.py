@@ -18,15 +18,17 @@ import click
 
 from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import send
-from batch_updater.app.planning import OnRows, plan, try_plan
-from batch_updater.app.preview import trial_summary
+from batch_updater.app.planner import OnRows
+from batch_updater.app.planning import plan, try_plan
+from batch_updater.app.preview import Preview, preview, trial_summary
 from batch_updater.app.resume import resume
-from batch_updater.app.run import Run, delete_run
+from batch_updater.app.run import Run, allow_failures, delete_run
 from batch_updater.app.service import find_service, statuses
 from batch_updater.app.undo import undo
 from batch_updater.app.verify import verify
 from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.plan_view import describe
+from batch_updater.cli.preview_view import describe_preview
 from batch_updater.cli.progress import CheckedRows, ProgressBar
 from batch_updater.cli.summary import describe_summary, in_short
 from batch_updater.cli.terminal import detect_terminal
@@ -36,7 +38,7 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import escape_controls, escape_lines, shown
+from batch_updater.common.text import duration, escape_controls, escape_lines, shown
 from batch_updater.reports.commands import next_step
 
 
@@ -58,13 +60,24 @@ MakePlan = Callable[[OnRows], Planned]
 
 
 def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
-    """Plan a sheet and send it, or only show the plan; return the exit status. Raises BatchUpdaterError."""
+    """Plan a sheet and send it, or only show the plan; return the exit status. Raises BatchUpdaterError.
+
+    With `--compare` a plan that is only shown has what the orders have now.
+    """
+    reads = settings.compare or settings.compare_list
 
     def make(on_rows: OnRows) -> Planned:
-        tenant = find_service(settings, os.environ, needs_token=not dry_run)
-        return (try_plan if dry_run else plan)(file, settings, tenant, on_rows=on_rows)
+        tenant = find_service(settings, os.environ, needs_token=not dry_run or reads)
+        if dry_run:
+            return try_plan(file, settings, tenant, on_rows=on_rows)
+        return plan(file, settings, tenant, on_rows=on_rows, on_wait=_say_wait)
 
-    return _show_trial(make, output) if dry_run else _plan_and_report(make, file, output)
+    return _show_trial(make, output, reads=reads) if dry_run else _plan_and_report(make, file, output)
+
+
+def _say_wait(seconds: float) -> None:
+    what = "updates of the unfinished run may still be applied; their orders are read again after that"
+    click.echo(fill(f"Waiting {seconds:.0f} s: {what}."), err=True)
 
 
 def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: bool) -> int:
@@ -112,21 +125,50 @@ def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
         checked.clear()
         if not output.quiet:
             _show_plan(opened, err=True)
-        if not output.yes and not (opened.tenant.refused or opened.failure_limit.refusal):
+        if not output.yes and not (opened.tenant.refused or opened.refusal):
             _confirm(opened)
-        with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
-            return run_loop(send(opened, on_progress=bar.update, catch_signals=True))
+        summary = _send(opened, output)
+        if not output.yes and _is_let_go_on(opened, summary):
+            summary = _send(opened, output)
+        return summary
 
 
-def _show_trial(make: MakePlan, output: OutputOptions) -> int:
+def _is_let_go_on(opened: Run, summary: RunSummary) -> bool:
+    """Return whether a run that was refused from the start goes on, after asking the person."""
+    if summary.next_limit is None or opened.settings.max_failures is not None or not sys.stdin.isatty():
+        return False
+    click.echo(escape_lines(summary.reason), err=True)
+    if not click.confirm(f"Go on all the same, until more than {summary.next_limit:,} have failed?", err=True):
+        return False
+    allow_failures(opened, summary.next_limit)
+    return True
+
+
+def _send(opened: Run, output: OutputOptions) -> RunSummary:
+    with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
+        return run_loop(send(opened, on_progress=bar.update, catch_signals=True))
+
+
+def _show_trial(make: MakePlan, output: OutputOptions, *, reads: bool = False) -> int:
     with CheckedRows(sys.stderr, quiet=output.quiet) as checked, make(checked.update) as trial:
         checked.clear()
         _show_plan(trial, err=output.as_json)
+        if trial.source.is_empty and not output.as_json:
+            click.echo(escape_controls(trial.source.notes[0]), err=True)
         if trial.tenant.refused:
             raise trial.tenant.refused
+        found = _read_orders(trial, output) if reads else None
         if output.as_json:
-            click.echo(json.dumps(trial_summary(trial)))
-    return ExitCode.DONE
+            click.echo(json.dumps(trial_summary(trial, found)))
+    return found.exit_code if found else ExitCode.DONE
+
+
+def _read_orders(trial: Run, output: OutputOptions) -> Preview:
+    with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
+        found = run_loop(preview(trial, on_progress=bar.update, catch_signals=True))
+    width = min(detect_terminal(sys.stderr if output.as_json else sys.stdout).width, 80)
+    click.echo(describe_preview(found, trial.tenant.names, width), err=output.as_json)
+    return found
 
 
 def show_summary(summary: RunSummary, output: OutputOptions) -> None:
@@ -167,7 +209,11 @@ def _ask(opened: Run) -> bool:
     if opened.settings.production:
         typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
-    return click.confirm(f"Send {number:,} updates to {opened.facts.base_url}?", err=True)
+    send_all = f"end {number:,} updates to {opened.facts.base_url}?"
+    if opened.tenant.nobody:
+        patience = duration(opened.settings.outage_budget)
+        return click.confirm(f"Nobody answers there. Wait for up to {patience}, and s{send_all}", err=True)
+    return click.confirm(f"S{send_all}", err=True)
 
 
 def _show_plan(opened: Run, *, err: bool) -> None:

@@ -28,17 +28,18 @@ class Group:
 READ_OPTIONS = Group("Reading the sheet", (
     click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
     click.option("--order-by", type=click.Choice(["id", "name"]), help="What the order column holds.  [id]"),
-    click.option("--status-column", help="Header of the column with statuses, ids or names.  [found by name]"),
-    click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only visible one]"),
+    click.option("--status-column", help="Header of the column with statuses to set, ids or names.  [found by name]"),
+    click.option("--set-status", metavar="STATUS", help="Every row gets this status, id or name; no column is needed."),
+    click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only one with both columns]"),
     click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
     click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
     click.option("--header-row", type=int, metavar="N", help="Row of the column headers.  [found by itself]"),
     click.option("--include-hidden", is_flag=True, default=None, help="Hidden and filtered rows are sent as well."),
     click.option("--max-cells", type=int, metavar="N", help="Refuse an Excel sheet of more cells.  [25000000]"),
     click.option("--password-file", type=PATH, help="File with the password of an Excel workbook."),
-    click.option("--where", multiple=True, metavar="COLUMN=VALUE",
+    click.option("--where", multiple=True, metavar="COLUMN[!]=VALUE",
                  callback=lambda _context, _name, given: given or None,
-                 help="Take only rows with this value; repeatable. One column: any of them; several columns: all."),
+                 help="Take only rows with (!=: without) this value, in any letter case; repeatable."),
     click.option("--rows", metavar="N-M", help="Take only these rows, e.g. 2-500 or 2-500,700."),
     click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
     click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
@@ -51,6 +52,8 @@ PLAN_OPTIONS = Group("Deciding what to send", (
                  help="Read each order just before; leave it alone when it has the status already. Needed for `undo`."),
     click.option("--compare-list", is_flag=True, default=None,
                  help="As --compare, but read the paged list once where that is fewer requests."),
+    click.option("--carry-over", is_flag=True, default=None,
+                 help="FILE has changed since its unfinished run: keep what is done there, send the rest."),
     click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
 ))  # fmt: skip
 PACE_OPTIONS = Group("Sending", (
@@ -66,8 +69,6 @@ PACE_OPTIONS = Group("Sending", (
 SEND_OPTIONS = Group(PACE_OPTIONS.title, (
     click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
     *PACE_OPTIONS.options,
-    click.option("--forget-rate", is_flag=True, default=None,
-                 help="Forget the rate that the last run on this service learned, and start without it."),
 ))  # fmt: skip
 RESULT_OPTIONS = Group("Writing", (
     click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx, .xlsm, .jsonl.  [in the run folder]"),

@@ -13,18 +13,18 @@ def describe(run: Run, width: int = 80) -> str:
 
 
 def _lines(run: Run, width: int) -> Iterator[str]:
-    plan, columns, tenant, settings = run.plan, run.columns, run.tenant, run.settings
-    named = f"order = {shown(columns.order_header)!r}, status = {shown(columns.status_header)!r}"
-    if columns.expect_header:
-        named += f", expected = {shown(columns.expect_header)!r}"
+    plan, tenant, settings = run.plan, run.tenant, run.settings
     yield f"Plan for {run.facts.input} ({run.source.description})"
     yield f"  SERVICE   {tenant.base_url}{'   ** PRODUCTION **' if settings.production else ''}"
-    yield from _labelled("columns", named, width)
+    yield from _labelled("columns", _columns(run), width)
+    if unused := run.columns.unused:
+        yield from _labelled("not used", ", ".join(repr(shown(title)) for title in unused), width)
     yield f"  rows      {plan.rows:,}"
     yield f"  to send   {plan.to_send:,}{_duration(run)}"
     counts = {
         "in doubt": plan.in_doubt,
-        "done": plan.done,
+        "kept": plan.kept,
+        "done": plan.done - plan.kept,
         "duplicate": plan.duplicates,
         "invalid": plan.invalid,
         "conflict": plan.conflicts,
@@ -37,12 +37,24 @@ def _lines(run: Run, width: int) -> Iterator[str]:
         yield from _labelled(
             "compare", f"orders are read first, {how}; one that already has its status is left alone", width
         )
-    for note in (tenant.unchecked, *run.source.notes, run.start_rate.describe() if run.start_rate else ""):
+    for note in _notes(run):
         yield from _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:
-        yield from wrap(f"row {row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")
+        yield from wrap(f"{row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")
     if (hidden := plan.invalid + plan.conflicts - len(plan.problems)) > 0:
         yield f"  … and {hidden:,} more; the result file names each"
+
+
+def _columns(run: Run) -> str:
+    found, one = run.columns, run.settings.set_status
+    status = f"every row gets {shown(one)!r}" if one else f"status = {shown(found.status_header)!r}"
+    expected = f", expected = {shown(found.expect_header)!r}" if found.expect_header else ""
+    return f"order = {shown(found.order_header)!r}, {status}{expected}"
+
+
+def _notes(run: Run) -> list[str]:
+    kept = f"kept are rows that {run.facts.carried_from} has done already" if run.plan.kept else ""
+    return [run.tenant.unchecked, kept, *run.notes, *run.source.notes]
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
@@ -62,8 +74,7 @@ def _describe_statuses(run: Run) -> list[str]:
 
 def _duration(run: Run) -> str:
     requests = run.open_rows * (2 if run.settings.compares else 1)
-    rate = run.start_rate.rate if run.start_rate else run.settings.rate
-    paced = requests / rate if rate else 0.0
+    paced = requests / run.settings.rate if run.settings.rate else 0.0
     answered = requests * run.tenant.latency / run.settings.concurrency if run.tenant.latency else 0.0
     seconds = max(paced, answered)
     if seconds < 1:

@@ -12,6 +12,7 @@ from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.progress import Progress
 
 _OFTEN, _RARELY = 0.2, 10.0  # seconds
+LATEST = 2**32  # seconds since the epoch, a time that any system can show
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class ProgressBar:
     ) -> None:
         self._stream, self._quiet, self._clock = stream, quiet, clock
         self._last = clock()
+        self._is_waiting = False
         self._bar: Any = None
         if stream.isatty() and not quiet and environment.get("TERM") != "dumb":
             self._bar = _live_bar(
@@ -71,10 +73,15 @@ class ProgressBar:
             pieces.insert(2, _Piece(2, f"{unconfirmed:,} unconfirmed", "magenta"))
         if self._bar:
             self._show(progress, pieces)
-        elif not self._quiet and self._clock() - self._last >= _RARELY:
+        elif not self._quiet and (self._clock() - self._last >= _RARELY or self._has_stalled(progress)):
             self._last = self._clock()
             self._stream.write(", ".join(piece.text for piece in pieces) + "\n")
             self._stream.flush()
+
+    def _has_stalled(self, progress: Progress) -> bool:
+        """Return whether the run waits for the service now and did not before: that is said at once."""
+        before, self._is_waiting = self._is_waiting, bool(progress.outage_since)
+        return self._is_waiting and not before
 
     def _show(self, progress: Progress, pieces: list[_Piece]) -> None:
         columns = self._bar.console.width
@@ -92,12 +99,27 @@ def _speed(progress: Progress) -> list[_Piece]:
     found = [_Piece(3, f"{speed:,.0f} rows/s")]
     if progress.limit is not None:
         found.append(_Piece(5, f"limit {progress.limit:,.0f}/s", "yellow"))
-    if progress.paused_until:
-        until = datetime.fromtimestamp(progress.paused_until)
-        found.append(_Piece(1, f"paused until {until:%H:%M:%S}", "yellow"))
+    if progress.window is not None:
+        found.append(_Piece(5, f"at most {progress.window} at once", "yellow"))
+    if progress.outage_since:
+        found[:0] = _waiting(progress)
+    elif progress.paused_until:
+        found.append(_Piece(1, f"paused until {_time(progress.paused_until)}", "yellow"))
     elif speed and left > 0:
         found.append(_Piece(1, f"{_clock_text(left / speed)} left", "cyan"))
     return found
+
+
+def _waiting(progress: Progress) -> list[_Piece]:
+    """Return since when the service does not answer, until when the run waits for it, and what was seen last."""
+    since, until = _time(progress.outage_since or 0.0), _time(progress.outage_until or 0.0)
+    down = _Piece(1, f"down since {since}, waiting until {until}", "yellow")
+    return [down, *([_Piece(2, progress.last_seen, "yellow")] if progress.last_seen else [])]
+
+
+def _time(when: float) -> str:
+    """Return seconds since the epoch as a time of day."""
+    return f"{datetime.fromtimestamp(min(when, LATEST)):%H:%M:%S}"
 
 
 def _clock_text(seconds: float) -> str:

@@ -44,10 +44,8 @@ def _lines(summary: RunSummary, command: Sequence[str], terminal: TerminalStyle)
     yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
     if summary.report_file:
         yield [("Report   ", "dim"), (summary.report_file, "")]
-    if history := summary.rate["history"]:
-        seconds, first = history[0]
-        how = "found by what was refused" if seconds else f"started at {first:,.3g}/s, learned earlier"
-        yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, {how}", "")]
+    if summary.rate["history"]:
+        yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, found by what was refused", "")]
     why, words = next_step(summary, command)
     yield []
     yield [(f"{why}:", "bold")]
@@ -76,8 +74,8 @@ def _reasons(summary: RunSummary, terminal: TerminalStyle) -> Iterator[Line]:
         style = STYLES[reason.result]
         yield [(f"  {reason.rows:,} {reason.result.value}", style), (f"  {reason.code}", "dim")]
         yield from ([(f"    {line}", "")] for line in wrap(reason.explanation, room))
-        row, detail = reason.examples[0]
-        for place, line in enumerate(wrap(f"row {row}: {shortened(detail, 300)}", room)):
+        _row, name, detail = reason.examples[0]
+        for place, line in enumerate(wrap(f"{name}: {shortened(detail, 300)}", room)):
             yield [(f"    {line}" if place == 0 else f"      {line}", "dim")]
         for place, line in enumerate(wrap(reason.what_to_do, room - 3)):
             yield [(f"    {arrow} " if place == 0 else " " * (5 + len(arrow)), style), (line, "")]

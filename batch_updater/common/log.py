@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from batch_updater.common.files import make_private
 from batch_updater.common.text import escape_controls
 
 LOG = "run.log"
@@ -106,6 +108,11 @@ _level = _Level()
 
 
 class _File(RotatingFileHandler):
+    def _open(self) -> TextIOWrapper:
+        stream = super()._open()
+        make_private(Path(self.baseFilename))
+        return stream
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Ignore it: on a full disk each event would print a traceback, and the journal reports that anyway."""
 

@@ -110,6 +110,13 @@ class RejectedRow(NamedTuple):
     root_row: int | None = None
 
 
+class Quota(NamedTuple):
+    """What a service says of its limit: so many more requests are accepted until the reset in so many seconds."""
+
+    remaining: int
+    reset: float
+
+
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T_co]):
     """One classified answer, with the requested data as its `payload`; an `Answer[Never]` has none.
@@ -127,6 +134,7 @@ class Answer(Generic[T_co]):
     token_generation: int = 0  # of the token that it was sent with, when that was refused
     hint: str | Remedy = ""  # what you can do, when that is known
     wording: str = ""  # what a 2xx says that is not the API's confirmation
+    quota: Quota | None = None  # by its rate-limit headers
 
     @property
     def is_doubtful(self) -> bool:

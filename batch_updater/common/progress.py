@@ -55,10 +55,11 @@ class Progress:
 
     `stage` is one of settling, comparing, canary, sending, reading back, rechecking and verifying.
     `results` counts the rows that have ended in this start by result word, of a verification by symbol; a row that is
-    still to be read back counts as unknown. `rows` is how many there are to end. `limit` is requests per second, None
-    for none. `pause_reason` is the result code of the answer that caused the pause, `last_seen` the detail of the last
-    failure. `requests` counts, as the summary does, `put`, `get`, `token`, `retried` (attempts after the first) and
-    `throttled` (answers that asked for fewer).
+    still to be read back counts as unknown. `rows` is how many there are to end. `limit` is requests per second,
+    `window` the most requests in flight that the service takes, None for none. `pause_reason` is the result code of the
+    answer that caused the pause. While the service does not answer, `last_seen` is the detail of the last failure, and
+    `outage_until` is when the run gives up. `requests` counts, as the summary does, `put`, `get`, `token`, `retried`
+    (attempts after the first) and `throttled` (answers that asked for fewer).
     """
 
     stage: str
@@ -67,9 +68,11 @@ class Progress:
     in_flight: int = 0
     rows_per_second: float = 0.0
     limit: float | None = None
+    window: int | None = None
     paused_until: float | None = None
     pause_reason: str = ""
     outage_since: float | None = None
+    outage_until: float | None = None
     last_seen: str = ""
     requests: Mapping[str, int] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
 from batch_updater.common.errors import SettingsError
@@ -18,7 +18,18 @@ from batch_updater.common.remedies import Remedy, as_option
 RESULT_SUFFIXES = (".csv", ".xlsx", ".xlsm", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
-GONE = {"wire": "the program chooses by itself how it sends requests"}  # settings of earlier versions, and why
+OWN_WORDS = ("order", "status", "expected")  # columns that can have headers of a person's own
+GONE = {  # settings of earlier versions, and why
+    "wire": "the program chooses by itself how it sends requests",
+    "forget_rate": "no run remembers the rate of an earlier one",
+}
+
+
+def split_condition(condition: str) -> tuple[str, bool, str]:
+    """Return the column and the value of a condition, and between them whether it excludes that value: `!=`."""
+    column, _sign, value = condition.partition("=")
+    bare = column.rstrip().removesuffix("!")
+    return bare.strip(), bare != column.rstrip(), value.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,6 @@ class SendOptions:
     concurrency: int = 20
     rate: float | None = None
     adapt: bool = True
-    forget_rate: bool = False
     timeout: float = 30.0
     retries: int = 5
     outage_budget: float = 300.0
@@ -47,6 +57,7 @@ class Settings(BaseModel):
     proxy: str | None = Field(None, repr=False)  # it may hold a password until it is checked, and refused
     order_column: str | None = None
     status_column: str | None = None
+    set_status: str | None = Field(None, min_length=1)
     sheet: str | None = Field(None, coerce_numbers_to_str=True)
     encoding: str | None = None
     delimiter: Annotated[str, StringConstraints(strip_whitespace=False)] | None = None  # it may be a tab
@@ -66,12 +77,12 @@ class Settings(BaseModel):
     expect_column: str | None = None
     canary: int = Field(0, ge=0, le=10_000)
     status_map: dict[str, str] = {}
+    columns: dict[str, tuple[str, ...]] = {}
     confirmations: tuple[str, ...] = ()
     production: bool = False
     concurrency: int = Field(20, ge=1, le=1000)
     rate: float | None = Field(None, gt=0, le=1_000_000)
     adapt: bool = True
-    forget_rate: bool = False
     timeout: float = Field(30.0, gt=0, le=3600)
     retries: int = Field(5, ge=0, le=100)
     max_failures: str | None = None
@@ -80,9 +91,26 @@ class Settings(BaseModel):
     overwrite: bool = False
     runs_dir: Path | None = None
     restart: bool = False
+    carry_over: bool = False
     log_format: Literal["text", "json"] = "text"
     metrics_file: Path | None = None
     metrics_port: str | None = Field(None, coerce_numbers_to_str=True)
+
+    @field_validator("set_status")
+    @classmethod
+    def _without_column(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("status_column") is not None:
+            raise ValueError(f"it gives every row its status, so leave out {as_option('status_column')}")
+        return value
+
+    @field_validator("carry_over")
+    @classmethod
+    def _not_in_turn(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("on_conflict") == "sequence":
+            raise ValueError(f"with {as_option('on_conflict')} sequence an order has several statuses in turn")
+        if value and info.data.get("restart"):
+            raise ValueError(f"{as_option('restart')} leaves what is done; choose one of the two")
+        return value
 
     @field_validator("only", mode="before")
     @classmethod
@@ -101,15 +129,26 @@ class Settings(BaseModel):
     def _conditions(cls, value: object) -> object:
         conditions = tuple(value.split("\n")) if isinstance(value, str) else value
         for condition in conditions if isinstance(conditions, tuple | list) else ():
-            column, sign, _value = str(condition).partition("=")
-            if not sign or not column.strip():
-                raise ValueError("use 'Column=value'")
+            column, _excludes, _value = split_condition(str(condition))
+            if "=" not in str(condition) or not column:
+                raise ValueError("use 'Column=value' or 'Column!=value'")
         return conditions or ()
 
     @field_validator("confirmations", mode="before")
     @classmethod
     def _lines(cls, value: object) -> object:
         return tuple(line for line in value.split("\n") if line.strip()) if isinstance(value, str) else value
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _own_words(cls, value: object) -> object:
+        if not isinstance(value, dict) or set(value) - set(OWN_WORDS):
+            raise ValueError(f"it has headers of your own for {', '.join(OWN_WORDS)}")
+        found = {name: [words] if isinstance(words, str) else words for name, words in value.items()}
+        for name, words in found.items():
+            if not isinstance(words, list | tuple) or not all(isinstance(one, str) and one.strip() for one in words):
+                raise ValueError(f"{name} must be a list of headers")
+        return found
 
     @field_validator("rows", mode="before")
     @classmethod
@@ -189,7 +228,11 @@ def load_settings(
             merged[name] = value
     if environment.get(BASE_URL_NAME):
         merged["base_url"] = environment[BASE_URL_NAME]
-    merged.update({name: value for name, value in options.items() if value is not None})
+    given = {name for name, value in options.items() if value is not None}
+    for one, other in (("set_status", "status_column"), ("status_column", "set_status")):
+        if one in given and other not in given:
+            merged.pop(other, None)  # what is typed wins over a file that is meant for other sheets
+    merged.update({name: options[name] for name in given})
     for name in GONE.keys() & merged.keys():
         raise SettingsError(f"The setting {name!r} is gone: {GONE[name]}.", "leave it out")
     try:
@@ -207,6 +250,8 @@ def _as_settings_error(error: ValidationError) -> SettingsError:
             f"The config file has an unknown setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
         )
     message = problem["msg"].removeprefix("Value error, ")
+    if name == "columns":
+        return SettingsError(f"[columns] in the config file can't be used: {message}.", 'write e.g. order = ["Ticket"]')
     given = problem["input"]
     words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
     return SettingsError(f"{as_option(name)} can't be {', '.join(map(repr, words))}: {message}.", Remedy("see {help}"))

@@ -10,18 +10,21 @@ from batch_updater.common.models import Result
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Rows that are not done for the same reason: what it means, what to do, the first rows with their details."""
+    """Rows that are not done for the same reason: what it means, what to do, the first rows as examples.
+
+    An example has the number of its row, what a person calls it, and the detail.
+    """
 
     result: Result
     code: str
     rows: int
     explanation: str
     what_to_do: str
-    examples: tuple[tuple[int, str], ...]
+    examples: tuple[tuple[int, str, str], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the group as `summary.json` has it."""
-        row, detail = self.examples[0]
+        row, _name, detail = self.examples[0]
         return {
             "result": self.result.value, "code": self.code, "rows": self.rows, "example_row": row,
             "example_detail": detail, "what_to_do": self.what_to_do,
@@ -32,7 +35,8 @@ class Reason:
 class RunSummary:
     """The outcome of a run. Times are ISO 8601 UTC, `seconds` is the wall time of this start.
 
-    `rate` holds the limit at the end and how it was found, in requests per second. `resume_command` holds the words
+    `rate` holds the limit at the end and how it was found, in requests per second, the most requests in flight when
+    that was limited, and how often a row waited for its next attempt. `resume_command` holds the words
     after the program's name that resume the run, `follow_up_options` the options for `run` of its result file;
     `next_limit` is the limit of failures to go on with, when more rows have failed than might. `frame` reads the result
     file as a pandas DataFrame; `results()` calls it.
@@ -57,7 +61,7 @@ class RunSummary:
     notes: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
     report_file: str = ""
-    rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": []})
+    rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": [], "window": None, "parked": 0})
     resume_command: tuple[str, ...] = ()
     next_limit: int | None = None
     follow_up_options: tuple[str, ...] = ()

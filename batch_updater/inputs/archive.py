@@ -17,6 +17,7 @@ MOST_UNPACKED = 2048 * MEGABYTE
 MOST_RATIO = 150  # real sheets reach 20, very uniform ones 60
 RATIO_FROM = 32 * MEGABYTE  # below that no ratio is dangerous
 MOST_MEMBERS = 10_000
+_OFFICE = {"[content_types].xml", "content.xml"}
 MOST_STREAMED = 1 << 40  # a packed CSV is streamed, so that only its ratio and a far limit matter
 MOST_STREAMED_RATIO = 1000
 
@@ -33,13 +34,27 @@ def check_zip(path: Path, name: Path) -> list[zipfile.ZipInfo]:
         raise InputError(f"{name} is a zip file with a password.", "unpack it, then name the sheet in it")
     if not all(info.filename for info in members):
         raise InputError(f"{name} is damaged: it holds a part without a name.", "copy or download it again")
-    if len({info.filename for info in members}) != len(members):
+    names = {part_name(info.filename) for info in members}
+    if len({info.filename for info in members}) != len(members) or (_OFFICE & names and len(names) != len(members)):
         raise InputError(f"{name} is damaged: it holds two parts of the same name.", "save it again in Excel")
-    office = any(info.filename in {"[Content_Types].xml", "content.xml"} for info in members)
+    office = bool(_OFFICE & names)
     _check_sizes(members, name, *((MOST_UNPACKED, MOST_RATIO) if office else (MOST_STREAMED, MOST_STREAMED_RATIO)))
     if office and (false := _false_size(path, members)):
         raise InputError(f"{name} is damaged: {false!r} is larger than it says.", "save it again in Excel")
     return members
+
+
+def part_name(stored: str) -> str:
+    """Return the name of a part of an office document as it is compared: some programs write `XL\\Workbook.xml`."""
+    return stored.replace("\\", "/").casefold()
+
+
+def find_part(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Return the part of this name, whatever the letter case and slashes. Raises KeyError."""
+    for info in archive.infolist():
+        if part_name(info.filename) == part_name(name):
+            return info
+    raise KeyError(f"it has no part {name!r}")
 
 
 def _check_sizes(members: list[zipfile.ZipInfo], name: Path, most: int, ratio: int) -> None:

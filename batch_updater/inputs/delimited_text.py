@@ -15,8 +15,8 @@ from batch_updater.common.errors import InputError
 from batch_updater.common.models import WHOLE_ROW, Flaw
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import UUID_SHAPE
-from batch_updater.inputs.columns import find_header
 from batch_updater.inputs.encoding import Opener, find_encoding
+from batch_updater.inputs.header_row import find_header
 from batch_updater.inputs.pandas_io import NotSplitError, text_rows
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
@@ -41,9 +41,9 @@ class TextTable(Table):
         self._has_separator, declared = _declared(sample, name)
         if self._has_separator:
             sample = sample.partition("\n")[2] if "\n" in sample else sample.partition("\r")[2]
-        self._delimiter = options.delimiter or declared or _find_delimiter(sample, name, options)
+        self.delimiter = options.delimiter or declared or _find_delimiter(sample, name, options)
         self._width, self._header_row = 0, 0
-        self.description = f"CSV, {self._encoding}, delimiter {self._delimiter!r}"
+        self.description = f"CSV, {self._encoding}, delimiter {self.delimiter!r}"
 
     def require_width(self, header_row: int, width: int) -> None:
         self._header_row, self._width = header_row, width
@@ -63,9 +63,9 @@ class TextTable(Table):
         """Yield the rows from the header on, each as wide as the header."""
         number = self._header_row
         with self._open() as stream:
-            for _title in islice(csv.reader(stream, delimiter=self._delimiter), number - 1):
+            for _title in islice(csv.reader(stream, delimiter=self.delimiter), number - 1):
                 pass
-            for found in text_rows(stream, self._delimiter, self._width):
+            for found in text_rows(stream, self.delimiter, self._width):
                 cells, flaws = self._filled(found) if found[-1] is None else (cast("Sequence[str]", found), None)
                 text = "".join(cells)
                 if "\n" in text or "\r" in text:
@@ -78,7 +78,7 @@ class TextTable(Table):
         number = 0
         with self._open() as stream:
             try:
-                for number, cells in enumerate(csv.reader(stream, delimiter=self._delimiter, strict=True), 1):
+                for number, cells in enumerate(csv.reader(stream, delimiter=self.delimiter, strict=True), 1):
                     yield number, cells
             except csv.Error as error:
                 raise self._explain(number + 1, str(error)) from None
@@ -86,12 +86,16 @@ class TextTable(Table):
     def _find_fault(self) -> None:
         """Raise InputError for the first row that can't be read."""
         for number, cells in self._lines():
-            if (found := len(cells)) > self._width and number > self._header_row:
+            if (
+                (found := len(cells)) > self._width
+                and number > self._header_row
+                and any(map(str.strip, cells[self._width :]))
+            ):
                 raise InputError(
                     f"{self._name}: row {number} has more cells ({found}) than the header ({self._width}).",
                     Remedy(
                         "put quotes around a cell that contains {mark}, or use {delimiter}",
-                        {"mark": repr(self._delimiter)},
+                        {"mark": repr(self.delimiter)},
                     ),
                 )
             self._check_swallowed(number, cells)
@@ -108,14 +112,14 @@ class TextTable(Table):
         if not any(cell.strip() for cell in cells):
             return cells, None
         filled = len(found) - found.count(None)
-        detail = f"the row has {filled} of {self._width} cells; add the missing ones or their {self._delimiter!r}"
+        detail = f"the row has {filled} of {self._width} cells; add the missing ones or their {self.delimiter!r}"
         return cells, {WHOLE_ROW: Flaw("short_row", detail)}
 
     def _check_swallowed(self, number: int, cells: Sequence[str]) -> None:
         """Refuse a cell whose lines are rows of their own: a stray quotation mark has joined them."""
         for cell in cells:
             for line in cell.replace("\r", "\n").split("\n")[1:]:
-                if self._delimiter in line and UUID_SHAPE.search(line.lower()):
+                if self.delimiter in line and UUID_SHAPE.search(line.lower()):
                     raise self._explain(number, "swallowed")
 
     def _explain(self, number: int, error: str) -> InputError:
@@ -149,7 +153,7 @@ def _declared(sample: str, name: Path) -> tuple[bool, str | None]:
 def _find_delimiter(sample: str, name: Path, options: ReadOptions) -> str:
     """Return the delimiter that yields a header, else the one that splits rows most evenly. Raises InputError."""
     split = {mark: _split(sample, mark) for mark in DELIMITERS}
-    named = [m for m in DELIMITERS if find_header(split[m], options.order_column, options.status_column) is not None]
+    named = [m for m in DELIMITERS if find_header(split[m], options.names) is not None]
     if len(named) == 1:
         return named[0]
     scores = {mark: _alike(rows) for mark, rows in split.items()}

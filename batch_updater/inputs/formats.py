@@ -12,11 +12,11 @@ from batch_updater.common.errors import InputError
 from batch_updater.inputs.archive import only_member
 from batch_updater.inputs.delimited_text import TextTable
 from batch_updater.inputs.encoding import Opener
-from batch_updater.inputs.excel.ods import OpenDocumentTable
+from batch_updater.inputs.excel.ods import FlatDocumentTable, OpenDocumentTable
 from batch_updater.inputs.excel.ole import SIGNATURE, OleError
 from batch_updater.inputs.excel.password import open_encrypted
 from batch_updater.inputs.excel.result_sheets import open_excel
-from batch_updater.inputs.excel.xls import OldExcelTable
+from batch_updater.inputs.excel.xls import open_old_excel
 from batch_updater.inputs.json_lines import JsonLinesTable, is_json_object
 from batch_updater.inputs.parquet import ParquetTable
 from batch_updater.inputs.selection import ReadOptions
@@ -93,8 +93,9 @@ FORMATS: dict[Kind, OpenTable] = {
     Kind.TEXT: _open_plain,
     Kind.JSON_LINES: _open_plain,
     Kind.XLSX: open_excel,
-    Kind.XLS: OldExcelTable,
+    Kind.XLS: open_old_excel,
     Kind.ODS: OpenDocumentTable,
+    Kind.FODS: FlatDocumentTable,
     Kind.PARQUET: ParquetTable,
     **{packing.kind: packing.open for packing in PACKINGS},
 }

@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,16 +24,21 @@ class NotSplitError(Exception):
 def text_rows(stream: TextIO, delimiter: str, width: int) -> Generator[tuple[str | None, ...]]:
     """Yield the rows of delimited text as tuples of `width` cells, None for those that a short row lacks.
 
-    The first row must have that width. pandas' "python" engine alone tells a missing cell from an empty one, and
-    stops at a surplus cell or a stray quotation mark; its "c" engine drops and moves cells silently.
-    Raises NotSplitError.
+    The first row must have that width; surplus cells of others are left out when they are empty. pandas' "python"
+    engine alone tells a missing cell from an empty one, and stops at a surplus cell or a stray quotation mark; its "c"
+    engine drops and moves cells silently. Raises NotSplitError.
     """
     import pandas as pd  # noqa: PLC0415 - see above
+
+    def cut(cells: list[str]) -> list[str]:
+        if any(cell.strip() for cell in cells[width:]):
+            raise NotSplitError(f"a row has {len(cells)} cells")
+        return cells[:width]
 
     try:
         with pd.read_csv(
             stream, sep=delimiter, engine="python", header=None, names=range(width), dtype=object, chunksize=ROWS,
-            keep_default_na=False, na_filter=False, skip_blank_lines=False,
+            keep_default_na=False, na_filter=False, skip_blank_lines=False, on_bad_lines=cut,
         ) as frames:  # fmt: skip
             for frame in frames:
                 yield from zip(*[frame[column].tolist() for column in frame.columns], strict=True)
@@ -50,10 +55,13 @@ def open_workbook(path: Path) -> "Iterator[python_calamine.CalamineWorkbook]":
         yield file.book
 
 
-def read_results(path: Path, sheet: str | None = None, header_row: int = 1, run_id: str = "") -> "pd.DataFrame":
-    """Return a result file as a DataFrame of text cells. Raises OSError.
+def read_results(
+    path: Path, delimiter: str = ",", sheet: str | None = None, header_row: int = 1, rows: Sequence[int] = ()
+) -> "pd.DataFrame":
+    """Return a result file as a DataFrame of text cells; `delimiter` is that of a CSV. Raises OSError.
 
-    In a person's own workbook, that is the table of this sheet under this row, without the rows of other runs.
+    In a person's own workbook, that is the table of this sheet under this row, of which `rows` are taken, by the
+    numbers that a spreadsheet shows.
     """
     import pandas as pd  # noqa: PLC0415 - see above
 
@@ -62,13 +70,12 @@ def read_results(path: Path, sheet: str | None = None, header_row: int = 1, run_
     if path.suffix.lower() in EXCEL:
         options: dict[str, Any] = {"engine": "calamine", "dtype": str, "keep_default_na": False}
         if sheet is not None:
-            frame = pd.read_excel(path, sheet_name=sheet, header=None, skiprows=header_row - 1, **options)
-            frame = frame.set_axis(frame.iloc[0], axis=1).iloc[1:]
-            return frame[(frame["result_run_id"] == run_id).to_numpy()].reset_index(drop=True)
+            frame = pd.read_excel(path, sheet_name=sheet, header=None, **options)
+            names = frame.iloc[header_row - 1].rename(None)
+            return frame.iloc[[number - 1 for number in rows]].set_axis(names, axis=1).reset_index(drop=True)
         sheets = pd.read_excel(path, sheet_name=None, **options)
-        rows = [frame for name, frame in sheets.items() if name != SUMMARY_SHEET]
-        return pd.concat(rows, ignore_index=True)
-    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+        return pd.concat([frame for name, frame in sheets.items() if name != SUMMARY_SHEET], ignore_index=True)
+    return pd.read_csv(path, sep=delimiter, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
 
 
 def dataframe_to_csv(frame: "pd.DataFrame", path: Path) -> None:

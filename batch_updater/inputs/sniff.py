@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from batch_updater.common.errors import InputError
-from batch_updater.inputs.archive import check_zip
+from batch_updater.inputs.archive import check_zip, part_name
 from batch_updater.inputs.excel.ole import OleContainer, OleError
 from batch_updater.inputs.formats import PACKINGS
 from batch_updater.inputs.json_lines import is_json_object
@@ -17,7 +17,9 @@ _FOREIGN = ((b"%PDF", "a PDF document"), (b"\x89PNG", "a picture"), (b"\xff\xd8\
             (b"Rar!", "a RAR archive"), (b"{\\rtf", "an RTF document"))  # fmt: skip
 _OLE_STREAMS = (("EncryptedPackage", Kind.ENCRYPTED), ("Workbook", Kind.XLS), ("Book", Kind.XLS))
 _SAVE = "open it in Excel and save it as .xlsx"
+_OLD_EXCEL = (b"\x09\x00\x04\x00", b"\x09\x00\x06\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00")  # its first record
 _PAGE = re.compile(rb"\s*<(!doctype html|html|head|table|meta|style)", re.IGNORECASE)
+_FLAT = re.compile(rb"(<\?xml[^>]*\?>)?(\s|<!--.*?-->)*<office:document\s", re.DOTALL)
 _ARRAY = re.compile(rb"\[\s*[{\[\]]")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -52,6 +54,8 @@ def kind_of(path: Path, name: Path) -> Kind:
     for magic, what in _FOREIGN:
         if start.startswith(magic):
             raise InputError(f"{name} is {what}, not a sheet.", "name a CSV or Excel file")
+    if start.startswith(_OLD_EXCEL):
+        raise InputError(f"{name} is a workbook of Excel 2 to 4.", _SAVE)
     if start.startswith(b"PAR1"):
         return Kind.PARQUET
     for packing in PACKINGS:
@@ -65,6 +69,8 @@ def _kind_of_text(start: bytes, name: Path) -> Kind:
     bare = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if _PAGE.match(bare):
         raise InputError(f"{name} is a web page (HTML) with the name of a sheet.", f"{_SAVE} or CSV UTF-8")
+    if _FLAT.match(bare):
+        return Kind.FODS
     if bare.startswith(b"<?xml"):
         raise InputError(f"{name} is an XML document.", f"{_SAVE} or CSV UTF-8")
     if name.suffix.lower() in (EXCEL | _BINARY) - {".xls"}:
@@ -87,7 +93,7 @@ def _kind_of_ole(path: Path, name: Path) -> Kind:
 
 
 def _kind_of_zip(path: Path, name: Path) -> Kind:
-    members = {info.filename for info in check_zip(path, name)}
+    members = {part_name(info.filename) for info in check_zip(path, name)}
     if any(member.startswith("xl/") for member in members):
         return Kind.XLSX
     if "content.xml" in members:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from batch_updater.inputs.columns import normalise_header, result_column
+from batch_updater.inputs.columns import normalise_header
+from batch_updater.inputs.header_row import result_column
 
 SENT, DONE = frozenset({"failed", "unknown"}), frozenset({"updated", "unchanged"})
 

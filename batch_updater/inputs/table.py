@@ -14,7 +14,7 @@ from batch_updater.inputs.excel.worksheet import UserSheet
 
 Flaws = dict[int, Flaw]  # by column (0-based) or WHOLE_ROW
 Record = tuple[int, Sequence[Value], Flaws | None]  # row number as a spreadsheet shows it, its cells, flaws if any
-EXCEL = {".xlsx", ".xlsm", ".xls", ".ods"}
+EXCEL = {".xlsx", ".xlsm", ".xls", ".ods", ".fods"}
 TEXT = {".csv", ".tsv", ".txt"}
 OTHER = {".jsonl", ".ndjson", ".parquet"}
 
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     XLSX = "xlsx"
     XLS = "xls"
     ODS = "ods"
+    FODS = "flat ods"
     PARQUET = "parquet"
     GZIP = "gzip"
     ZIP = "zip"
@@ -39,9 +40,11 @@ class Table(ABC):
     is_excel = False
     escapes_formulas = False  # whether an earlier run's result file has apostrophes before formulas
     description = ""
+    choice = ""  # why this sheet of several was taken, when nobody named it
     header: list[str] | None = None  # for a format with names instead of a header row
     hidden_rows = 0
     hidden_columns: frozenset[int] = frozenset()
+    delimiter = ","  # of a text file, which the result file keeps
     password: Secret | None = None  # that the file was opened with
 
     @property

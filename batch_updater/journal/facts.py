@@ -34,13 +34,17 @@ class Start(_Frozen):
 class Rates(_Frozen):
     """The limit of one start: `at` and `ended` in seconds since the epoch, `final` and each change in requests/s.
 
-    A change is seconds since `at` and the limit from then on; `final` is None when there was no limit.
+    A change is seconds since `at` and the limit from then on; `final` is None when there was no limit. `window` is the
+    most requests in flight that the service took, None when that was no limit; `parked` how often a row waited for its
+    next attempt.
     """
 
     at: float
     ended: float
     final: float | None
     history: tuple[tuple[float, float], ...] = ()
+    window: int | None = None
+    parked: int = 0
 
 
 class Requests(_Frozen):
@@ -63,13 +67,32 @@ class Ended(_Frozen):
     rows_per_second: float
 
 
+class UsedColumns(_Frozen):
+    """The positions (0-based) of the columns by which a run was planned, those of earlier results left out.
+
+    The headers are there when others than the sheet's header told the columns: own words for them, or their cells.
+    `status` is None when every row got the same status.
+    """
+
+    order: int
+    status: int | None = None
+    expect: int | None = None
+    order_header: str = ""
+    status_header: str = ""
+
+
 class RunFacts(_Frozen):
     """The facts of a run, as its journal holds them.
 
     `input` is the sheet as it was named, `name` its file name, `path` where it lies, seen from the runs folder (empty
     for stdin, a DataFrame, and in journals of earlier versions), `sha256` that of its bytes. `reading` and `status_map`
-    are the settings by which it was planned, `compare` whether orders are read before they are sent. `root` is the id
-    of the run that this one follows up; its rows then carry the row numbers of that run's sheet.
+    are the settings by which it was planned, `columns` the columns that were found (None in journals of earlier
+    versions), `compare` whether orders are read before they are sent. `parent` is the id of the run that this one
+    follows up, `root` that of the run with whose sheet the work began, `root_name` the name of that sheet; the rows
+    then carry its row numbers. `carried_from` is the unfinished run of the sheet before it changed, whose done rows
+    this one has kept, `superseded_by` the run that has kept those of this one.
+    `overruled_by` is the newest run that has undone or followed up this one before it was finished.
+    `not_before` is when the service wants to be asked again, in seconds since the epoch; 0 for any time.
     """
 
     run_id: str
@@ -83,11 +106,18 @@ class RunFacts(_Frozen):
     compare: bool = False
     status_map: dict[str, str] = {}
     reading: dict[str, Any] = {}
+    columns: UsedColumns | None = None
     status_names: dict[str, str] = {}
     output: str | None = None
+    parent: str = ""
     root: str = ""
+    root_name: str = ""
+    carried_from: str = ""
+    superseded_by: str = ""
+    overruled_by: str = ""
     phase: Phase = Phase.PLANNED
     canary_passed: bool = False
+    not_before: float = 0.0
     settings: dict[str, Any] = {}
     chosen: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ()
@@ -114,19 +144,28 @@ class RunFacts(_Frozen):
     def has_input_of(self, other: "RunFacts") -> bool:
         """Whether this run has the input of another run in the same runs folder: a sheet of the same path.
 
-        What comes from stdin or a DataFrame has no path: all such runs of a folder have one input.
+        What comes from stdin or a DataFrame has no path: all such runs of a folder have one input. So have all
+        follow-ups of one run, whatever file has its corrected rows.
         """
+        if self.parent or other.parent:
+            return self.parent == other.parent
         if is_nameless(self.name) or is_nameless(other.name):
             return is_nameless(self.name) and is_nameless(other.name)
         return self.path == other.path if self.path and other.path else self.name == other.name
+
+    def name_row(self, row: int, root_row: int | None) -> str:
+        """Return a row as a person reads it: as the first sheet numbers it, and this one too where that differs."""
+        if root_row in {None, row}:
+            return f"row {row}"
+        return f"row {root_row} of {self.root_name or 'the first sheet'} (row {row} here)"
 
     def differences(self, wanted: "RunFacts") -> list[str]:
         """Return how a new start differs from what this run was planned for, one sentence each."""
         found = [] if self.sha256 == wanted.sha256 else ["the file's bytes differ"]
         was, now = ({**facts.reading, **facts.model_dump(include=_SAME)} for facts in (self, wanted))
         for key, value in now.items():
-            if was.get(key) != value:
-                option = "--" + key.replace("_", "-")
+            if (was.get(key) or None) != (value or None):  # an older journal lacks the settings of newer versions
+                option = f"[{key}]" if isinstance(value, dict) else "--" + key.replace("_", "-")
                 found.append(f"{option} differs: was {was.get(key) or 'not set'}, now {value or 'not set'}")
         return found
 

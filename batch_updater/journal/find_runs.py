@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_updater.common.errors import JournalError, ResumeError, SettingsError
+from batch_updater.common.files import RUN_ID
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.integrity import read_number
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import CLAIMS, JOURNAL, RUN_ID, RunFolder, runs_place
+from batch_updater.journal.run_folder import CLAIMS, JOURNAL, RunFolder, runs_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class FoundRun:
     @property
     def is_finished(self) -> bool:
         return self.facts.phase is Phase.FINISHED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is never picked up again: it is finished, or another run has taken its place."""
+        return self.is_finished or bool(self.facts.superseded_by)
 
 
 def find_run(place: Path) -> RunFolder:
@@ -64,7 +70,7 @@ def newest_runs(place: Path, wanted: RunFacts) -> tuple[FoundRun | None, FoundRu
             same_input = found
         if found and not same_bytes and found.facts.sha256 == wanted.sha256:
             same_bytes = found
-        if same_input and (same_bytes or not same_input.is_finished):
+        if same_input and (same_bytes or not same_input.is_over):
             break
     return same_input, same_bytes
 

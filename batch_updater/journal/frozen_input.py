@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batch_updater.common.errors import InputError, StoppedError
-from batch_updater.common.files import sync
+from batch_updater.common.files import make_private, sync
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.run_folder import STDIN, RunFolder
 
 PIECE = 1 << 20
+LONGEST_SUFFIX = 16  # what comes after a dot in the middle of a sentence is no ending
 
 
 def freeze(file: Path, folder: RunFolder) -> str:
@@ -26,7 +27,7 @@ def freeze(file: Path, folder: RunFolder) -> str:
     try:
         with file.open("rb") as stream:
             before = os.fstat(stream.fileno())
-            digest = _copy(_pieces(stream, file), folder.path / f"input{file.suffix.lower() or '.csv'}")
+            digest = _copy(_pieces(stream, file), folder.path / _name_for(file))
         after = file.stat()
         if not stat.S_ISREG(after.st_mode):
             return digest  # a named pipe changes by being read
@@ -35,6 +36,11 @@ def freeze(file: Path, folder: RunFolder) -> str:
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise InputError(f"{file} changed while it was being read.", "wait until it has been saved, then run again")
     return digest
+
+
+def _name_for(file: Path) -> str:
+    suffix = file.suffix.lower()
+    return f"input{suffix if 1 < len(suffix) <= LONGEST_SUFFIX else '.csv'}"
 
 
 def _unreadable(file: Path, error: OSError) -> InputError:
@@ -58,6 +64,7 @@ def _copy(pieces: Iterator[bytes], target: Path) -> str:
                 copy.write(piece)
             copy.flush()
             os.fsync(copy.fileno())
+        make_private(target)
         sync(target.parent)
     except OSError as error:
         raise StoppedError(

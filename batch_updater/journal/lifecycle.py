@@ -16,12 +16,15 @@ IN_DOUBT = "state = 'claimed'"
 ANY_PLANNED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_planned WHERE state = 'planned')"
 ANY_QUEUED = "EXISTS (SELECT 1 FROM rows INDEXED BY rows_queued WHERE state = 'queued')"
 TO_SEND = "state IN ('planned', 'queued', 'claimed')"
-EVER_TO_SEND = "state <> 'waiting' AND NOT (state = 'ended' AND result IN ('invalid', 'conflict') AND claim = 0)"
+EVER_TO_SEND = (
+    "state <> 'waiting' AND carried_from = ''"
+    " AND NOT (state = 'ended' AND result IN ('invalid', 'conflict') AND claim = 0)"
+)
 # An order that is read first has a durable reading before its update is sent.
 CERTAINLY_NOT_SENT = "{0}state = 'claimed' AND {0}previous_status_id IS NULL AND (? OR {0}expected_id <> '')"
 OPEN_CLAIM = "state = 'claimed' AND result IS NOT 'unknown'"  # no outcome says yet what was sent
 MAY_HAVE_CHANGED = (
-    "(state = 'ended' AND result IN ('updated', 'unknown'))"
+    "(state = 'ended' AND result IN ('updated', 'unknown') AND carried_from = '')"
     f" OR (state = 'claimed' AND NOT ({CERTAINLY_NOT_SENT.format('')}))"
 )
 USABLE = (
@@ -31,6 +34,15 @@ LAST_WORD_ON_ITS_ORDER = (
     f"{USABLE.format('')} AND NOT EXISTS"  # noqa: S608 - constants
     f" (SELECT 1 FROM rows l WHERE l.order_id = rows.order_id AND l.row > rows.row AND {USABLE.format('l.')})"
 )
+DONE = "{0}state = 'ended' AND {0}result IN ('updated', 'unchanged')"
+DECIDES = "d.row = CASE WHEN r.state = 'waiting' THEN r.leader ELSE r.row END"  # the row d whose result row r has
+# Rows r that say last what their order is to have.
+LAST_OF_ITS_ORDER = "r.row IN (SELECT max(row) FROM rows WHERE order_id <> '' GROUP BY order_id)"
+MAY_HAVE_BEEN_SENT = (  # a token that was refused kept its update from being looked at
+    "((attempts > 0 OR (state = 'ended' AND claim > 0)) AND code <> 'unauthorized') OR uncounted"
+    f" OR (state = 'claimed' AND NOT ({CERTAINLY_NOT_SENT.format('')}))"
+)
+UNKNOWN = "state = 'ended' AND result = 'unknown'"
 # The last row of a sequence that followed one whose answers were lost: a late answer may have undone it.
 POSSIBLY_OVERWRITTEN = (
     "state = 'ended' AND result IN ('updated', 'unchanged') AND leader IS NOT NULL AND NOT EXISTS"

@@ -1,4 +1,4 @@
-"""The lock on an input: at most one run of it, or of its undo, at a time."""
+"""The lock on an input: at most one run of it, of its undo, or of a follow-up, at a time."""
 
 import contextlib
 import json
@@ -15,21 +15,23 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 from batch_updater.common.errors import LockedError, SettingsError
+from batch_updater.common.files import RUN_ID
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import JOURNAL, RUN_ID, UNDO_SHEET, RunFolder, runs_place
+from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder, runs_place, short_name
 
 PATIENCE = 0.5  # seconds: `worker` holds a lock for a moment to see whether a run is under way
 
 
 @contextlib.contextmanager
-def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]:
+def lock_input(place: Path, file: Path, parent: str = "") -> Iterator[Callable[[RunFolder], None]]:
     """Hold the lock on one input, wherever its runs are. Raises LockedError, naming who has it.
 
-    A dead process holds no lock. Yield a function that records which run the lock is held for.
+    All follow-ups of the run `parent` have one lock, whatever their files are called. A dead process holds no lock.
+    Yield a function that records which run the lock is held for.
     """
-    name = _lock_name(file)
+    name = _lock_name(file, parent)
     owner = place / f".{name}.owner"
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -49,26 +51,28 @@ def lock_input(place: Path, file: Path) -> Iterator[Callable[[RunFolder], None]]
         lock.release()  # the empty lock file stays: removing it would let two runs hold two locks
 
 
-def _lock_name(file: Path) -> str:
+def _lock_name(file: Path, parent: str) -> str:
     """Return what tells inputs with one place for their runs apart; undos have sheets of one name in many folders."""
     run = file.parent.name
-    return f"{run}.{file.name}" if file.name == UNDO_SHEET and RUN_ID.fullmatch(run) else file.name
+    if parent:
+        return f"{parent}.follow-up"
+    return f"{run}.{file.name}" if file.name == UNDO_SHEET and RUN_ID.fullmatch(run) else short_name(file.name)
 
 
 @contextlib.contextmanager
-def lock_with_undone_runs(folder: RunFolder, facts: RunFacts) -> Iterator[None]:
-    """Hold the lock of a run, and for an undo that of the run which it undoes, and so on: they have the same orders.
+def lock_with_earlier_runs(folder: RunFolder, facts: RunFacts) -> Iterator[None]:
+    """Hold the lock of a run, and of the run that it undoes or follows up, and so on: they have the same orders.
 
     `facts` are those of its journal. Raises LockedError, or JournalError when a run above can't be read.
     """
     folder = RunFolder(folder.path.resolve())  # locks lie beside it, however it was named
     sheet = _find_sheet(folder, Path(facts.input))
-    with lock_input(folder.path.parent, sheet) as hold_for, contextlib.ExitStack() as stack:
+    with lock_input(folder.path.parent, sheet, facts.parent) as hold_for, contextlib.ExitStack() as stack:
         hold_for(folder)
-        if above := _undone(folder, sheet):
+        if above := earlier_run(folder, facts):
             with read_journal(above.journal_path) as journal:
                 facts = journal.facts()
-            stack.enter_context(lock_with_undone_runs(above, facts))
+            stack.enter_context(lock_with_earlier_runs(above, facts))
         yield
 
 
@@ -79,9 +83,13 @@ def _find_sheet(folder: RunFolder, file: Path) -> Path:
     return beside if runs_place(beside, None) == place else file
 
 
-def _undone(folder: RunFolder, file: Path) -> RunFolder | None:
-    """Return the run that this one undoes, also when its folder was moved or the undo has a --runs-dir."""
-    places = (folder.path.parent.parent, file.parent) if file.name == UNDO_SHEET else ()
+def earlier_run(folder: RunFolder, facts: RunFacts) -> RunFolder | None:
+    """Return the run that this one follows up or undoes, also when its folder was moved or it has a --runs-dir."""
+    folder, file = RunFolder(folder.path.resolve()), Path(facts.input)
+    if facts.parent:
+        places: tuple[Path, ...] = (folder.path.parent / facts.parent, file.parent)
+    else:
+        places = (folder.path.parent.parent, file.parent) if file.name == UNDO_SHEET else ()
     return next((RunFolder(place) for place in places if (place / JOURNAL).is_file()), None)
 
 
@@ -92,7 +100,7 @@ def _flock_sheet(file: Path) -> Iterator[None]:
         yield
         return
     real = file.resolve()
-    owner = real.with_name(f".{real.name}.owner")
+    owner = real.with_name(f".{short_name(real.name)}.owner")
     with file.open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

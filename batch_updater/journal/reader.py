@@ -1,18 +1,15 @@
 """Read a journal, also while another process writes it. Every query has a name."""
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pydantic import ValidationError
+from typing import NamedTuple
 
 from batch_updater.common.errors import JournalError
 from batch_updater.common.models import ListedOrder, ReadBack, StatusUpdate
 from batch_updater.journal import lifecycle
-from batch_updater.journal.facts import RunFacts
+from batch_updater.journal.across_runs import AcrossRuns
 from batch_updater.journal.integrity import find_damage, find_loss, read_number
 from batch_updater.journal.schema import SCHEMA_VERSION, UPDATE, UPGRADES, update_of
 
@@ -39,17 +36,15 @@ class Entry(NamedTuple):
     remark: str
     root_row: int | None
     uncounted: int
+    carried_from: str
     may_have_left: bool
     leader_result: str | None
     leader_state: str | None
+    leader_root_row: int | None
 
 
-class JournalReader:
+class JournalReader(AcrossRuns):
     """A run's journal, to be read. One thread at a time may use it. Every method raises JournalError."""
-
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
-        self.path = path
-        self._db = db
 
     def check(self) -> None:
         """Raise JournalError when the files are damaged, or lack what was written to them."""
@@ -79,34 +74,6 @@ class JournalReader:
                 f"The journal {self.path} {lost}: its -wal file was cut or taken away."
                 " What was sent can't be known from it."
             )
-
-    def _select(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
-        try:
-            yield from self._db.execute(query, values)
-        except sqlite3.ProgrammingError:
-            raise  # a bug, not a damaged file
-        except sqlite3.Error as error:
-            raise JournalError(f"The journal {self.path} can't be read: {error}") from None
-
-    def _value(self, query: str) -> Any:
-        found = list(self._select(query))
-        return found[0][0] if found else None
-
-    def _meta(self) -> dict[str, Any]:
-        return {key: json.loads(value) for key, value in list(self._select("SELECT key, value FROM meta"))}
-
-    @property
-    def version(self) -> int:
-        """The version of the tables; 0 for a journal that was never finished."""
-        return int(self._meta().get("schema", 0))
-
-    def facts(self) -> RunFacts:
-        """Return the facts of the run."""
-        try:
-            return RunFacts.model_validate(self._meta())
-        except ValidationError as error:
-            wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
-            raise JournalError(f"The journal {self.path} is damaged: its facts lack {wrong}.") from None
 
     @property
     def claims(self) -> int:
@@ -151,9 +118,17 @@ class JournalReader:
         """Return how many rows the run was to send when it was planned."""
         return int(self._value(f"SELECT count(*) FROM rows WHERE {lifecycle.EVER_TO_SEND}"))  # noqa: S608 - constants
 
+    def refusals(self) -> dict[tuple[str, int | None], int]:
+        """Return how many rows have failed or are unknown, by code and HTTP status."""
+        query = (
+            "SELECT code, http_status, count(*) FROM rows WHERE state = 'ended' AND result IN ('failed', 'unknown')"
+            " GROUP BY 1, 2"
+        )
+        return {(code, status): number for code, status, number in self._select(query)}
+
     def attempts(self) -> int:
         """Return how many PUTs were sent so far, over all starts of the run."""
-        return int(self._value("SELECT sum(attempts) FROM rows") or 0)
+        return int(self._value("SELECT sum(attempts) FROM rows WHERE carried_from = ''") or 0)
 
     # Rows
 
@@ -164,6 +139,10 @@ class JournalReader:
     def in_doubt(self, after: int, count: int) -> list[StatusUpdate]:
         """Return claimed rows, whose updates may have been applied, in order, after row `after`."""
         return self._page(lifecycle.IN_DOUBT, after, count)
+
+    def unknown(self, after: int, count: int) -> list[StatusUpdate]:
+        """Return ended rows of which nobody knows whether they were applied, in order, after row `after`."""
+        return self._page(lifecycle.UNKNOWN, after, count)
 
     def possibly_overwritten(self, after: int, count: int) -> list[StatusUpdate]:
         """Return last rows of sequences that a late answer may have undone, in order, after row `after`."""
@@ -208,7 +187,7 @@ class JournalReader:
     def readings(self) -> Iterator[tuple[ReadBack, str, str]]:
         """Yield what `verify` has read, in order, each with the order's id and the status it should have."""
         query = (
-            "SELECT v.row, v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
+            "SELECT coalesce(r.root_row, r.row), v.symbol, v.status_id, v.detail, r.order_id, r.status_id"
             " FROM readings v JOIN rows r USING (row) ORDER BY v.row"
         )
         for *reading, order_id, status_id in self._select(query):
@@ -228,7 +207,10 @@ class JournalReader:
 
     def orders_read_as(self, symbol: str, limit: int) -> list[tuple[int, str]]:
         """Return the first rows, with the order's id, that were read with this symbol."""
-        query = "SELECT v.row, r.order_id FROM readings v JOIN rows r USING (row) WHERE v.symbol = ? ORDER BY 1 LIMIT ?"
+        query = (
+            "SELECT coalesce(r.root_row, r.row), r.order_id FROM readings v JOIN rows r USING (row)"
+            " WHERE v.symbol = ? ORDER BY v.row LIMIT ?"
+        )
         return list(self._select(query, (symbol, limit)))
 
     def ends(self) -> Iterator[tuple[int, bool, int, int]]:
@@ -240,29 +222,34 @@ class JournalReader:
         query = (
             f"SELECT CAST(sent_at * 10 + ms / 100 AS INTEGER), result = 'updated', {cut} ELSE ms / 1000 * 1000 END,"  # noqa: S608 - constants
             " count(*) FROM (SELECT sent_at, result, coalesce(duration_ms, 0) AS ms FROM rows"
-            " WHERE sent_at IS NOT NULL AND state = 'ended') GROUP BY 1, 2, 3 ORDER BY 1"
+            " WHERE sent_at IS NOT NULL AND state = 'ended' AND carried_from = '') GROUP BY 1, 2, 3 ORDER BY 1"
         )
         for tenth, done, milliseconds, number in self._select(query):
             yield tenth, bool(done), milliseconds, number
 
-    def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, str, str]]:
-        """Return the first invalid and conflicting rows: row, result, detail; `planned`: only those never claimed."""
+    def problems(self, limit: int, *, planned: bool = False) -> list[tuple[int, int | None, str, str]]:
+        """Return the first invalid and conflicting rows, `planned` only those never claimed.
+
+        Each with its number, that in the first sheet, result and detail.
+        """
         query = (
-            "SELECT row, result, detail FROM rows WHERE result IN ('invalid', 'conflict') AND (claim = 0 OR NOT ?)"
-            " ORDER BY row LIMIT ?"
+            "SELECT row, root_row, result, detail FROM rows WHERE result IN ('invalid', 'conflict')"
+            " AND (claim = 0 OR NOT ?) ORDER BY row LIMIT ?"
         )
         return list(self._select(query, (planned, limit)))
 
-    def first(self, code: str) -> tuple[int, str] | None:
-        """Return the number and detail of the first row with this code."""
-        found = list(self._select("SELECT row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1", (code,)))
+    def first(self, code: str) -> tuple[int, int | None, str] | None:
+        """Return the number, that in the first sheet, and the detail of the first row with this code."""
+        found = list(
+            self._select("SELECT row, root_row, detail FROM rows WHERE code = ? ORDER BY row LIMIT 1", (code,))
+        )
         return found[0] if found else None
 
     def entries(self) -> Iterator[Entry]:
         """Yield every row in order."""
-        own = ", ".join(f"r.{name}" for name in Entry._fields[:-3])
+        own = ", ".join(f"r.{name}" for name in Entry._fields[:-4])
         query = (
-            f"SELECT {own}, NOT ({lifecycle.CERTAINLY_NOT_SENT.format('r.')}), f.result, f.state"  # noqa: S608 - constants
+            f"SELECT {own}, NOT ({lifecycle.CERTAINLY_NOT_SENT.format('r.')}), f.result, f.state, f.root_row"  # noqa: S608 - constants
             " FROM rows r LEFT JOIN rows f ON f.row = r.leader ORDER BY r.row"
         )
         yield from map(Entry._make, self._select(query, (self.facts().compare,)))

@@ -1,8 +1,8 @@
 """Run folders: their names, their files, and where they are made."""
 
+import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.common.errors import JournalError, SettingsError
-from batch_updater.common.files import replaced, sync
+from batch_updater.common.files import RUN_ID, make_private_folder, replaced, sync
 from batch_updater.common.remedies import Remedy
 
 JOURNAL = "journal.sqlite"
@@ -20,7 +20,7 @@ UNDO_SHEET = "undo.csv"  # in the folder of the run that it undoes
 STDIN = Path("-")
 FRAME = Path("dataframe.csv")  # what a DataFrame is written to
 ID_TIME = "%Y%m%dT%H%M%SZ"
-RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
+LONGEST = 240  # bytes of a name that a folder or a lock is called by; a file system takes 255 with what is added
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,26 @@ class RunFolder:
 
 
 def runs_place(file: Path, runs_dir: Path | None) -> Path:
-    """Return the folder that holds the run folders of this input."""
+    """Return the folder that holds the run folders of this input; a follow-up run lies beside the run it follows."""
     if runs_dir is not None:
         return runs_dir
-    return Path("stdin.runs") if file == STDIN else file.parent / f"{file.stem}.runs"
+    if followed := run_of(file):
+        return followed.path.parent
+    return Path("stdin.runs") if file == STDIN else file.parent / f"{short_name(file.stem)}.runs"
+
+
+def short_name(name: str) -> str:
+    """Return a name that leaves room for what is added to it; a longer one is cut, and told from others by its hash."""
+    if len(whole := os.fsencode(name)) <= LONGEST:
+        return name
+    return f"{whole[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
+
+
+def run_of(file: Path) -> RunFolder | None:
+    """Return the run in whose folder this file lies; None for the sheet of its undo, which is an input of its own."""
+    is_inside = file.name != UNDO_SHEET and (file.parent / JOURNAL).is_file()
+    folder = file.parent if RUN_ID.fullmatch(file.parent.name) else file.parent.resolve()  # `.` has no run id
+    return RunFolder(folder) if is_inside and RUN_ID.fullmatch(folder.name) else None
 
 
 def is_nameless(name: str) -> bool:
@@ -79,11 +95,12 @@ def path_from(place: Path, file: Path) -> str:
         return sheet.as_posix()
 
 
-def new_run(place: Path) -> RunFolder:
-    """Make a run folder. Raises SettingsError when that is not possible."""
+def new_run(place: Path, sheet: Path = STDIN) -> RunFolder:
+    """Make a run folder, for whoever may read the sheet. Raises SettingsError when that is not possible."""
     run_id = _new_id(place)
     try:
-        (place / run_id).mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
+        make_private_folder(place / run_id, sheet)
         for folder in (place, place.parent):
             sync(folder)  # a power cut must not take the folder away from under a journal that is safe
     except OSError as error:

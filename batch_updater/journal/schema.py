@@ -8,7 +8,7 @@ from batch_updater.common.errors import JournalError
 from batch_updater.common.models import SENT, Checkpoint, RejectedRow, RowOutcome, StatusUpdate
 from batch_updater.journal.lifecycle import CERTAINLY_NOT_SENT, OPEN_CLAIM
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- One row. Every commit that changes rows changes it too, so that a lost commit shows.
@@ -28,7 +28,8 @@ CREATE TABLE rows (
   checksum INTEGER NOT NULL DEFAULT 0,  -- of what is sent; SQLite does not notice a flipped bit in a value
   root_row INTEGER,  -- its number in the sheet that the work began with, when that is another one
   order_text TEXT NOT NULL DEFAULT '', status_text TEXT NOT NULL DEFAULT '',  -- a rejected row's cells, to be corrected
-  uncounted INTEGER NOT NULL DEFAULT 0  -- 1: a start was killed while an update may have left that no count holds
+  uncounted INTEGER NOT NULL DEFAULT 0,  -- 1: a start was killed while an update may have left that no count holds
+  carried_from TEXT NOT NULL DEFAULT ''  -- the earlier run that did this row; what is said of it is that run's
 );
 CREATE TABLE readings (row INTEGER PRIMARY KEY, symbol TEXT NOT NULL, status_id TEXT NOT NULL, detail TEXT NOT NULL);
 """
@@ -55,6 +56,7 @@ UPGRADES: dict[int, tuple[str, ...]] = {
         " AND code NOT IN ('not_applied', 'overtaken')",
         "UPDATE counts SET changes = (SELECT sum(changes) FROM rows)",
     ),
+    6: ("ALTER TABLE rows ADD COLUMN carried_from TEXT NOT NULL DEFAULT ''",),
 }
 UPDATE = ", ".join((*StatusUpdate._fields, "checksum"))  # the columns that `update_of` reads
 INSERT_PLANNED = f"INSERT INTO rows (state, {UPDATE}) VALUES ('planned'{', ?' * (len(StatusUpdate._fields) + 1)})"  # noqa: S608 - constants
@@ -62,12 +64,33 @@ INSERT_REJECTED = (
     f"INSERT INTO rows (state, result, {', '.join(RejectedRow._fields)})"  # noqa: S608 - constants
     f" VALUES ('ended', 'invalid'{', ?' * len(RejectedRow._fields)})"
 )
+SENT_COLUMNS, _SENT_OF_L = ", ".join(SENT), ", ".join(f"l.{name}" for name in SENT)
+SENT_VALUES = ", ".join(f"?{n}" for n in range(2, 2 + len(SENT)))
 _CHECKED = itemgetter(*map(StatusUpdate._fields.index, ("row", "order_id", *SENT, "expected_id")))
 _CHECKED_TEXT = "%d %s" + " %s" * len(SENT) + " %s"
 HOLD_BACK = (
     "UPDATE rows SET state = 'ended', result = 'conflict', code = 'conflicting_rows', detail ="
-    " 'row ' || ?1 || ' of this order comes later and is done; sent now, this one would undo that'"
+    " 'row ' || ?1 || iif(root_row <> row, ' here', '') ||"
+    " ' of this order comes later and is done; sent now, this one would undo that'"
     " WHERE order_id = ?2 AND row < ?1 AND state = 'planned'"
+)
+# A number that several rows have from the first sheet names none of them.
+FORGET_REPEATED = (
+    "UPDATE rows SET root_row = NULL WHERE root_row IN"
+    " (SELECT root_row FROM rows WHERE root_row IS NOT NULL GROUP BY 1 HAVING count(*) > 1)"
+)
+# What a row has from an earlier run that has done it.
+CARRIED = (
+    "result", "code", "detail", "http_status", "attempts", "sent_at", "duration_ms", "previous_status_id", "remark",
+    "uncounted", "carried_from",
+)  # fmt: skip
+# Only what the last row of an order asks for is kept: the order is to have that in the end.
+_KEPT = ", ".join(f"{name} = ?{n}" for n, name in enumerate(CARRIED, 2 + len(SENT)))
+KEEP = (
+    f"UPDATE rows SET state = 'ended', {_KEPT}"  # noqa: S608 - constants
+    f" WHERE state = 'planned' AND order_id = ?1 AND ({SENT_COLUMNS}) = ({SENT_VALUES})"
+    " AND EXISTS (SELECT 1 FROM rows l"
+    f" WHERE l.row = (SELECT max(row) FROM rows WHERE order_id = ?1) AND ({_SENT_OF_L}) = ({SENT_VALUES}))"
 )
 # How a new value joins the old one; others replace it.
 _MERGE = {

@@ -9,14 +9,23 @@ BLANKS = " \t\r\n\u00a0\u202f\u2007\u3000"
 _MISSING = {"na", "n/a", "nan", "null", "none", "-", "nil"}
 
 
+def bare_text(text: str) -> str:
+    """Return a cell's text without surrounding blanks and what a spreadsheet writes to mark text: `="…"`, `'…`."""
+    bare = text.strip(BLANKS)
+    if len(bare) > 3 and bare.startswith('="') and bare.endswith('"') and '"' not in bare[2:-1]:
+        return bare[2:-1].strip(BLANKS)
+    return bare[1:].strip(BLANKS) if bare.startswith("'") and not bare.endswith("'") else bare
+
+
 def normalise_id(text: str) -> str | None:
     """Return the canonical form of a UUID, or None.
 
-    Surrounding blanks (no-break ones too), upper case, braces and `urn:uuid:` are removed; nothing else is changed.
+    Surrounding blanks (no-break ones too), upper case, braces, `urn:uuid:`, and what a spreadsheet writes to mark text
+    are removed; nothing else is changed.
     """
     if UUID_SHAPE.fullmatch(text):
         return text
-    bare = text.strip(BLANKS)
+    bare = bare_text(text)
     if not bare.isascii():
         return None
     bare = bare.lower().removeprefix("urn:uuid:")
@@ -24,6 +33,8 @@ def normalise_id(text: str) -> str | None:
         bare = bare[1:-1]
     return bare if UUID_SHAPE.fullmatch(bare) else None
 
+
+_LINK = re.compile(rf"https?://\S+[/=#]({UUID_SHAPE.pattern})(?:/(?:status)?)?", re.IGNORECASE)
 
 # What a text that is not an id is instead, and what to do about it; the first match counts.
 _EXAMPLE = "ids look like 1b4e28ba-2fa1-41d2-883f-0016d3cca427"
@@ -51,13 +62,18 @@ _REASONS = tuple(
 
 def why_not_an_id(text: str) -> str:
     """Return one sentence on why this text is not a UUID."""
-    bare = text.strip(BLANKS)
+    bare = bare_text(text)
     if bare.casefold() in _MISSING:
         return f"'{shown(bare)}' stands for an empty cell; put the id there"
     if odd := next((c for c in bare if unicodedata.category(c) in {"Cc", "Cf"}), ""):
         return f"'{_escaped(bare)}' holds an invisible character (U+{ord(odd):04X}); type or copy the id again"
     if odd := next((c for c in bare if not c.isascii()), ""):
         return f"'{_escaped(bare)}' holds '{shown(odd)}' (U+{ord(odd):04X}), which only looks like part of an id"
+    if link := _LINK.fullmatch(bare):
+        return f"'{shown(bare)}' is the address of an order; put its id there: {link[1].lower()}"
+    if re.fullmatch(r"[0-9a-fA-F]{32}", bare):
+        whole = "-".join((bare[:8], bare[8:12], bare[12:16], bare[16:20], bare[20:])).lower()
+        return f"'{bare}' is an id of 32 digits without its hyphens; write {whole}"
     for pattern, sentence in _REASONS:
         if pattern.fullmatch(bare):
             return f"'{shown(bare)}' {sentence}"

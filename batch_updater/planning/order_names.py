@@ -1,11 +1,12 @@
 """Look orders up by name at the service while the plan is made."""
 
 import asyncio
+import unicodedata
 from collections.abc import Iterable
 from functools import partial
 
 from batch_updater.api.client import OrderClient
-from batch_updater.api.pacing.pacer import Pacer
+from batch_updater.api.pacing.pacer import pacer_for
 from batch_updater.api.protocol import PAGE_LENGTH
 from batch_updater.api.retry import Attempts
 from batch_updater.common.errors import InputError, SettingsError, StoppedError
@@ -20,6 +21,7 @@ from batch_updater.planning.validate import RejectedOrder
 MOST_KNOWN = 100_000
 NOT_OFFERED = frozenset({403, 404, 405, 422})  # what services answer that don't list orders by name
 LONGEST_NAME = 2000  # bytes, which percent-encoding makes 6,000: servers refuse addresses of 8,190 and more
+NOT_FOUND = "order_not_found"
 _NO_NAME = RejectedOrder("missing_value", "the order name is empty")
 
 
@@ -42,13 +44,13 @@ class OrderNames:
             self.known[""] = _NO_NAME
         missing = dict.fromkeys(name for name in names if name not in self.known)
         refused = ((name, _why_not_askable(name)) for name in missing)
-        self.known |= {name: RejectedOrder("order_not_found", why) for name, why in refused if why}
+        self.known |= {name: RejectedOrder(NOT_FOUND, why) for name, why in refused if why}
         if wanted := [name for name in missing if name not in self.known]:
             asyncio.run(self._look_up(wanted))
 
     async def _look_up(self, names: list[str]) -> None:
         options, waiting = self._options, iter(names)
-        attempts = Attempts(options.retries + 1, pace=Pacer(options.rate, adapt=options.adapt))
+        attempts = Attempts(options.retries + 1, pace=pacer_for(options), charges_all=True)
         async with OrderClient(
             self._tenant.base_url, self._tokens, timeout=options.timeout, concurrency=options.concurrency,
             network=self._tenant.network,
@@ -56,20 +58,30 @@ class OrderNames:
 
             async def work() -> None:
                 for name in waiting:
-                    found = await self._find(client, attempts, name)
-                    if any(folded(order.name) != folded(name) for order in found):
-                        raise InputError(
-                            "The service lists other orders when it is asked for one by name, so it can't be relied on"
-                            " to tell orders by name.",
-                            "use a sheet of order ids",
-                        )
-                    self.known[name] = _only(name, found)
+                    self.known[name] = await self._ask(client, attempts, name)
 
             await asyncio.gather(*(work() for _ in range(min(options.concurrency, len(names)))))
+
+    async def _ask(self, client: OrderClient, attempts: Attempts, name: str) -> str | RejectedOrder:
+        """Return the id of the order of this name, or why there is none: as it is written, else in composed letters.
+
+        Names from macOS have letters and accents apart, and look the same.
+        """
+        answer = _only(name, await self._find(client, attempts, name))
+        composed = unicodedata.normalize("NFC", name)
+        if composed == name or isinstance(answer, str) or answer.code != NOT_FOUND:
+            return answer
+        return _only(composed, await self._find(client, attempts, composed))
 
     async def _find(self, client: OrderClient, attempts: Attempts, name: str) -> list[ListedOrder]:
         answer = await attempts.run(partial(client.list_orders, 1, name), client.renew)
         if answer.payload is not None:
+            if any(folded(order.name) != folded(name) for order in answer.payload):
+                raise InputError(
+                    "The service lists other orders when it is asked for one by name, so it can't be relied on to tell"
+                    " orders by name.",
+                    "use a sheet of order ids",
+                )
             return answer.payload
         if answer.http_status in NOT_OFFERED:
             raise InputError(
@@ -106,4 +118,4 @@ def _only(name: str, found: list[ListedOrder]) -> str | RejectedOrder:
         detail = f"{what}; write the id instead: {' or '.join(ids[:3])}{others}"
         return RejectedOrder("ambiguous_order", detail)
     near = "".join(f"; there is '{shown(masked(order.name))}'" for order in found[:1])
-    return RejectedOrder("order_not_found", f"no order is called '{shown(name)}'{near}")
+    return RejectedOrder(NOT_FOUND, f"no order is called '{shown(name)}'{near}")

@@ -9,27 +9,33 @@ from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
 from batch_updater.common.remedies import Remedy
 from batch_updater.journal.draft import Draft, SettledDraft
+from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.journal.reader import JournalReader
 from batch_updater.planning.swapped import swapped
 
 BLOCK = 5000
+MOST_SHOWN = 5  # problems in a plan
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do: counts of rows, updates per status, and the first problems (row, result, detail)."""
+    """What a run would do: counts of rows, updates per status, and the first problems.
+
+    A problem has the row as a person calls it, its result, and the detail.
+    """
 
     rows: int
     to_send: int
     in_doubt: int
     done: int
+    kept: int
     duplicates: int
     invalid: int
     conflicts: int
     normalised: int
     statuses: dict[str, int]
-    problems: list[tuple[int, str, str]]
+    problems: list[tuple[str, str, str]]
 
 
 ValidateRow = Callable[[SourceRow], StatusUpdate | RejectedRow]
@@ -68,10 +74,17 @@ def make_plan(
 
 def read_plan(journal: JournalReader) -> Plan:
     """Return the counts of the plan in a journal: for a resumed run, of what is left."""
-    states, results, left = journal.states(), journal.results(), what_is_left(journal, journal.facts())
+    facts = journal.facts()
+    states, results, left = journal.states(), journal.results(), what_is_left(journal, facts)
     return Plan(
         rows=sum(states.values()), to_send=left.to_send, in_doubt=left.in_doubt,
-        done=results.get("updated", 0) + results.get("unchanged", 0), duplicates=states.get("waiting", 0),
-        invalid=results.get("invalid", 0), conflicts=results.get("conflict", 0), normalised=journal.tidied(),
-        statuses=journal.updates_per_status(), problems=journal.problems(5),
+        done=results.get("updated", 0) + results.get("unchanged", 0), kept=journal.kept(),
+        duplicates=states.get("waiting", 0), invalid=results.get("invalid", 0),
+        conflicts=results.get("conflict", 0), normalised=journal.tidied(),
+        statuses=journal.updates_per_status(), problems=_problems(journal, facts),
     )  # fmt: skip
+
+
+def _problems(journal: JournalReader, facts: RunFacts) -> list[tuple[str, str, str]]:
+    found = journal.problems(MOST_SHOWN)
+    return [(facts.name_row(row, first), result, detail) for row, first, result, detail in found]

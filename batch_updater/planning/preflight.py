@@ -37,6 +37,12 @@ class Tenant:
     failure: BatchUpdaterError | None = None
 
     @property
+    def nobody(self) -> str:
+        """What was seen last, when nobody served the list of statuses; "" when somebody answered."""
+        is_silent = isinstance(self.failure, StoppedError) and not isinstance(self.failure, BlockedError)
+        return self.failure.message if self.failure and is_silent else ""
+
+    @property
     def refused(self) -> BatchUpdaterError | None:
         """A failure that makes sending pointless: refused credentials, or no possible connection."""
         return self.failure if isinstance(self.failure, CredentialsError | BlockedError) else None

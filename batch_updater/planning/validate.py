@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from batch_updater.common.models import WHOLE_ROW, Flaw, RejectedRow, SourceRow, StatusUpdate
 from batch_updater.common.text import encodable, shown
-from batch_updater.planning.identifiers import BLANKS, is_name, normalise_id, why_not_an_id
+from batch_updater.planning.identifiers import BLANKS, bare_text, is_name, normalise_id, why_not_an_id
 from batch_updater.planning.statuses import StatusBook, UnknownStatusError
 from batch_updater.planning.swapped import ORDER_IS_STATUS
 
@@ -22,18 +22,22 @@ class RejectedOrder:
 
 @dataclass(frozen=True, slots=True)
 class RowValidator:
-    """Validates rows by the positions of their columns (0-based) and the tenant's statuses, when they are known."""
+    """Validates rows by the positions of their columns (0-based) and the tenant's statuses, when they are known.
+
+    Without a column of statuses every row gets `set_status`, an id or a name.
+    """
 
     order: int
-    status: int
+    status: int | None
     expect: int | None = None
     book: StatusBook | None = None
     orders: Mapping[str, str | RejectedOrder] | None = None  # by name, when the order column holds names
+    set_status: str = ""
     _seen: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # statuses: few texts, many rows
 
     def validate(self, row: SourceRow) -> StatusUpdate | RejectedRow:
         """Return the update that the row asks for, or why it can't be used."""
-        order_text, status_text = row.cells[self.order], row.cells[self.status]
+        order_text, status_text = row.cells[self.order], self._status_text(row)
         if row.flaws and (flaw := self._flaw(row.flaws)):
             return self._rejected(row, *flaw)
         if not order_text.strip(BLANKS) or not status_text.strip(BLANKS):
@@ -52,13 +56,25 @@ class RowValidator:
         except _BadStatusError as error:
             return self._rejected(row, error.code, error.detail)
         tidied = (self.orders is None and order_id != order_text) or (
-            status_id != status_text and status_id in status_text.lower()
+            self.status is not None and status_id != status_text and status_id in status_text.lower()
         )
         return StatusUpdate(row.number, order_id, status_id, tidied, expected_id, row.root_row)
 
     def _rejected(self, row: SourceRow, code: str, detail: str) -> RejectedRow:
-        order, status = encodable(row.cells[self.order]), encodable(row.cells[self.status])
+        order, status = encodable(row.cells[self.order]), encodable(self._status_text(row))
         return RejectedRow(row.number, code, detail, order, status, row.root_row)
+
+    def _status_text(self, row: SourceRow) -> str:
+        return self.set_status if self.status is None else row.cells[self.status]
+
+    def why_not_sendable(self) -> str:
+        """Return why the status of every row can't be sent; empty when it can, or when each row has its own."""
+        try:
+            if self.status is None:
+                self._status(self.set_status)
+            return ""
+        except _BadStatusError as error:
+            return error.detail
 
     def _flaw(self, flaws: Mapping[int, Flaw]) -> Flaw | None:
         """Return what is wrong with the row or a cell in a used column; other cells may hold anything."""
@@ -95,7 +111,7 @@ class RowValidator:
                     self.book.check_id(status_id)
                 return status_id
             if self.book is not None:
-                return self.book.find(text.strip(BLANKS))
+                return self.book.find(bare_text(text))
         except UnknownStatusError as error:
             if status_id is None and not is_name(text):
                 raise _BadStatusError("bad_status_id", f"status {why_not_an_id(text)}") from None

@@ -13,8 +13,8 @@ from batch_updater.common.summary import RunSummary
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.run_folder import FRAME, JOURNAL, STDIN, UNDO_SHEET, runs_place
 
-_OF_COLUMNS = frozenset({"order_column", "status_column", "expect_column", "order_by"})
-NO_OPTIONS = frozenset({"confirmations", "production", "status_map"})  # settings that only the config file has
+_OF_COLUMNS = frozenset({"order_column", "status_column", "set_status", "expect_column", "order_by"})
+NO_OPTIONS = frozenset({"columns", "confirmations", "production", "status_map"})  # only the config file has them
 
 
 def option_words(settings: Settings) -> list[str]:
@@ -64,6 +64,9 @@ def _careful(facts: RunFacts, max_failures: int | None) -> dict[str, Any]:
 def follow_up_options(facts: RunFacts, reading: Mapping[str, Any]) -> list[str]:
     """Return the options with which a result file of this run is read, by these settings, and sent as the run was."""
     kept = {name: value for name, value in facts.reading.items() if name in _OF_COLUMNS}
+    if used := facts.columns:
+        kept["order_column"] = kept.get("order_column") or used.order_header or None
+        kept["status_column"] = kept.get("status_column") or used.status_header or None
     return option_words(Settings(base_url=facts.base_url, **kept, **reading, **_handling(facts)))
 
 

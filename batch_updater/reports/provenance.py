@@ -4,12 +4,25 @@ import getpass
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from batch_updater.common.settings import Settings
 from batch_updater.journal.facts import Rates, RunFacts, Start, program_version
 
 KEPT_RATES = 20  # the newest starts
+
+
+class Found(Protocol):
+    """What the pace of a start ended with: see `Pacer`."""
+
+    @property
+    def rate(self) -> float | None: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def is_narrowed(self) -> bool: ...
+    @property
+    def history(self) -> Sequence[tuple[float, float]]: ...
 
 
 def start_facts(facts: RunFacts, settings: Settings) -> dict[str, Any]:
@@ -25,23 +38,24 @@ def start_facts(facts: RunFacts, settings: Settings) -> dict[str, Any]:
     }
 
 
-def add_rates(
-    rates: Sequence[Rates], began: float, ended: float, final: float | None, history: Sequence[tuple[float, float]]
-) -> tuple[Rates, ...]:
-    """Return the rates of a run with those of this start.
+def add_rates(rates: Sequence[Rates], began: float, ended: float, found: Found, parked: int = 0) -> tuple[Rates, ...]:
+    """Return the rates of a run with what a start has found; `began` and `ended` are seconds since the epoch.
 
-    `began` and `ended` are seconds since the epoch; `final` the limit at the end in requests per second, None when
-    there was none; `history` the limits that refusals led to, each with the seconds from `began`.
+    `parked` is how often a row waited for its next attempt.
     """
-    changes = tuple((round(seconds, 2), _three_digits(rate)) for seconds, rate in history)
-    last = Rates(at=began, ended=ended, final=None if final is None else _three_digits(final), history=changes)
+    changes = tuple((round(seconds, 2), _three_digits(rate)) for seconds, rate in found.history)
+    final = None if found.rate is None else _three_digits(found.rate)
+    window = found.window if found.is_narrowed else None
+    last = Rates(at=began, ended=ended, final=final, history=changes, window=window, parked=parked)
     return (*rates, last)[-KEPT_RATES:]
 
 
 def last_rate(facts: RunFacts, started: float) -> dict[str, Any]:
     """Return `rate` of the summary: that of the start that began at `started`, if it sent anything."""
     last = facts.rates[-1] if facts.rates and facts.rates[-1].at >= started else None
-    return {"final": last and last.final, "history": [list(change) for change in last.history] if last else []}
+    last = last or Rates(at=started, ended=started, final=None)
+    changes = [list(change) for change in last.history]
+    return {"final": last.final, "history": changes, "window": last.window, "parked": last.parked}
 
 
 def rate_lines(facts: RunFacts) -> list[list[tuple[float, float]]]:

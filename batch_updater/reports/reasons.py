@@ -70,7 +70,8 @@ MEANINGS: Mapping[str, Meaning] = {
         "It was changed meanwhile: check these orders before you send anything.",
     ),
     "unauthorized": Meaning(
-        "The service did not accept the token.", "Get a new token, then run the same command again."
+        "The service did not accept the token.",
+        "Get a new token, then run the same command again. Where other rows were accepted, ask who may change these.",
     ),
     "forbidden": Meaning(
         "The account may not change these orders.", "Ask for the permission, or use another account; then retry."
@@ -141,10 +142,10 @@ class ReasonCounts:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[Result, str], int] = {}
-        self._examples: dict[tuple[Result, str], list[tuple[int, str]]] = {}
+        self._examples: dict[tuple[Result, str], list[tuple[int, str, str]]] = {}
 
-    def add(self, row: ResultRow) -> None:
-        """Count one row, unless it is done or a duplicate."""
+    def add(self, row: ResultRow, name: str) -> None:
+        """Count one row, unless it is done or a duplicate; `name` is what a person calls it."""
         if row.result not in NOT_DONE:
             return
         group = (row.result, row.code)
@@ -153,7 +154,7 @@ class ReasonCounts:
         self._counts[group] = self._counts.get(group, 0) + 1
         examples = self._examples.setdefault(group, [])
         if len(examples) < EXAMPLES:
-            examples.append((row.row, row.detail))
+            examples.append((row.row, name, row.detail))
 
     def top(self) -> tuple[Reason, ...]:
         """Return the groups, the largest first; equal ones in the order of their first row."""

@@ -10,7 +10,7 @@ from batch_updater.common.files import replaced
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow, Value
 from batch_updater.common.secret import Secret
 from batch_updater.common.text import FORMULA, HALVES, encodable, escape_formula
-from batch_updater.inputs.excel.cell_text import plain_text
+from batch_updater.inputs.excel.cell_text import plain_text, texts_of
 from batch_updater.inputs.excel.worksheet import UserSheet
 from batch_updater.reports.workbook import Written, write_workbook
 
@@ -19,17 +19,17 @@ _FIRST_TO_ESCAPE = frozenset((*FORMULA, "'"))
 
 def write_results(
     path: Path, header: Sequence[str], rows: Iterable[ResultRow],
-    own: UserSheet | None = None, password: Secret | None = None,
+    own: UserSheet | None = None, password: Secret | None = None, *, delimiter: str = ",",
 ) -> Written:  # fmt: skip
     """Write the result file in the format of its ending.
 
-    `own` is the sheet in the person's own workbook, which an Excel result becomes; see `write_workbook`.
-    Raises SettingsError for an unknown ending.
+    `own` is the sheet in the person's own workbook, which an Excel result becomes; see `write_workbook`. `delimiter` is
+    for CSV. Raises SettingsError for an unknown ending.
     """
     with replaced(path) as part:
         match path.suffix.lower():
             case ".csv":
-                _write_csv(part, header, rows)
+                _write_csv(part, header, rows, delimiter)
             case ".jsonl":
                 _write_jsonl(part, header, rows)
             case ".xlsx" | ".xlsm":
@@ -39,15 +39,15 @@ def write_results(
     return Written(is_own=False, notes=[])
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow], delimiter: str) -> None:
     with path.open("w", encoding="utf-8-sig", errors=HALVES, newline="") as stream:
-        writer = csv.writer(stream)
+        writer = csv.writer(stream, delimiter=delimiter)
         writer.writerow([escape_formula(name) for name in (*header, *RESULT_COLUMNS)])
         writer.writerows(map(_csv_line, rows))
 
 
 def _csv_line(row: ResultRow) -> list[Value]:
-    texts = [cell if type(cell) is str else plain_text(cell) for cell in row.cells]
+    texts = texts_of(row.cells)
     cells: list[Value] = [escape_formula(text) if text[:1] in _FIRST_TO_ESCAPE else text for text in texts]
     escaped = row._replace(detail=escape_formula(row.detail), status_name=escape_formula(row.status_name))
     return [*cells, *escaped[2:]]

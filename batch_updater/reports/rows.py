@@ -54,7 +54,7 @@ class ResultRows:
                 raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
             cells = source_row.cells if source_row.stored is None else source_row.stored
             row = _result_row(cells, entry, self._facts, self._run_id)
-            self._count(row)
+            self._count(row, entry)
             yield row
         if next(entries, None) is not None:
             raise JournalError("The journal has more rows than the copy of the sheet.")
@@ -63,13 +63,13 @@ class ResultRows:
         """Count every row of the journal, when not all could be streamed."""
         self._begin()
         for entry in self._journal.entries():
-            self._count(_result_row((), entry, self._facts, self._run_id))
+            self._count(_result_row((), entry, self._facts, self._run_id), entry)
 
-    def _count(self, row: ResultRow) -> None:
+    def _count(self, row: ResultRow, entry: Entry) -> None:
         self.results[str(row.result)] += 1
         self.codes[row.code] += 1
         if row.result in NOT_DONE:
-            self.reasons.add(row)
+            self.reasons.add(row, self._facts.name_row(entry.row, entry.root_row))
             if len(self.not_done) < KEPT_NOT_DONE:
                 self.not_done.append(row._replace(cells=()))
 
@@ -82,8 +82,9 @@ def _result_row(cells: tuple[Value, ...], entry: Entry, facts: RunFacts, run_id:
         number=entry.row, cells=cells, result=result, http_status=entry.http_status, code=code,
         detail="; ".join(part for part in (detail, entry.remark, uncounted) if part), attempts=attempts,
         order_id=entry.order_id, status_id=entry.status_id, status_name=facts.status_names.get(entry.status_id, ""),
-        previous_status_id=entry.previous_status_id or "", row=(entry.root_row if facts.root else None) or entry.row,
-        sent_at=iso(entry.sent_at) if entry.sent_at else "", duration_ms=entry.duration_ms, run_id=run_id,
+        previous_status_id=entry.previous_status_id or "", row=entry.root_row or entry.row,
+        sent_at=iso(entry.sent_at) if entry.sent_at else "", duration_ms=entry.duration_ms,
+        run_id=entry.carried_from or run_id,
     )  # fmt: skip
 
 
@@ -106,7 +107,8 @@ def _result_of(entry: Entry) -> tuple[Result, str, str]:
         case State.CLAIMED if entry.may_have_left:
             return Result.UNKNOWN, "stopped", "the run ended while this row was under way"
         case State.QUEUED:
-            return Result.NOT_SENT, "stopped", f"the run stopped before row {entry.leader} of this order had ended"
+            before = entry.leader_root_row or entry.leader
+            return Result.NOT_SENT, "stopped", f"the run stopped before row {before} of this order had ended"
         case State.PLANNED if entry.attempts:
             return Result.FAILED, code or "stopped", f"{detail or 'refused'}; the run stopped before it was sent again"
         case _:

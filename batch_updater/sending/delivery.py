@@ -26,8 +26,8 @@ class Delivery:
 
     async def send(self, update: StatusUpdate) -> RowOutcome:
         """Send a claimed row until it has ended, is to be read later, or the run stops."""
-        row = RowAttempts(update, self.exchange)
-        return await self._send(row, self._compare_first if self.exchange.compare or update.expected_id else None)
+        reads_first = self.exchange.options.compares or update.expected_id
+        return await self._send(RowAttempts(update, self.exchange), self._compare_first if reads_first else None)
 
     async def _send(self, row: RowAttempts, read_first: ReadFirst | None) -> RowOutcome:
         """Send a row, unless reading its order first ends it."""
@@ -42,7 +42,7 @@ class Delivery:
     async def _end(self, row: RowAttempts, answer: Answer[str]) -> End:
         """Return how a row stands after its last update, read back where that is needed."""
         stopping = self._control.stopping.is_set() or answer.verdict in {Verdict.STOP, Verdict.UNAUTHORIZED}
-        reading = row.ended_by
+        reading = row.ended_by or (None if stopping else row.last_reading)
         if reading is None and (stopping or not outcome.needs_reading(answer, row.doubt)):
             return outcome.decide_outcome(answer, row.doubt, stopping=stopping)
         if row.doubt.late and (reading is None or reading.seen is Seen.OTHER) and not self.exchange.readings.refused:
@@ -97,6 +97,15 @@ class Delivery:
         """Read a row in doubt back; None when it is still to be sent, or the run stops."""
         row = RowAttempts(update, self.exchange, in_doubt=True)
         return None if await row.is_to_be_sent_again() else self._settled(row, row.ended_by, interrupted=True)
+
+    async def plan_doubt(self, update: StatusUpdate) -> RowOutcome | None:
+        """Read a row in doubt back and plan it again where it was not applied; None where that can't be told."""
+        row = RowAttempts(update, self.exchange, in_doubt=True)
+        reading = await row.read_back()
+        if reading.seen is Seen.OTHER:
+            detail = f"the previous start was interrupted; read back, the order is {self._named(reading.status_id)}"
+            return self._outcome(row, End(State.PLANNED, Result.FAILED, "not_applied", detail))
+        return None if reading.seen is Seen.NOT_READABLE else self._settled(row, reading, interrupted=True)
 
     async def read_later(self, update: StatusUpdate) -> RowOutcome | None:
         """Read a row back whose update may have been applied late; None when the run stops."""

@@ -2,24 +2,27 @@
 
 import json
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.pacing.rate_log import PaceLog
-from batch_updater.api.retry import STOPPED, Attempts, Observer, SendOnce
+from batch_updater.api.retry import RETRIED_VERDICTS, STOPPED, Attempts, Observer, SendOnce
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, Verdict
+from batch_updater.common.settings import SendOptions
+from batch_updater.common.text import duration
+from batch_updater.sending.brake import Brake
 from batch_updater.sending.control import Control
+from batch_updater.sending.health import Health
 from batch_updater.sending.readings import Readings
 
-RECENT = 50  # answers by which a storm of 503 is told
-STORM = 10  # more of them that are 503 than this
 KINDS = 100  # wordings that are counted
 T = TypeVar("T")
 
@@ -28,8 +31,9 @@ T = TypeVar("T")
 class Exchange:
     """What the requests of all rows share. Stops the run after an answer that concerns all rows.
 
-    `checkpoint` makes one durable; False when the journal can't be written. `retries` are the attempts after the first.
-    `find_updated` is as in `Readings`; with `compare` no update is sent whose order can't be read.
+    `checkpoint` makes one durable; False when the journal can't be written. `options` say how often a request is
+    repeated, and how long it waits for a service that is down. `find_updated` is as in `Readings`; `rest` sleeps
+    between the attempts of one row.
     """
 
     client: OrderClient
@@ -37,28 +41,33 @@ class Exchange:
     control: Control
     counters: Counters
     checkpoint: Callable[[Checkpoint], Awaitable[bool]]
-    retries: int
+    options: SendOptions
     find_updated: Callable[[], Awaitable[str]]
-    compare: bool = False
-    silence: str = ""  # why the last unanswered request had no answer
+    rest: Callable[[float], Awaitable[None]]
+    brake: Brake = field(default_factory=Brake)
 
     def __post_init__(self) -> None:
         self.pace_log = PaceLog(self.pacer)
         self.readings = Readings(self.read, self.find_updated, self.control.stopping.is_set)
         self.wordings: Counter[tuple[int | None, str]] = Counter()  # of 2xx that are not the API's confirmation
-        self._unavailable = deque([False] * RECENT, RECENT)  # whether each of the last answers was a 503
+        self.health = Health(self.pacer, self.control, self._list_statuses, self.options.outage_budget)
+        stopping, most = self.control.stopping, self.options.retries + 1
         self._attempts = Attempts(
-            self.retries + 1, pace=self.pacer, waits_out_outages=True,
-            stopping=self.control.stopping.is_set, sleep=self.control.sleep, counters=self.counters,
-        )  # fmt: skip
+            most, pace=self.pacer, stopping=stopping.is_set, sleep=self.rest, counters=self.counters
+        )
+        self.client.obey(stopping, self._saw_sign_in)
 
-    async def run(self, request: SendOnce[T], observer: Observer) -> Answer[T]:
+    async def run(self, request: SendOnce[T], observer: "AnswerLog") -> Answer[T]:
         """Return the last answer to all attempts of a request."""
         try:
-            answer = await self._attempts.run(request, self._renew, observer)
+            answer = await self._attempts.run(request, partial(self._renew, observer.order_id), observer)
+            if answer.verdict is Verdict.UNAUTHORIZED and not await self.health.is_token_refused(observer.order_id):
+                return replace(answer, verdict=Verdict.REFUSED)
         except BatchUpdaterError as error:  # there is no token
-            self.control.fail(error)
+            self._fail(error)
             return STOPPED
+        if answer.wait is not None and answer.wait > self.options.outage_budget:
+            answer = replace(answer, detail=f"{answer.detail}; it asks to wait for {duration(answer.wait)}")
         if answer.verdict is Verdict.UNAUTHORIZED:
             self.control.fail(CredentialsError("The service did not accept the token.", "get a new one, run again"))
         elif answer.verdict is Verdict.STOP and answer is not STOPPED:
@@ -66,12 +75,31 @@ class Exchange:
             self.control.fail(StoppedError(f"Stopped: {answer.detail}.", hint))
         return answer
 
-    async def _renew(self, refused: int) -> bool:
-        try:
-            return await self.client.renew(refused)
-        except BatchUpdaterError as error:
+    def _fail(self, error: BatchUpdaterError) -> None:
+        if not self.control.stopping.is_set():  # else it is the stop that has ended the wait for a token
             self.control.fail(error)
-            return False
+
+    async def _renew(self, order_id: str, refused: int) -> bool:
+        """Return whether to send again what was refused with this token: with a newer one, or as the only one."""
+        return await self.client.renew(refused) or not await self.health.is_token_refused(order_id)
+
+    async def _list_statuses(self) -> Answer[Any]:
+        self.counters.get += 1
+        answer = await self.client.list_statuses()
+        if answer.verdict is Verdict.UNAUTHORIZED and await self.client.renew(answer.token_generation):
+            self.counters.get += 1
+            answer = await self.client.list_statuses()
+        self.pace_log.log_changes(answer.code)
+        return answer
+
+    def _saw_sign_in(self, answer: Answer[Any]) -> None:
+        """Take an answer of the token endpoint into account: without a token nothing can be sent."""
+        if answer.verdict in RETRIED_VERDICTS:
+            self.health.saw(answer, "sign-in", is_load=False)
+            self.pacer.sign_in_failed(answer.detail)
+            self.pace_log.log_changes(answer.code)
+        else:
+            self.pacer.probed(answer)
 
     async def read_page(self, page: int) -> Answer[list[ListedOrder]]:
         """Read one page (from 1) of the order list."""
@@ -91,15 +119,10 @@ class Exchange:
 
         return await self.run(read, AnswerLog(self, row, order_id))
 
-    def saw(self, answer: Answer[Any]) -> None:
-        """Take an answer into account for those of other rows."""
-        self._unavailable.append(answer.http_status == 503)
-        if answer.http_status is None:
-            self.silence = answer.detail
-
-    def is_doubtful(self, answer: Answer[Any]) -> bool:
-        """Return whether the update of this answer may have been applied. In a storm of 503 nobody looks at updates."""
-        return answer.is_doubtful and not (answer.http_status == 503 and sum(self._unavailable) > STORM)
+    def brake_for(self, answer: Answer[Any]) -> None:
+        """Count the first answer to a row, an error; stop when nothing but this has come from the start."""
+        if stop := self.brake.refuse(answer.code, answer.http_status, answer.detail):
+            self.control.fail(stop)
 
     def count_wording(self, answer: Answer[Any]) -> None:
         """Count a 2xx that is not the API's confirmation by what it says."""
@@ -122,12 +145,12 @@ class AnswerLog(Observer):
     row: int = 0
     order_id: str = ""
 
-    def answered(self, answer: Answer[Any]) -> None:
+    def answered(self, answer: Answer[Any], *, is_load: bool) -> None:
         """Log an answer and the changes that it causes."""
         event("answer", logging.DEBUG, row=self.row, reason=answer.code, http_status=answer.http_status)
-        self.exchange.saw(answer)
+        self.exchange.health.saw(answer, self.order_id, is_load=is_load)
         if answer.verdict is not Verdict.DONE:
-            self.exchange.pace_log.log_changes(answer.code, self.row, answer.detail)
+            self.exchange.pace_log.log_changes(answer.code, self.row)
 
     async def before_next(self, answer: Answer[Any], number: int) -> bool:
         """Log the next attempt."""

@@ -52,6 +52,12 @@ def may_be_late(answer: Answer[Any]) -> bool:
     return answer.http_status in MAY_BE_APPLIED_LATE
 
 
+def is_wrong(answer: Answer[Any]) -> bool:
+    """Return whether an answer to an update is an error that is tried again: of the service, or of something else."""
+    by_service = answer.http_status is not None and answer.http_status >= 500
+    return by_service or (answer.code == "wrong_address" and answer.verdict is not Verdict.REFUSED)
+
+
 def leave_in_doubt(answer: Answer[Any]) -> End:
     """Return how a row stands whose order is read at the end of the phase, when nothing can be applied any more."""
     return End(State.CLAIMED, Result.UNKNOWN, answer.code, answer.detail, _refusal(answer))

@@ -8,7 +8,7 @@ from batch_updater.api.connector import UnconnectedError
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.models import Answer, Checkpoint, StatusUpdate, Verdict
 from batch_updater.sending.exchange import AnswerLog, Exchange
-from batch_updater.sending.outcome import Doubt, may_be_late
+from batch_updater.sending.outcome import Doubt, is_wrong, may_be_late
 from batch_updater.sending.readings import Reading, Seen
 
 LOST: Answer[Never] = Answer(Verdict.UNKNOWN, "stopped", "the run ended while this row was under way")
@@ -29,6 +29,7 @@ class RowAttempts(AnswerLog):
         "ended_by",
         "ever_in_doubt",
         "in_doubt",
+        "last_reading",
         "late",
         "previous",
         "sent",
@@ -45,6 +46,7 @@ class RowAttempts(AnswerLog):
         self.late = in_doubt  # an update in doubt may be applied after it was read
         self.previous: str | None = None
         self.ended_by: Reading | None = None
+        self.last_reading: Reading | None = None  # after the last update; None when that was not read
         self.answer: Answer[Any] = STOPPED  # to the last update
         self.sent_at: float | None = None  # of the first update, in seconds since the epoch
         self._began = self._answered = 0.0  # first update and last answer, by the monotonic clock
@@ -73,6 +75,7 @@ class RowAttempts(AnswerLog):
     async def _put(self) -> Answer[Never]:
         client = self.exchange.client
         await client.sign_in()  # before anything is counted as sent
+        self.last_reading = None
         if not self.sent:
             self.sent_at, self._began = time.time(), time.monotonic()
         try:
@@ -81,6 +84,7 @@ class RowAttempts(AnswerLog):
             raise
         except asyncio.CancelledError:
             self._count(LOST)
+            self._note_doubt(LOST)
             raise
         self._count(answer)
         return answer
@@ -91,10 +95,19 @@ class RowAttempts(AnswerLog):
             self._answered = time.monotonic()
             self.sent += 1
             self.exchange.counters.put += 1
-            if answer.verdict is not Verdict.DONE and self.exchange.is_doubtful(answer):
-                self.in_doubt = self.ever_in_doubt = True
-                self.late |= may_be_late(answer)
-                self.exchange.count_wording(answer)
+
+    def answered(self, answer: Answer[Any], *, is_load: bool) -> None:
+        """Note whether the update may have been applied."""
+        if answer.verdict is not Verdict.DONE and self.exchange.health.is_doubtful(answer):
+            self._note_doubt(answer)
+        super().answered(answer, is_load=is_load)
+        if self.sent == 1 and not is_load and is_wrong(answer):
+            self.exchange.brake_for(answer)
+
+    def _note_doubt(self, answer: Answer[Any]) -> None:
+        self.in_doubt = self.ever_in_doubt = True
+        self.late |= may_be_late(answer)
+        self.exchange.count_wording(answer)
 
     async def get(self) -> Answer[str]:
         """Read the order before its first update; return the last answer."""
@@ -122,10 +135,10 @@ class RowAttempts(AnswerLog):
 
     async def is_to_be_sent_again(self) -> bool:
         """Read the order of an update in doubt; when nothing more is to be sent, `ended_by` says why."""
-        reading = await self.read_back()
+        reading = self.last_reading = await self.read_back()
         if reading.seen is Seen.OTHER and self.update.expects(reading.status_id):
             return True
-        if reading.seen is Seen.NOT_READABLE and not (self.exchange.compare or self.update.expected_id):
+        if reading.seen is Seen.NOT_READABLE and not (self.exchange.options.compares or self.update.expected_id):
             return True
         self.ended_by = reading
         return False

@@ -20,6 +20,7 @@ from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import SendOptions
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.recorder import Recorder
+from batch_updater.sending.brake import Brake
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
 from batch_updater.sending.exchange import Exchange
@@ -53,35 +54,37 @@ class Stage:
 class Runner:
     """Handles all open rows of a journal. When `stop` is requested, what is in flight has 25 s to finish.
 
-    `rows` is the number of rows in `Progress`, `failed_before` that of failures in earlier starts, `names` are names of
-    statuses by id. `on_progress` is called about ten times a second, `on_record` for each row that ends, both from the
-    event loop.
+    `rows` is the number of rows in `Progress`, `failed_before` that of failures in earlier starts, `brake` knows what
+    was refused in those, `names` are names of statuses by id. `on_progress` is called about ten times a second,
+    `on_record` for each row that ends, both from the event loop.
+
+    `exchange` and `pool` tell afterwards what the service asked for, and how often rows waited.
     """
 
     def __init__(
         self, journal: Journal, client: OrderClient, pacer: Pacer, options: SendOptions | None = None, *,
-        rows: int = 0, max_failures: int | None = None, failed_before: int = 0, names: Mapping[str, str] | None = None,
-        stop: Stop | None = None, on_progress: OnProgress | None = None,
+        rows: int = 0, max_failures: int | None = None, failed_before: int = 0, brake: Brake | None = None,
+        names: Mapping[str, str] | None = None, stop: Stop | None = None, on_progress: OnProgress | None = None,
         on_record: Callable[[RowOutcome], None] | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._client, self._pacer = journal, client, pacer
         options, self._failed = options or SendOptions(), failed_before
-        self._canary, self._max_failures, self._outage_budget = options.canary, max_failures, options.outage_budget
+        self._canary, self._max_failures = options.canary, max_failures
         self._stop, self._on_progress, self._on_record = stop or Stop(), on_progress, on_record
         self.counters = Counters()
         self._control = Control(DRAIN_SECONDS)
         self._recorder = Recorder(journal, self._control.fail, self._tick)
-        self._exchange = Exchange(
-            client, pacer, self._control, self.counters, self._recorder.checkpoint, options.retries,
-            self._find_updated, compare=options.compares,
+        self.exchange = Exchange(
+            client, pacer, self._control, self.counters, self._recorder.checkpoint, options,
+            self._find_updated, self._rest, brake or Brake(),
         )  # fmt: skip
-        self._delivery = Delivery(self._exchange, names=names or {})
+        self._delivery = Delivery(self.exchange, names=names or {})
         listing = Listing(
-            self._count_planned, self._exchange.read_page, self._settle_listed, self._control.stopping.is_set
+            self._count_planned, self.exchange.read_page, self._settle_listed, self._control.stopping.is_set
         )
         self._listing = listing if options.compare_list else None
-        self._tally = Tally(rows, self.counters, pacer, self._exchange.pace_log)
-        self._pool = Pool(options.concurrency, self._record, ahead=2 * CLAIM_BLOCK)
+        self._tally = Tally(rows, self.counters, pacer, self.exchange.pace_log)
+        self.pool = Pool(options.concurrency, self._record, ahead=2 * CLAIM_BLOCK)
         self._timeout = options.timeout
         self._stage: Stage | None = None
         self._has_looked = False  # for an updated order in the journal
@@ -90,7 +93,7 @@ class Runner:
     def notes(self) -> list[str]:
         """Sentences on how the rows were handled."""
         listed = [note] if self._listing and (note := self._listing.describe()) else []
-        return [*listed, *self._exchange.notes()]
+        return [*listed, *self.exchange.notes()]
 
     async def run(self) -> None:
         """Handle every row until it ends or the run is stopped.
@@ -129,29 +132,42 @@ class Runner:
     async def _run(self, stages: AsyncIterator[Stage]) -> None:
         with self._control.obeying(self._stop):
             async with self._recorder:
-                async for stage in stages:
-                    if self._control.stopping.is_set():
-                        break
-                    self._stage = stage
-                    await self._run_stage(stage)
+                probing = asyncio.create_task(self.exchange.health.probe())
+                try:
+                    async for stage in stages:
+                        if self._control.stopping.is_set():
+                            break
+                        self._stage = stage
+                        await self._run_stage(stage)
+                finally:
+                    probing.cancel()
+                    await asyncio.gather(probing, return_exceptions=True)
         if self._control.failure:
             raise self._control.failure
 
+    async def _rest(self, seconds: float) -> None:
+        """Wait between two attempts of a row, which holds no place meanwhile."""
+        if self.pool.is_handling:
+            async with self.pool.parked():
+                await self._control.sleep(seconds)
+        else:  # a page of the order list
+            await self._control.sleep(seconds)
+
     async def _run_stage(self, stage: Stage) -> None:
         if not stage.claimed:
-            await self._pool.run(stage.source, stage.handler, self._control)
+            await self.pool.run(stage.source, stage.handler, self._control)
             return
         with self._stopping_without_journal():
             await self._recorder.flush()  # rows that the previous stage found to be sent can be claimed
         giving_back = asyncio.create_task(self._give_back_at_stop())
         try:
-            await self._pool.run(stage.source, stage.handler, self._control)
+            await self.pool.run(stage.source, stage.handler, self._control)
         finally:
             giving_back.cancel()
             with self._stopping_without_journal():
                 await asyncio.gather(giving_back, return_exceptions=True)
                 await self._recorder.flush()
-                await self._unclaim(self._pool.left)
+                await self._unclaim(self.pool.left)
         if stage.then:
             await stage.then()
 
@@ -159,7 +175,7 @@ class Runner:
         """Plan the rows in line again as soon as the run stops: a second signal may end it before the others end."""
         await self._control.stopping.wait()
         with self._stopping_without_journal():
-            await self._unclaim(self._pool.left)
+            await self._unclaim(self.pool.left)
 
     async def _unclaim(self, updates: Sequence[StatusUpdate]) -> None:
         if rows := [update.row for update in updates]:
@@ -178,7 +194,7 @@ class Runner:
         """Claim the next block; wait while rows are queued behind others that have not ended."""
         while not self._control.stopping.is_set():
             self._recorder.flushed.clear()
-            idle = not self._pool.unfinished and self._recorder.is_idle  # before the claim is tried
+            idle = not self.pool.unfinished and self._recorder.is_idle  # before the claim is tried
             if block := await self._recorder.call(lambda: self._journal.claim(CLAIM_BLOCK)):
                 if not self._control.stopping.is_set():
                     return block
@@ -258,6 +274,8 @@ class Runner:
                 event("row", row=record.row, result=record.result, reason=record.code, detail=record.detail)
                 self._failed += record.state is State.ENDED
                 self._check_failures()
+            if stop := self.exchange.brake.add(record):
+                self._control.fail(stop)
 
     def _check_failures(self) -> None:
         is_over = self._max_failures is not None and self._failed > self._max_failures
@@ -273,10 +291,7 @@ class Runner:
 
     def _check_limits(self) -> None:
         self.counters.token = self._client.token_requests
-        if self._pacer.outage_for > self._outage_budget:
-            why = f" ({self._exchange.silence})" if self._exchange.silence else ""
-            what = f"The service has not answered for {self._outage_budget:g} s{why}."
-            self._control.fail(StoppedError(what, "run again when it is back"))
-        self._exchange.pace_log.log_changes()
+        self.exchange.health.check()
+        self.exchange.pace_log.log_changes()
         if self._on_progress and self._stage:
             self._on_progress(self._tally.progress(self._stage.name))

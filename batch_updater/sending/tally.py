@@ -37,13 +37,16 @@ class Tally:
     def progress(self, stage: str) -> Progress:
         """Return how far this start has come; call it at least every few seconds, to measure the speed."""
         counters, now = self._counters, time.time()
-        paused, down = self._pacer.paused_for, self._pacer.outage_for
+        paused, down = self._pacer.paused_for, self._pacer.unanswered_for
+        until = now - down + self._pacer.longest_pause if down else None
         return Progress(
             stage=stage, rows=self._rows, in_flight=counters.in_flight,
             results={str(word): number for word, number in counters.results.items() if number},
             rows_per_second=self._speed(counters.ended), limit=self._pacer.rate,
+            window=self._pacer.window if self._pacer.is_narrowed else None,
             paused_until=now + paused if paused else None, pause_reason=self._log.pause_reason if paused else "",
-            outage_since=now - down if down else None, last_seen=self._log.last_seen if down else "",
+            outage_since=now - down if down else None, outage_until=until,
+            last_seen=self._pacer.outage.last_seen if down else "",
             requests={
                 "put": counters.put, "get": counters.get, "token": counters.token, "retried": counters.retried,
                 "throttled": counters.throttled,

@@ -43,7 +43,8 @@ class GivenBack:
 class Pool:
     """Handles the items of one run after the other, `places` at once. While fewer than `ahead` wait, it asks for more.
 
-    `unfinished` is the number of items that have neither ended nor been left: in line, in hand or parked.
+    `unfinished` is the number of items that have neither ended nor been left: in line, in hand or parked. `parkings`
+    counts how often one was parked, over all runs.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Pool:
     ) -> None:
         self._places, self._on_outcome, self._ahead, self._most_parked = places, on_outcome, ahead, most_parked
         self._line: deque[Any] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
         self.unfinished = 0
+        self.parkings = 0
 
     @property
     def left(self) -> list[Any]:
@@ -68,7 +71,7 @@ class Pool:
             return []
         self._start(self._feed(source))
         for _ in range(self._places):
-            self._start(self._work())
+            self._workers.add(self._start(self._work()))
         stopped = asyncio.create_task(control.stopping.wait())
         ended = asyncio.create_task(self._ended.wait())
         try:
@@ -86,6 +89,11 @@ class Pool:
             await asyncio.gather(stopped, ended, *self._tasks, return_exceptions=True)
         return self.left
 
+    @property
+    def is_handling(self) -> bool:
+        """Whether the present task is one of a worker, so that it may park its item."""
+        return asyncio.current_task() in self._workers
+
     @contextlib.asynccontextmanager
     async def parked(self) -> AsyncIterator[None]:
         """Release the place of the item in hand while the block waits; for handlers."""
@@ -93,7 +101,8 @@ class Pool:
             yield
             return
         self._parked += 1
-        self._start(self._work())
+        self.parkings += 1
+        self._workers.add(self._start(self._work()))
         try:
             yield
         finally:
@@ -112,13 +121,15 @@ class Pool:
         self._room = asyncio.Event()  # the line has become short
         self._ended: asyncio.Event = asyncio.Event()  # no task is left
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._count_out)
+        return task
 
     def _count_out(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._workers.discard(task)
         if not self._tasks:
             self._ended.set()
 

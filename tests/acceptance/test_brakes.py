@@ -205,12 +205,12 @@ def test_strict_is_about_the_sheet_and_not_about_orders_that_have_moved(watched:
     assert summary_of(sheet)["results"] == {"conflict": 1, "failed": 1, "updated": 20}
 
 
-def typed(words: list[object], env: dict[str, str], answer: str) -> tuple[int, str]:
-    """The program on a terminal of its own, with this answer typed when it asks; exit status and what it showed."""
+def typed(words: list[object], env: dict[str, str], *answers: str) -> tuple[int, str]:
+    """The program on a terminal of its own, with an answer typed whenever it asks; exit status and what it showed."""
     leader, follower = pty.openpty()
     process = subprocess.Popen([*PROGRAM, *map(str, words)], stdin=follower, stdout=follower, stderr=follower, env=env)
     os.close(follower)
-    shown, asked, until = b"", False, time.monotonic() + 60
+    shown, heard, left, until = b"", 0, list(answers), time.monotonic() + 60
     while time.monotonic() < until:
         if select.select([leader], [], [], 0.2)[0]:
             try:
@@ -218,9 +218,9 @@ def typed(words: list[object], env: dict[str, str], answer: str) -> tuple[int, s
             except OSError:  # the program has ended
                 break
             shown += piece
-        if not asked and (b"]: " in shown or b"updates []" in shown or b"updates: " in shown):
-            asked = True
-            os.write(leader, answer.encode() + b"\n")
+        if left and any(end in shown[heard:] for end in (b"]: ", b"updates []", b"updates: ")):
+            heard = len(shown)
+            os.write(leader, left.pop(0).encode() + b"\n")
     code = process.wait(30)
     os.close(leader)
     return code, shown.decode(errors="replace")
@@ -245,6 +245,31 @@ def test_a_person_is_asked_before_anything_is_sent(watched: Watched, production:
         assert ("Type 1200" in shown) is production
         assert sandbox.base_url in shown
     assert bool(list(Path(watched.folder / "o.runs").glob("2*"))) is (code == 0)
+
+
+@pytest.mark.parametrize(("answer", "done"), [("y", 30), ("n", 0)])
+def test_a_person_may_let_a_run_go_on_that_is_refused_from_the_start(watched: Watched, answer: str, done: int) -> None:
+    """Every order at the head is unknown: after a hundred the program asks; `y` sends the rest."""
+    sheet = write_sheet(
+        watched.folder / "o.csv", [*[(order_id(90_000_000 + n), DONE) for n in range(130)], *good_rows(30)]
+    )
+    with served() as sandbox:
+        env = environment(sandbox.base_url, NO_COLOR="1")
+        code, shown = typed(["run", sheet, "--concurrency", "1"], env, "y", answer)
+        assert "The first 100 rows were all refused for one reason, order_not_found (400)" in shown
+        assert "Go on all the same, until more than 200 have failed?" in shown
+        assert (code, summary_of(sheet)["results"].get("updated", 0)) == (3 if done else 6, done), shown
+
+
+def test_a_person_is_asked_whether_to_wait_for_a_service_that_is_not_there(
+    watched: Watched, unused_tcp_port: int
+) -> None:
+    """At the first look nobody answered: the question says so, and for how long the program would wait."""
+    sheet = write_sheet(watched.folder / "o.csv", good_rows(30))
+    env = environment(f"http://127.0.0.1:{unused_tcp_port}", NO_COLOR="1")
+    code, shown = typed(["run", sheet, "--outage-budget", "90"], env, "n")
+    assert "Nobody answers there. Wait for up to 1 min 30 s, and send 30 updates to http://127.0.0.1:" in shown
+    assert code == 2
 
 
 def test_a_person_is_not_asked_when_nothing_would_be_sent(watched: Watched) -> None:

@@ -254,7 +254,7 @@ def test_only_the_rows_that_failed_are_run_again_after_a_correction(tmp_path: Pa
         ended = program("run", again, "--yes", "--only", "failed,unknown", env=environment(sandbox.base_url))
         assert ended.returncode == 0, ended.stderr
         assert [entry["order_id"] for entry in puts(sandbox)[sent:]] == [order_id(77)]
-        result = read_result(newest_run(again) / "results.csv")
+        result = read_result(newest_run(sheet) / "results.csv")
         assert [(row["result"], row["result_order_id"]) for row in result] == [("updated", order_id(77))]
 
 

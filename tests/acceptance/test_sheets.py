@@ -11,6 +11,7 @@ import xlsxwriter
 from openpyxl import load_workbook
 from support.program import (
     DONE,
+    PLANNED,
     environment,
     good_rows,
     newest_run,
@@ -144,3 +145,122 @@ def test_a_named_pipe_and_a_packed_stdin_are_read(tmp_path: Path) -> None:
         packed = program("plan", tmp_path / "o.csv.gz", "--json", env=env)
     writer.join()
     assert json.loads(found.stdout)["rows"] == json.loads(packed.stdout)["rows"] == 3
+
+
+def test_the_target_is_sent_and_a_doubtful_column_is_refused(tmp_path: Path) -> None:
+    """An export with a new column sends that; ids beside their names are taken while they agree; own headers count."""
+    order = order_id(1)
+    sheets = {
+        "new": (f"id,name,status_id,new_status\n{order},n,{PLANNED},Completed\n", 0, "not used  'status_id'"),
+        "export": (f"order_id,status_id,status_name\n{order},{DONE},Completed\n", 0, "not used  'status_name'"),
+        "edited": (f"order_id,status_id,status_name\n{order},{DONE},Planned\n", 4, "in row 2 they are not"),
+        "current": (f"order_id,current_status\n{order},Completed\n", 4, "--status-column current_status"),
+        "own": (f"Ticket,Sol,status\n{order},Completed,Planned\n", 0, "order = 'Ticket', status = 'Sol'"),
+    }
+    (tmp_path / "batch-updater.toml").write_text('[columns]\norder = ["Ticket"]\nstatus = "Sol"\n')
+    with served() as sandbox:
+        for name, (content, code, words) in sheets.items():
+            (tmp_path / f"{name}.csv").write_text(content)
+            run = program("run", f"{name}.csv", "--yes", env=environment(sandbox.base_url), cwd=tmp_path)
+            assert (run.returncode, words in run.stderr) == (code, True), run.stderr
+    assert {entry["order_id"] for entry in sandbox.ledger if entry["method"] == "PUT"} == {order}
+
+
+def test_own_headers_that_can_not_be_used_are_refused_clearly(tmp_path: Path) -> None:
+    """The message names the table and its words."""
+    (tmp_path / "batch-updater.toml").write_text("[columns]\norders = 3\n")
+    (tmp_path / "o.csv").write_text("a,b\n")
+    run = program("plan", "o.csv", env=environment("http://127.0.0.1:9"), cwd=tmp_path)
+    assert run.returncode == 2
+    assert "[columns] in the config file can't be used: it has headers of your own for order, status" in run.stderr
+
+
+def test_a_sheet_without_rows_is_nothing_to_do(tmp_path: Path) -> None:
+    """It ends well, with a line that names sheet and header row, and a result file of headers alone."""
+    sheet = tmp_path / "empty.csv"
+    sheet.write_text("order_id;status_id\n")
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        run = program("run", sheet, "--yes", "-q", "-o", tmp_path / "out.csv", env=env)
+        plan = program("plan", sheet, env=env)
+    assert (run.returncode, plan.returncode) == (0, 0)
+    assert run.stderr.strip() == f"{sheet}: there is nothing under the header in row 1, so there is nothing to do"
+    assert "there is nothing under the header in row 1" in plan.stderr
+    assert (tmp_path / "out.csv").read_text("utf-8-sig").startswith("order_id;status_id;result;")
+    assert summary_of(sheet)["rows"] == 0
+
+
+def test_the_results_of_a_csv_keep_its_delimiter_over_rounds(tmp_path: Path) -> None:
+    """What opens in columns on this computer opens so again, the corrected result file too."""
+    sheet = tmp_path / "o.csv"
+    sheet.write_text(f"order_id;status_id;note\nx;{DONE};a,b\n")
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        assert program("run", sheet, "--yes", env=env).returncode == 3
+        first = newest_run(sheet) / "results.csv"
+        first.write_text(first.read_text("utf-8-sig").replace("\nx;", f"\n{order_id(1)};"))
+        assert program("run", first, "--yes", "--only", "invalid", env=env).returncode == 0
+    second = newest_run(sheet) / "results.csv"  # it lies beside the run that it follows
+    assert second.read_text("utf-8-sig").splitlines()[1].startswith(f"{order_id(1)};{DONE};a,b;")
+
+
+def one_sheet_of_orders(path: Path) -> Path:
+    """A workbook of orders without statuses and of notes."""
+    book = xlsxwriter.Workbook(str(path))
+    book.add_worksheet("Notes").write_row(0, 0, ["note", "text"])
+    sheet = book.add_worksheet("Orders")
+    for row, cells in enumerate([("Order ID", "remark"), (order_id(1), "Planned"), (order_id(2), "Planned")]):
+        sheet.write_row(row, 0, cells)
+    book.close()
+    return path
+
+
+def test_one_status_for_all_rows_needs_only_a_column_of_orders(tmp_path: Path) -> None:
+    """It chooses the sheet, and the header below a title; a column of statuses is named as not used."""
+    book, titled = one_sheet_of_orders(tmp_path / "o.xlsx"), tmp_path / "titled.csv"
+    titled.write_text(f"Order,,\n\nNo,Order ID,Status\n1,{order_id(3)},Planned\n")
+    with served() as sandbox:
+        env = environment(sandbox.base_url)
+        run = program("run", book, "--yes", "--set-status", "Completed", env=env)
+        below = program("run", titled, "--yes", "--set-status", "Completed", env=env)
+    assert (run.returncode, below.returncode) == (0, 0), run.stderr + below.stderr
+    said = " ".join(run.stderr.split())
+    assert "columns order = 'Order ID', every row gets 'Completed' rows 2 " in said
+    assert "sheet 'Orders' is the only one of 2 with a column of orders" in said
+    assert "header in row 3" in below.stderr
+    assert "not used  'Status'" in below.stderr
+    assert [summary_of(sheet)["results"] for sheet in (book, titled)] == [{"updated": 2}, {"updated": 1}]
+
+
+def test_a_list_of_no_orders_is_nothing_to_do(tmp_path: Path) -> None:
+    """With one status for all rows too, in any format."""
+    (tmp_path / "empty.csv").write_text("Order ID\n")
+    book = xlsxwriter.Workbook(str(tmp_path / "empty.xlsx"))
+    book.add_worksheet("Orders").write_row(0, 0, ["Order ID"])
+    book.close()
+    with served() as sandbox:
+        for name in ("empty.csv", "empty.xlsx"):
+            words = ("run", tmp_path / name, "--yes", "--set-status", "Completed")
+            run = program(*words, env=environment(sandbox.base_url))
+            assert run.returncode == 0, run.stderr
+            assert "so there is nothing to do" in " ".join(run.stderr.split())
+    assert summary_of(tmp_path / "empty.csv")["rows"] == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "words"),
+    [
+        ("Order ID,note", [], ["no status column", "should get the same status: --set-status STATUS"]),
+        ("Order ID,current status", [], ["have now or had before", "--set-status STATUS"]),
+        ("a,b,c,d", ["--set-status", "Completed"], ["no order column", "--order-column HEADER"]),
+    ],
+)
+def test_a_missing_column_is_named_with_the_way_to_do_without(
+    tmp_path: Path, header: str, options: list[str], words: list[str]
+) -> None:
+    """No column of statuses may mean one status for all; a column of orders is needed always."""
+    sheet = tmp_path / "o.csv"
+    sheet.write_text(f"{header}\n{order_id(1)},x{',' * (header.count(',') - 1)}\n")
+    run = program("run", sheet, "--yes", *options, env=environment("http://127.0.0.1:9"))
+    assert run.returncode == 4
+    assert all(word in run.stderr for word in words), run.stderr

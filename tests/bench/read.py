@@ -68,7 +68,7 @@ def step_pandas(path: Path, _place: Path) -> None:
 
 def step_plan(path: Path, place: Path) -> None:
     """Open the sheet, validate every row, write the plan."""
-    from batch_updater.inputs.columns import find_columns
+    from batch_updater.inputs.columns import ColumnNames, find_columns
     from batch_updater.inputs.selection import ReadOptions
     from batch_updater.inputs.source import open_source
     from batch_updater.journal.draft import Draft
@@ -76,7 +76,7 @@ def step_plan(path: Path, place: Path) -> None:
     from batch_updater.planning.validate import RowValidator
 
     source = open_source(path, ReadOptions())
-    columns = find_columns(source.header, None, None)
+    columns = find_columns(source.header, ColumnNames())
     draft = Draft.create(place / "journal.sqlite")
     make_plan(source.rows(), RowValidator(columns.order, columns.status).validate, draft, "hold").seal(
         some_facts()

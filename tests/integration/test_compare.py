@@ -174,14 +174,14 @@ def test_rows_are_exact_however_the_list_behaves(watched: Watched, options: dict
     assert summary_of(sheet)["results"] == {"unchanged": 270, "updated": 30}
 
 
-def test_a_run_that_ends_at_the_list_says_nothing_of_how_it_compared(watched: Watched) -> None:
-    """The token is refused there: no order was read, so no note says that they were."""
+def test_a_list_that_alone_refuses_the_token_is_not_used(watched: Watched) -> None:
+    """The list of statuses accepts it: the orders are read one by one, and the summary says why."""
     sheet = write_sheet(watched.folder / "o.csv", good_rows(40, status=PLANNED))
     with served(refuse_list=401) as sandbox:
         ended = watched.call("run", sheet, "--yes", "--compare-list", env=environment(sandbox.base_url))
-    assert ended.returncode == 5, ended.stderr
-    assert summary_of(sheet)["notes"] == []
-    assert summary_of(sheet)["results"] == {"not_sent": 40}
+    assert ended.returncode == 0, ended.stderr
+    assert "not by the list: it can't be read" in summary_of(sheet)["notes"][0]
+    assert summary_of(sheet)["results"] == {"unchanged": 40}
 
 
 def test_a_read_that_is_answered_late_is_tried_again(watched: Watched) -> None:

@@ -1,6 +1,7 @@
 """Orders by name: each name is asked for exactly, and only the one order that has it is updated."""
 
 import csv
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,17 @@ def test_none_and_several_are_invalid_with_the_reason(watched: Watched) -> None:
     assert order_id(4) in found[3]["result_detail"]
     assert "50 or more orders are called 'Many'" in found[4]["result_detail"]
     assert found[6]["result_order_id"] == order_id(1)
+
+
+def test_a_name_with_its_accents_apart_is_also_asked_for_composed(watched: Watched) -> None:
+    """As macOS writes it; where an order is called exactly so, that one is meant, and no other is asked for."""
+    apart = [unicodedata.normalize("NFD", name) for name in ("Depo Çankaya", "Büro Köln")]
+    with served(orders=20) as sandbox:
+        for number, name in ((5, "Depo Çankaya"), (6, "Büro Köln"), (7, apart[1])):
+            sandbox.set_name(order_id(number), name)
+        found = run(watched, sheet_of(watched.folder / "o.csv", [*apart, apart[0] + "!"]), sandbox)
+        assert [row["result_order_id"] for row in found] == [order_id(5), order_id(7), ""]
+        assert len(puts(sandbox)) == 2
 
 
 @pytest.mark.parametrize("name", ["WO-00001", "WO-00070", "Nobody"])
@@ -131,8 +143,8 @@ def test_names_are_looked_up_at_the_pace_that_was_asked_for(
 ) -> None:
     """--no-adapt holds for the lookups too."""
     sheet = sheet_of(watched.folder / "o.csv", ["WO-00001"])
-    asked = noted_pacers(monkeypatch, "batch_updater.planning.order_names")
+    asked = noted_pacers(monkeypatch)
     with served() as sandbox:
         ended = watched.call("plan", sheet, "--order-by", "name", *words, env=environment(sandbox.base_url))
     assert ended.returncode == 0, ended.stderr
-    assert asked == [{"adapt": adapts}]
+    assert [options["adapt"] for options in asked] == [adapts]

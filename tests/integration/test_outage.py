@@ -69,7 +69,7 @@ async def test_a_silent_service_is_given_up_after_the_budget(
     """Nobody listens: exit 6 when the budget is spent, the rows stay to be sent and later are."""
     journal = journal_of(tmp_path, 3000)
     async with client_for(unused_tcp_port) as client:
-        with pytest.raises(StoppedError, match=r"has not answered for 0\.5 s") as stopped:
+        with pytest.raises(StoppedError, match=r"has not worked for 0\.5 s") as stopped:
             await runner_for(journal, client, retries=retries, budget=0.5).run()
         assert stopped.value.exit_code == ExitCode.STOPPED
         failed = journal.results().get("failed", 0)
@@ -89,6 +89,9 @@ class Stub:
     def __init__(self) -> None:
         self.under_way = 0
         self.go = asyncio.Event()
+
+    def obey(self, _stopping: object, _saw: object) -> None:
+        """Nobody signs in."""
 
     async def sign_in(self) -> None:
         """There is a token."""

@@ -86,6 +86,7 @@ def test_a_preview_that_is_stopped_says_so(tmp_path: Path, settings: Settings, t
         found = run_loop(preview(run, stop))
     assert found.statuses == {}
     assert found.reason.startswith("Interrupted")
+    assert found.exit_code == 130
 
 
 def test_a_run_is_resumed_from_its_frozen_input(
@@ -146,7 +147,23 @@ def test_a_follow_up_sends_corrected_rows_under_the_numbers_of_the_first_sheet(
         assert run.facts.root == first.run_id, "the root is the first run, however many lie between"
         third = run_loop(send(run))
     assert numbers(third) == [("4", "updated", DONE)]
-    assert [put["order_id"] for put in puts(sandbox)] == [order_id(1), MISSING, order_id(2), MISSING, order_id(3)]
+    sent_orders = [put["order_id"] for put in puts(sandbox)]
+    rounds = [sorted(sent_orders[:2]), sorted(sent_orders[2:4]), sent_orders[4:]]
+    assert rounds == [sorted([order_id(1), MISSING]), sorted([order_id(2), MISSING]), [order_id(3)]]
+
+
+def test_a_follow_up_keeps_the_delimiter_of_the_first_sheet(tmp_path: Path, settings: Settings, tenant: Tenant) -> None:
+    """Over two rounds, whatever is written into a cell: each result file opens as the sheet does."""
+    sheet = tmp_path / "o.csv"
+    sheet.write_text(f"order_id;status_id;note\nx;{DONE};a,b\n")
+    run_dir = Path(sent(sheet, settings, tenant).run_dir)
+    for order in ("a;b,c", order_id(1)):
+        with retry(run_dir, ["invalid"], {2: Edit(order=order)}, settings, tenant) as run:
+            run_dir = Path(run_loop(send(run)).run_dir)
+        header, row = (run_dir / "results.csv").read_text("utf-8-sig").splitlines()
+        assert header.startswith("order_id;status_id;note;result;")
+        assert f";{DONE};a,b;" in row
+    assert row.startswith(order_id(1))
 
 
 def test_a_row_that_is_not_sent_again_is_not_corrected(tmp_path: Path, settings: Settings, tenant: Tenant) -> None:

@@ -122,7 +122,7 @@ def _cut(make: Make, count: int) -> Make:
 
 
 def _error(status: int, *headers: str, body: bytes = b"{}") -> Fault:
-    end = "updated" if status in {408, 425, 429} or status >= 500 else "stops" if status == 401 else "failed"
+    end = "updated" if status in {401, 408, 425, 429} or status >= 500 else "failed"
     return Fault(says(answer(status, body, *headers), applied=False), end)
 
 

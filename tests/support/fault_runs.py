@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from support.judging import Rows, Witness, judge_folder, judge_rows, judge_undo
 from support.program import quick_folder, read_result, write_sheet
 
 from batch_updater.api.credentials import Credentials, Grant
+from batch_updater.api.protocol import retry_after
 from batch_updater.app.execute import send
 from batch_updater.app.planning import plan
 from batch_updater.common.secret import Secret
@@ -25,10 +27,19 @@ from batch_updater.journal.facts import Phase
 from batch_updater.planning.preflight import Tenant, with_credentials
 
 BEFORE, WANTED, OTHER = (str(uuid.UUID(int=n)) for n in (900, 901, 902))
+
+
+def short_wait(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """What a service asks for, made so short that an attack need not wait for it."""
+    wait = retry_after(headers, now)
+    return None if wait is None else min(wait, 0.01)
+
+
 QUICK = {
-    "api.retry.FIRST_WAIT": 0.005, "api.retry.LONGEST_WAIT": 0.02, "api.pacing.pacer.MAX_WAIT": 0.01,
-    "api.pacing.pacer.BARE_PAUSE": 0.01, "api.protocol.MAX_WAIT": 0.01, "api.pacing.outage.PROBE_FIRST": 0.01,
-    "api.pacing.outage.PROBE_LONGEST": 0.05, "api.pacing.limit_search.SLOWEST": 500.0,
+    "api.retry.FIRST_WAIT": 0.005, "api.retry.LONGEST_WAIT": 0.02, "api.pacing.controller.BARE_HOLD": 0.01,
+    "api.pacing.controller.LONGEST_BARE_HOLD": 0.02,
+    "api.protocol.retry_after": short_wait, "api.pacing.outage.FIRST_PROBE_AGAIN": 0.01,
+    "api.pacing.outage.LONGEST_PROBE_WAIT": 0.05, "api.pacing.rate_search.SLOWEST": 500.0,
 }  # fmt: skip
 AT_ONCE = 12  # runs in one loop
 LONGEST = 60.0  # seconds for one run with all its starts; a run that hangs takes longer

@@ -29,7 +29,7 @@ from support.sheets import BOOK, DONE, HEAD, MAKERS, OPEN, PASSWORD, good, order
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import RejectedRow, StatusUpdate
-from batch_updater.inputs.columns import find_columns
+from batch_updater.inputs.columns import ColumnNames, find_columns
 from batch_updater.inputs.formats import FORMATS, PACKINGS
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.sniff import kind_of
@@ -198,7 +198,7 @@ def read(path: Path, options: ReadOptions) -> str:
     """Read a sheet as the program does; a word for how it ended."""
     try:
         source = open_source(path, options)
-        columns = find_columns(source.header, None, None, hidden=source.hidden_columns, name=source.name)
+        columns = find_columns(source.header, ColumnNames(), hidden=source.hidden_columns, name=source.name)
         validator = RowValidator(columns.order, columns.status, book=BOOK)
         for row in source.rows():
             found = validator.validate(row)

@@ -1,12 +1,22 @@
 """A service in the place of a client: it gives scripted answers and keeps what it was asked."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import BatchUpdaterError
-from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, StatusUpdate
+from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, StatusUpdate, Verdict
+from batch_updater.common.settings import SendOptions
 from batch_updater.sending.control import Control
 from batch_updater.sending.exchange import Exchange
+
+
+def working_pacer() -> Pacer:
+    """A pacer of a service that has just been shown to work: failures are those of single rows."""
+    pacer = Pacer(None)
+    pacer.probed(Answer(Verdict.DONE, "ok", "", 200))
+    return pacer
 
 
 class ScriptedService:
@@ -25,6 +35,12 @@ class ScriptedService:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def obey(self, stopping: asyncio.Event, saw_sign_in: Callable[[Answer[Any]], None]) -> None:
+        """Nobody signs in."""
+
+    async def list_statuses(self) -> Answer[Any]:
+        return self._next("statuses")
 
     async def sign_in(self) -> None:
         """There is a token."""
@@ -54,7 +70,8 @@ class ScriptedService:
     def exchange(self, retries: int = 5, pacer: Pacer | None = None, control: Control | None = None, *,
                  compare: bool = False) -> Exchange:  # fmt: skip
         """An exchange with this service."""
+        control, options = control or Control(1.0), SendOptions(retries=retries, compares=compare)
         return Exchange(
-            self, pacer or Pacer(None), control or Control(1.0), Counters(), self.checkpoint, retries,
-            self.find_updated, compare=compare,
+            self, pacer or working_pacer(), control, Counters(), self.checkpoint, options,
+            self.find_updated, control.sleep,
         )  # type: ignore[arg-type]  # fmt: skip

@@ -13,7 +13,7 @@ import xlsxwriter
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import OrderStatus, RejectedRow, StatusUpdate
-from batch_updater.inputs.columns import find_columns
+from batch_updater.inputs.columns import ColumnNames, find_columns
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import Source, open_source
 from batch_updater.inputs.table import Kind
@@ -158,6 +158,14 @@ def open_document(folder: Path, grid: Grid, name: str = "sheet.ods") -> Path:
     return ods_file(folder, f'<table:table table:name="Orders">{rows}</table:table>', name=name)
 
 
+def flat_document(folder: Path, grid: Grid) -> Path:
+    """The same in a single XML file."""
+    with zipfile.ZipFile(open_document(folder, grid)) as archive:
+        content = archive.read("content.xml").decode()
+    content = content.replace("office:document-content", "office:document")
+    return csv_file(folder, content, "sheet.fods")
+
+
 def ods_file(folder: Path, tables: str, styles: str = "", name: str = "sheet.ods") -> Path:
     """An OpenDocument sheet with these tables."""
     spaces = " ".join(
@@ -216,7 +224,7 @@ def xml_row(number: int, *cells: str, more: str = "") -> str:
 
 MAKERS: dict[Kind, tuple[Maker, ...]] = {  # what makes a sample of each format
     Kind.TEXT: (comma, semicolon, tabs), Kind.JSON_LINES: (json_lines,), Kind.PARQUET: (parquet,),
-    Kind.XLSX: (excel,), Kind.XLS: (old_excel,), Kind.ODS: (open_document,),
+    Kind.XLSX: (excel,), Kind.XLS: (old_excel,), Kind.ODS: (open_document,), Kind.FODS: (flat_document,),
     Kind.GZIP: (packed,), Kind.ZIP: (zipped,), Kind.ENCRYPTED: (locked,),
 }  # fmt: skip
 
@@ -230,7 +238,9 @@ def validated(path: Path, book: StatusBook | None = None, **options: Any) -> lis
     """What the planning makes of each row. Raises InputError."""
     source = read(path, **options)
     order_column, status_column = options.get("order_column"), options.get("status_column")
-    columns = find_columns(source.header, order_column, status_column, hidden=source.hidden_columns, name=source.name)
+    columns = find_columns(
+        source.header, ColumnNames(order_column, status_column), hidden=source.hidden_columns, name=source.name
+    )
     validator = RowValidator(columns.order, columns.status, book=book)
     return [validator.validate(row) for row in source.rows()]
 

@@ -95,8 +95,8 @@ class Watched:
         return Ended(process.returncode, out, err)
 
 
-def noted_pacers(monkeypatch: pytest.MonkeyPatch, module: str) -> list[dict[str, Any]]:
-    """The options with which a module makes its pacers from now on."""
+def noted_pacers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The options with which pacers are made from now on."""
     asked: list[dict[str, Any]] = []
 
     class Noted(Pacer):
@@ -106,5 +106,5 @@ def noted_pacers(monkeypatch: pytest.MonkeyPatch, module: str) -> list[dict[str,
             asked.append(options)
             super().__init__(*arguments, **options)
 
-    monkeypatch.setattr(f"{module}.Pacer", Noted)
+    monkeypatch.setattr("batch_updater.api.pacing.pacer.Pacer", Noted)
     return asked

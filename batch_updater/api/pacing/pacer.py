@@ -1,274 +1,235 @@
-"""How fast requests may leave: an even pace, a pause for the whole pool, and a limit learned from refusals.
-
-`Pace` is pure state over a clock; `Pacer` waits by it.
-"""
+"""Waits until a request may leave, and tells the controller what became of it."""
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from batch_updater.api.pacing.limit_search import Complaints, LimitSearch
+from batch_updater.api.pacing.controller import Controller
 from batch_updater.api.pacing.outage import Outage
-from batch_updater.api.protocol import MAX_WAIT
 from batch_updater.common.models import Answer, Verdict
+from batch_updater.common.settings import SendOptions
 
-BARE_PAUSE = 0.1  # after a refusal that names no time; doubles while nothing at all is accepted
-LONGEST_BARE_PAUSE = 5.0
-DEPTH = 0.03  # seconds' worth of requests that may leave at once after a local delay
-LEARNED_DEPTH = 15.0  # requests at most, where a limit was learned: its burst allowance may be no larger
-LEAST_DEPTH = 0.005  # seconds' worth in any case: a loop can't wake up for every request of a high rate
-REST = 60.0  # a refusal that cost a pause of 1 s is risked again after 60 s, later 120 s and 240 s
-SPENT = 2.0  # pauses' worth of sending after which what a limiter saved up in a pause is spent
-ENOUGH = 20  # accepted requests that say something about a rate
-HISTORY = 256
-
-
-class Pace:
-    """Requests per second, all kinds together; `cap` is the user's `--rate`, None for no cap.
-
-    There is no limit but the cap until the service refuses something. Then everything is held for the time that the
-    service names, and a limit is searched. `guess`, where an earlier search has ended, is a limit from the start: it
-    climbs from there, and falls when it is refused. A probe that is refused costs such a pause, so once the limit is
-    known it is left alone for 60 times as long. `adapt=False`: there is never more than the cap and the pauses.
-    Tokens never exceed 0.03 s worth of the rate (at least one), so that after a delay nothing leaves in a large burst.
-    """
-
-    def __init__(self, cap: float | None, now: float, *, adapt: bool = True, guess: float | None = None) -> None:
-        self.paused_until = now
-        self.history: list[tuple[float, float]] = []  # seconds since the start, limit from then on
-        self.is_free = cap is None  # nothing at all limits the pace at present
-        self._cap, self._adapt, self._began = cap, adapt, now
-        self._tokens, self._seen = 1.0, now
-        self._departed = self._answered = 0
-        self._search: LimitSearch | None = None
-        self._complaints = Complaints()
-        self._event = now  # the last refusal that counted
-        self._event_ends = 0  # answers up to this one belong to it
-        self._pause, self._bare_pause = BARE_PAUSE, BARE_PAUSE
-        self._resumed = now
-        self._steps: list[tuple[float, float]] = []  # since the pause: when, rate
-        self._trial: tuple[float, int] | None = None  # when it began, answers by then
-        self._trial_from = 0  # answers to requests that left at an earlier rate
-        self._rest_until, self._rests = now, 0
-        self._has_learned = False
-        if adapt and guess is not None:
-            self._search, self.is_free = LimitSearch.from_guess(guess), False
-            self._rate_changed(now, self._search)
-
-    @property
-    def rate(self) -> float | None:
-        """The present limit in requests per second, None when there is none."""
-        if self._search is None:
-            return self._cap
-        return self._search.rate if self._cap is None else min(self._search.rate, self._cap)
-
-    @property
-    def learned(self) -> float | None:
-        """The rate that a next run may begin with, None when this one has found or confirmed none."""
-        found = self._search.found if self._search and self._has_learned else None
-        return found if found is None or self._cap is None else min(found, self._cap)
-
-    def depart(self) -> None:
-        """Count a request that leaves while `is_free`."""
-        self._departed += 1
-
-    def take(self, now: float) -> float:
-        """Return 0 when a request may leave now (it is counted), else the seconds to wait before asking again."""
-        if now < self.paused_until:
-            self.paused_until = min(self.paused_until, now + MAX_WAIT)  # the clock may have been set back
-            return self.paused_until - now
-        if self._search is not None:
-            self._learn(now, self._search)
-        rate = self.rate
-        self.is_free = rate is None
-        wait = 0.0 if rate is None else self._draw(now, rate)
-        self._departed += wait <= 0
-        return wait
-
-    def _draw(self, now: float, rate: float) -> float:
-        elapsed = max(now - max(self._seen, self.paused_until), 0.0)
-        self._seen = now
-        self._tokens = min(self._tokens + elapsed * rate, self._depth(rate))
-        if self._tokens < 1.0:
-            return max((1.0 - self._tokens) / rate, 0.0005)
-        self._tokens -= 1.0
-        return 0.0
-
-    def _depth(self, rate: float) -> float:
-        """Return how many requests may leave at once after a delay; fewer to a service that has refused something."""
-        depth = rate * DEPTH
-        if self._search is not None:
-            depth = min(depth, max(LEARNED_DEPTH, rate * LEAST_DEPTH))
-        return max(depth, 1.0)
-
-    def failed(self) -> None:
-        """Record a request that ended without an answer, or with an error that says nothing about the load."""
-        self._answered += 1
-
-    def succeeded(self) -> None:
-        """Record an answer that was no complaint about the load."""
-        self._answered += 1
-        self._complaints.add_good()
-
-    def throttled(self, now: float, wait: float | None, *, told: bool) -> None:
-        """Record that the service can't keep up. `told`: by 429 or Retry-After; `wait`: seconds, None when not named.
-
-        When told, nothing is sent for that time. A bare 503 counts only when there are more than a few of them.
-        Refusals of requests that were in flight together count once.
-        """
-        self._answered += 1
-        if self._complaints.accepted:
-            self._bare_pause = BARE_PAUSE
-        pause = self._bare_pause if wait is None else min(max(wait, 0.0), MAX_WAIT)
-        if told:
-            self._hold(now, pause)
-        if self._answered <= self._event_ends:
-            return
-        self._complaints.add_bad(told=told)
-        sending = None if self._search is None else now - self._resumed
-        if self._adapt and (told or self._complaints.are_too_many(sending)):
-            self._refused(now, pause)
-
-    def _refused(self, now: float, pause: float) -> None:
-        """Slow down; when nothing was accepted since the last refusal, make the pause longer instead."""
-        if self._search is not None and not self._complaints.accepted:
-            self._bare_pause = min(self._bare_pause * 2, LONGEST_BARE_PAUSE)
-            self._hold(now, pause)
-            self._resumed, self._pause = self.paused_until, self.paused_until - self._event
-            self._steps = [(self._resumed, self._search.rate)]
-            self._event_ends = self._departed
-        else:
-            self._slow_down(now, max(pause, BARE_PAUSE))
-
-    def _hold(self, now: float, pause: float) -> None:
-        self.paused_until = max(self.paused_until, now + pause)
-        self._tokens, self._trial, self.is_free = 0.0, None, False
-
-    def _slow_down(self, now: float, pause: float) -> None:
-        self._hold(now, pause)
-        span = max(now - self._event, 0.001)
-        fastest = self._departed / span
-        used = fastest if self.rate is None else self.rate
-        if self._search is None:
-            self._search = LimitSearch(self._complaints.accepted / (span + pause), min(fastest, used))
-        else:
-            accepted = self._complaints.accepted
-            sure = [rate for when, rate in self._steps if when <= now - SPENT * self._pause and accepted >= ENOUGH]
-            late = now > self._resumed + 3 * self._pause and accepted >= 5 * ENOUGH
-            self._search.fails(used, self._complaints.accepted / span, sure[-1] if sure else None, barely=late)
-        self._has_learned = True
-        self._complaints.start_again()
-        if self._complaints.are_doubtful:
-            self._search.test()
-        self._event, self._event_ends = now, self._departed
-        self._pause, self._resumed = pause, self.paused_until
-        self._steps = []
-        self._rate_changed(self._resumed, self._search)
-
-    def _rate_changed(self, when: float, search: LimitSearch) -> None:
-        self._trial, self._trial_from = None, self._departed
-        self._steps = [*self._steps[-20:], (when, search.rate)]
-        if search.is_settled:
-            self._rest_until = when + REST * self._pause * 2 ** min(self._rests, 2)
-            self._rests += 1
-        self.history.append((max(when - self._began, 0.0), self.rate or search.rate))
-        if len(self.history) > HISTORY:
-            del self.history[1:-1:2]
-
-    def _learn(self, now: float, search: LimitSearch) -> None:
-        """Go up when the present rate has been in use for long enough without a refusal."""
-        if self._answered < self._trial_from or (search.is_settled and now < self._rest_until):
-            return
-        if search.is_testing:
-            if (noise := self._complaints.decide_test()) is not None:
-                search.end_test(noise=noise)
-                self._complaints.start_again()
-                self._rate_changed(now, search)
-            return
-        if self._trial is None or now < self._trial[0]:
-            self._trial = now, self._answered
-        began, answered = self._trial
-        first = min(SPENT * self._pause, 10.0) if len(self._steps) == 1 else 0.0
-        if now - began < max(search.trial, 5 / search.rate, first):
-            return
-        self._trial = None
-        if self._answered - answered < 0.8 * search.rate * (now - began):
-            return  # this rate is not what limits the run
-        if search.is_settled:
-            search.reopen()
-        elif search.step > 0.05:
-            self._rests = 0
-        search.passes()
-        self._has_learned = True
-        self._rate_changed(now, search)
+ATTENTION = 0.25  # seconds after which a stop is noticed by who waits
+RECENT = 200  # about so many answers are the last ones
+MOST = 0.95  # share of them that is nearly all
 
 
 class Pacer:
-    """Waits until a request may leave; first come, first served. All times are seconds."""
+    """Lets requests leave, first come, first served; times are seconds.
+
+    `cap` is the user's `--rate`, None for no cap; without `adapt` there is nothing but that and the pauses that the
+    service asks for. At most `most` requests are in flight, each for at most `timeout`. A pause of more than
+    `longest_pause` is not made: whoever asked must not be asked again.
+
+    While the service is suspected to be down nothing leaves but a probe. That is the next request in line, unless
+    somebody else sends a neutral one and sets `has_prober`; `suspected` tells when.
+    """
 
     def __init__(
         self, cap: float | None, clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, *, adapt: bool = True, guess: float | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, *,
+        adapt: bool = True, most: int = 1000, timeout: float = 30.0, longest_pause: float = math.inf,
     ) -> None:  # fmt: skip
-        self._clock = clock
-        self._sleep = sleep
-        self._pace = Pace(cap, clock(), adapt=adapt, guess=guess)
-        self._outage = Outage()
+        self._clock, self._sleep = clock, sleep
+        self._controller = Controller(most, clock(), cap=cap, adapt=adapt, timeout=timeout)
+        self._most = most
+        self.outage = Outage()
+        self.suspected = asyncio.Event()
+        self.has_prober = False
+        self.longest_pause = longest_pause
+        self._probe = 0  # the number of the request that is one
+        self._in_flight = 0
+        self._load_since: float | None = None  # when the first refusal for load came that no acceptance has followed
+        self._share = 1.0  # of the last requests, those that were not refused for load
         self._turn = asyncio.Lock()
+        self._has_answer = asyncio.Event()
 
-    async def acquire(self, stopping: Callable[[], bool]) -> bool:
-        """Wait until one request may be sent; False when the run stops meanwhile."""
-        if self._pace.is_free and not self._outage.is_on:
+    async def acquire(self, stopping: Callable[[], bool]) -> int:
+        """Wait until one request may be sent; return its number, 0 when the run stops meanwhile.
+
+        Every number must be handed back by `answered` or `abandoned`.
+        """
+        if self._controller.is_free and not self.outage.is_suspected:
             if stopping():
-                return False
-            self._pace.depart()
-            return True
+                return 0
+            self._controller.leave(self._clock())
+            self._in_flight += 1
+            return self._controller.departed
         async with self._turn:
             while not stopping():
+                self._has_answer.clear()
                 now = self._clock()
-                wait = self._outage.wait(now) or self._pace.take(now)
-                if wait <= 0:
-                    self._outage.departed(now)
-                    return True
-                await self._sleep(min(wait, 0.25))
+                if (wait := self._outage_wait(now) or self._controller.take(now)) <= 0:
+                    self._in_flight += 1
+                    self._probe = self._controller.departed if self.outage.is_suspected else 0
+                    return self._controller.departed
+                await self._wait(wait)
+        return 0
+
+    def _outage_wait(self, now: float) -> float:
+        if not self.outage.is_suspected:
+            return 0.0
+        return math.inf if self.has_prober or self._probe else self.outage.wait(now)
+
+    async def _wait(self, seconds: float) -> None:
+        if math.isinf(seconds):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ATTENTION):
+                    await self._has_answer.wait()
+        else:
+            await self._sleep(min(seconds, ATTENTION))
+
+    def answered(self, answer: Answer[Any], number: int, *, again: bool = False) -> bool:
+        """Learn from the answer to a request, or from its absence; return whether it was refused for load.
+
+        `again`: it was refused for load before, so that it says little of the others.
+        """
+        now = self._clock()
+        self._in_flight -= 1
+        if answer.quota:
+            self._controller.told(number, answer.quota, now)
+        is_load = self._tell_controller(answer, number, now)
+        if not (again and is_load):
+            self._share += (1 - is_load - self._share) / RECENT
+        if is_load:
+            self._load_since = now if self._load_since is None else self._load_since
+            self.outage.answers()
+        elif is_good(answer):
+            self._load_since = None
+            self.outage.works(self._controller.departed)
+        elif self.outage.is_suspected and number == self._probe:
+            self.outage.probe_failed(now, answer.detail)
+        else:
+            self.outage.failed(now, answer.detail, alone=not self._in_flight)
+        self._probe = 0 if number == self._probe else self._probe
+        self._announce()
+        return is_load
+
+    def _tell_controller(self, answer: Answer[Any], number: int, now: float) -> bool:
+        """Pass an answer on; return whether it was a refusal for load."""
+        if answer.asks_to_slow_down and (answer.wait or 0.0) <= self.longest_pause:
+            self._controller.refused_for_load(number, now, answer.wait)
+            return True
+        if answer.verdict is Verdict.THROTTLED and not answer.asks_to_slow_down:
+            return self._controller.unavailable(number, now)
+        if is_good(answer):
+            self._controller.accepted(number, now)
+        else:
+            self._controller.failed(number, now)
         return False
 
-    def answered(self, answer: Answer[Any]) -> None:
-        """Learn from an answer, or from its absence."""
-        status = answer.http_status
-        if answer.verdict is Verdict.THROTTLED:
-            now = self._clock()
-            self._pace.throttled(now, answer.wait, told=answer.asks_to_slow_down)
-            self._outage.succeeded() if answer.asks_to_slow_down else self._outage.failed(now, silent=False)
-        elif status is None or status >= 500:
-            self._pace.failed()
-            self._outage.failed(self._clock(), silent=status is None)
+    def _announce(self) -> None:
+        self._has_answer.set()
+        if self.outage.is_suspected:
+            self.suspected.set()
         else:
-            self._pace.succeeded()
-            self._outage.succeeded()
+            self.suspected.clear()
+
+    def abandoned(self, number: int) -> None:
+        """Record that a request was not sent, or that nobody waits for its answer any more."""
+        self._in_flight -= 1
+        self._controller.failed(number, self._clock())
+        self._probe = 0 if number == self._probe else self._probe
+        self._has_answer.set()
+
+    # The service as a whole
+
+    def suspect(self, why: str) -> None:
+        """Let nothing leave before a probe has been answered; `why` is what was seen last."""
+        self.outage.suspect(self._clock(), why)
+        self._announce()
+
+    def probed(self, answer: Answer[Any]) -> None:
+        """Record the answer to a neutral request, sent besides what `acquire` lets go."""
+        if is_good(answer):
+            self.outage.vouched(self._controller.departed, self._clock())
+            self._share += (1 - self._share) / RECENT
+        elif answer.http_status == 429:
+            self.outage.answers()
+        else:
+            self.outage.probe_failed(self._clock(), answer.detail, answer.wait or 0.0)
+        self._announce()
+
+    def sign_in_failed(self, why: str) -> None:
+        """Record a sign-in that was not answered, or with an error: it is tried again, and nothing else leaves."""
+        self.outage.probe_failed(self._clock(), why)
+        self._announce()
+
+    def has_worked_since(self, number: int) -> bool:
+        """Return whether the service has been shown to work since this request left."""
+        return self.outage.has_worked_since(number, self._clock())
+
+    @property
+    def probe_wait(self) -> float:
+        """Seconds until the next probe may leave: it obeys the pauses that the service has asked for."""
+        return max(self.outage.wait(self._clock()), self.paused_for)
+
+    def serves_others(self, number: int) -> bool:
+        """Return whether nearly all other requests are accepted, and some since this one left.
+
+        When no other is left to be accepted, a probe has to tell.
+        """
+        if self.has_prober and not self.has_worked_since(number):
+            self.suspect("requests are refused for load")
+            return False
+        return self._share >= MOST
+
+    @property
+    def refused_for(self) -> float:
+        """Seconds since the service began to refuse all that it gets, for load; 0 when it accepts something."""
+        return 0.0 if self._load_since is None else self._clock() - self._load_since
 
     @property
     def paused_for(self) -> float:
         """Seconds until the pause ends, 0 when there is none."""
-        return max(self._pace.paused_until - self._clock(), 0.0)
+        return max(self._controller.held_until - self._clock(), 0.0)
 
     @property
     def outage_for(self) -> float:
-        """Seconds since the service was found to be down, 0 when it is not."""
-        return self._outage.lasted(self._clock())
+        """Seconds since the service stopped answering, 0 when it works."""
+        return self.outage.lasted(self._clock())
+
+    @property
+    def unanswered_for(self) -> float:
+        """The same, and seconds since a service became suspect whose probe has not been answered for a while."""
+        return self.outage_for or self.outage.suspected_for(self._clock())
 
     @property
     def rate(self) -> float | None:
         """The present limit in requests per second, None when there is none."""
-        return self._pace.rate
+        return self._controller.rate
 
     @property
-    def learned(self) -> float | None:
-        """The rate that a next run may begin with, None when there is none to rely on."""
-        return self._pace.learned
+    def window(self) -> int:
+        """The most requests in flight at present."""
+        return self._controller.window
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether the service takes fewer requests at once than may be sent."""
+        return self._controller.window < self._most
 
     @property
     def history(self) -> list[tuple[float, float]]:
         """The changes of the limit: (seconds since the start, requests per second), at most some 256 of them."""
-        return list(self._pace.history)
+        return list(self._controller.history)
+
+
+def is_good(answer: Answer[Any]) -> bool:
+    """Return whether an answer shows that the service works: any that was no failure of its own and no refusal to look.
+
+    A redirect and what comes before a connection is made show nothing.
+    """
+    status = answer.http_status
+    return status is not None and status < 500 and status != 408 and answer.verdict is not Verdict.THROTTLED
+
+
+def pacer_for(options: SendOptions) -> Pacer:
+    """Return the pacer of a run with these options."""
+    return Pacer(
+        options.rate, adapt=options.adapt, most=options.concurrency, timeout=options.timeout,
+        longest_pause=options.outage_budget,
+    )  # fmt: skip

@@ -14,8 +14,7 @@ LONGER = 0.05  # seconds by which a pause must grow to be a new one
 class PaceLog:
     """Compares the pace with what was logged last; to be called after each answer and now and then.
 
-    `pause_reason` is the result code of the answer that caused the last pause, `last_seen` the detail of the last
-    failure.
+    `pause_reason` is the result code of the answer that caused the last pause.
     """
 
     def __init__(self, pacer: Pacer, clock: Callable[[], float] = time.monotonic) -> None:
@@ -23,11 +22,10 @@ class PaceLog:
         self._paused_until = clock()
         self._rate = pacer.rate
         self._down_since: float | None = None
-        self.pause_reason = self.last_seen = ""
+        self.pause_reason = ""
 
-    def log_changes(self, reason: str = "", row: int | None = None, detail: str = "") -> None:
-        """Log what has changed since the last call; `reason`, `row` and `detail` say which answer made it change."""
-        self.last_seen = detail or self.last_seen
+    def log_changes(self, reason: str = "", row: int | None = None) -> None:
+        """Log what has changed since the last call; `reason` and `row` say which answer made it change."""
         self._log_pause(reason, row)
         self._log_rate(reason, row)
         self._log_outage(reason, row)
@@ -51,7 +49,7 @@ class PaceLog:
         seconds = self._pacer.outage_for
         if seconds and self._down_since is None:
             self._down_since = self._clock() - seconds
-            event("service_down", logging.WARNING, reason=reason, row=row)
+            event("service_down", logging.WARNING, reason=reason, row=row, detail=self._pacer.outage.last_seen)
         elif not seconds and self._down_since is not None:
             event("service_back", seconds=self._clock() - self._down_since)
             self._down_since = None

@@ -57,7 +57,7 @@ def _globals(content: bytes, found: bytearray) -> list[tuple[int, bool]]:
     """Return where each worksheet starts, and whether it is visible."""
     sheets: list[tuple[int, bool]] = []
     counts: dict[int, int] = {}
-    for place, kind, length in _records(content, 0):
+    for place, kind, length in records(content, 0):
         counts[kind] = counts.get(kind, 0) + 1
         if kind not in _KEPT_GLOBALS:
             _HEAD.pack_into(found, place, _SKIPPED, length)
@@ -70,7 +70,12 @@ def _globals(content: bytes, found: bytearray) -> list[tuple[int, bool]]:
     return sheets
 
 
-def _records(content: bytes, place: int) -> Iterator[tuple[int, int, int]]:
+def worksheets(content: bytes) -> list[tuple[int, bool]]:
+    """Return where each worksheet starts, and whether it is visible. Raises RecordError."""
+    return _globals(content, bytearray(content))
+
+
+def records(content: bytes, place: int) -> Iterator[tuple[int, int, int]]:
     """Yield place, kind and length of the records up to the end of their sheet."""
     while True:
         if place + 4 > len(content):
@@ -84,25 +89,31 @@ def _records(content: bytes, place: int) -> Iterator[tuple[int, int, int]]:
         place += 4 + length
 
 
+def sheet_records(content: bytes, start: int) -> Iterator[tuple[int, int, int]]:
+    """Yield place, kind and length of a worksheet's records, without those of the charts within it."""
+    inner = False  # a chart is a list of records that ends on its own
+    found, place = records(content, start), start
+    while True:
+        for place, kind, length in found:
+            if kind == BOF and place != start:
+                inner = True
+            elif not inner:
+                yield place, kind, length
+        if not inner:
+            return
+        inner = False
+        found = records(content, place + 4)
+
+
 def _sheet(content: bytes, found: bytearray, start: int) -> tuple[tuple[int, int], int]:
     """Return how far a worksheet reaches, and where its records end."""
     rows = columns = 0
     place = start
-    inner = False  # a chart within the sheet is a list of records that ends on its own
-    records = _records(content, start)
-    while True:
-        for place, kind, length in records:
-            if inner or (kind == BOF and place == start):
-                continue
-            if kind == BOF:
-                inner = True
-            elif kind not in _KEPT_SHEET:
-                _HEAD.pack_into(found, place, _SKIPPED, length)
-            elif kind in _CELLS and length >= 6:
-                row, column = _PLACE.unpack_from(content, place + 4)
-                last = struct.unpack_from("<H", content, place + 2 + length)[0] if kind in _SEVERAL else column
-                rows, columns = max(rows, row + 1), max(columns, last + 1)
-        if not inner:
-            return (rows, columns), place + 4
-        inner = False
-        records = _records(content, place + 4)
+    for place, kind, length in sheet_records(content, start):
+        if kind not in _KEPT_SHEET:
+            _HEAD.pack_into(found, place, _SKIPPED, length)
+        elif kind in _CELLS and length >= 6:
+            row, column = _PLACE.unpack_from(content, place + 4)
+            last = struct.unpack_from("<H", content, place + 2 + length)[0] if kind in _SEVERAL else column
+            rows, columns = max(rows, row + 1), max(columns, last + 1)
+    return (rows, columns), place + 4

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from batch_updater.common.models import Flaw, Value
@@ -64,7 +65,10 @@ def uncertain_format(code: str) -> Flaw:
 
 
 def plain_text(cell: Value) -> str:
-    """Return a cell as text: whole numbers without a point, dates as ISO 8601, TRUE and FALSE as in Excel."""
+    """Return a cell as text: whole numbers without a point, others with 15 digits, TRUE and FALSE as in Excel.
+
+    Dates are written as ISO 8601.
+    """
     match cell:
         case None:
             return ""
@@ -73,10 +77,15 @@ def plain_text(cell: Value) -> str:
         case bool():
             return str(cell).upper()
         case float():
-            return str(int(cell)) if cell.is_integer() and abs(cell) <= MOST_EXACT else repr(cell)
+            return str(int(cell)) if cell.is_integer() and abs(cell) <= MOST_EXACT else f"{cell:.15g}"
         case datetime.datetime() if cell.time() == datetime.time():
             return cell.date().isoformat()
         case datetime.datetime():
             return cell.isoformat(" ")
         case _:
             return str(cell)
+
+
+def texts_of(cells: Sequence[Value]) -> list[str]:
+    """Return cells as text."""
+    return [cell if type(cell) is str else plain_text(cell) for cell in cells]

@@ -1,16 +1,20 @@
-"""OpenDocument sheets (.ods), streamed from their XML: OpenDocument 1.3, part 3, chapter 9."""
+"""OpenDocument sheets (.ods, and flat .fods), streamed from their XML: OpenDocument 1.3, part 3, chapter 9."""
 
+import contextlib
 import zipfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from xml.parsers import expat  # document types, and so entities, are refused by `parse_in_pieces`
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw
 from batch_updater.inputs.excel.cell_text import uncertain_format
-from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, refuse_damage, too_many_cells
+from batch_updater.inputs.excel.sheet_choice import Sheet, Top, choose_sheet
+from batch_updater.inputs.excel.workbook import refuse_damage, too_many_cells
 from batch_updater.inputs.excel.worksheet import LAST_COLUMN, LAST_ROW, SheetError, parse_in_pieces
+from batch_updater.inputs.header_row import HEADER_WITHIN
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
 
@@ -18,6 +22,7 @@ Attributes = Mapping[str, str]
 LONGEST_TEXT = 1 << 17  # characters of one cell, as in a CSV; Excel has 32,767
 _MOST_BLANKS = 1000  # that one element can stand for
 _VALUES = {"float", "currency", "percentage", "date", "time", "boolean", "string"}
+_ASIDE = ("draw:", "dr3d:", "office:annotation", "table:shapes", "form:")
 _CELLS = {"table:table-cell", "table:covered-table-cell"}
 _BLANKS = {"text:s": " ", "text:tab": "\t", "text:line-break": "\n"}
 # The value itself is in one of these; what is displayed is the text beside it.
@@ -42,6 +47,7 @@ class _Facts:
     columns: int = 0
     hidden_rows: int = 0
     hidden_columns: set[int] = field(default_factory=set)
+    top: list[Top] = field(default_factory=list)
 
 
 class OpenDocumentTable(Table):
@@ -54,14 +60,12 @@ class OpenDocumentTable(Table):
 
     def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
         self._path, self._name, self._hidden_too = path, name, options.include_hidden
-        with refuse_damage(name), zipfile.ZipFile(path) as archive:
-            with archive.open("META-INF/manifest.xml") as stream:
-                if b"encryption-data" in stream.read(1 << 20):
-                    raise InputError(f"{name} is protected with a password.", "save it without a password")
+        with self._open() as stream:
             content = _Content()
-            for row in _rows(archive, content):
+            for row in _rows(stream, content):
                 _measure(content.facts[row.sheet], row)
-        self._sheet = choose_sheet(name, content.sheets(), options.sheet)
+        tops = {title: facts.top for title, facts in content.facts.items()}
+        self._sheet, self.choice = choose_sheet(name, content.sheets(), options, lambda title: tops[title])
         facts = content.facts[self._sheet]
         if facts.rows * facts.columns > options.max_cells:
             raise too_many_cells(name, self._sheet, facts.rows * facts.columns, options.max_cells)
@@ -71,27 +75,47 @@ class OpenDocumentTable(Table):
         self.description = f"sheet {self._sheet!r}"
 
     def records(self) -> Generator[Record]:
-        with refuse_damage(self._name), zipfile.ZipFile(self._path) as archive:
-            for row in _rows(archive, _Content(self._sheet)):
+        with self._open() as stream:
+            for row in _rows(stream, _Content(self._sheet)):
                 if row.hidden and not self._hidden_too:
                     continue
                 cells = row.cells + [""] * (self._width - len(row.cells))
                 for number in range(row.number, row.number + row.repeated):
                     yield number + 1, list(cells), row.flaws or None
 
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        """Open the XML of the sheets. Raises InputError for a password, and for damage that is met in reading it."""
+        with refuse_damage(self._name), zipfile.ZipFile(self._path) as archive:
+            with archive.open("META-INF/manifest.xml") as stream:
+                if b"encryption-data" in stream.read(1 << 20):
+                    raise InputError(f"{self._name} is protected with a password.", "save it without a password")
+            with archive.open("content.xml") as stream:
+                yield stream
+
+
+class FlatDocumentTable(OpenDocumentTable):
+    """One sheet of a document that is a single XML file."""
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        with refuse_damage(self._name), self._path.open("rb") as stream:
+            yield stream
+
 
 def _measure(facts: _Facts, row: _Row) -> None:
+    if row.cells and len(facts.top) < HEADER_WITHIN:
+        facts.top.append((row.number + 1, row.cells))
     facts.rows, facts.columns = row.number + row.repeated, max(facts.columns, len(row.cells), 1)
     if row.hidden:
         facts.hidden_rows += row.repeated
 
 
-def _rows(archive: zipfile.ZipFile, content: "_Content") -> Generator[_Row]:
+def _rows(stream: IO[bytes], content: "_Content") -> Generator[_Row]:
     """Yield the rows that hold something while the XML is parsed. Raises SheetError."""
-    with archive.open("content.xml") as stream:
-        for _piece in parse_in_pieces(stream, content.parser):
-            yield from content.rows
-            content.rows.clear()
+    for _piece in parse_in_pieces(stream, content.parser):
+        yield from content.rows
+        content.rows.clear()
 
 
 class _Content:
@@ -110,7 +134,8 @@ class _Content:
         self._visible: dict[str, bool] = {}
         self._styles: dict[str, bool] = {}
         self._style, self._sheet = "", ""
-        self._next, self._columns, self._comments = 0, 0, 0
+        self._next, self._columns, self._column = 0, 0, 0
+        self._aside = 0  # elements around this one that only lie over the sheet: comments, drawings, charts
         self._row = _Row("", 0)
         self._cell: Attributes = {}
         self._text: list[str] = []
@@ -121,7 +146,9 @@ class _Content:
         return {name: Sheet("content.xml", visible) for name, visible in self._visible.items()}
 
     def _start(self, name: str, attributes: Attributes) -> None:
-        if not self._sheet:
+        if self._aside or name.startswith(_ASIDE):
+            self._aside += 1
+        elif not self._sheet:
             self._start_outside(name, attributes)
         elif name == "table:table-column":
             repeated = _number(attributes, "table:number-columns-repeated", LAST_COLUMN)
@@ -134,6 +161,7 @@ class _Content:
             hidden_row = attributes.get("table:visibility", "visible") != "visible"
             self._row = _Row(self._sheet, self._next, many, hidden_row)
             self._next += many
+            self._column = 0
         elif name in _CELLS:
             self._cell, self._text = {**attributes, "name": name}, []
             self._length = self._paragraphs = 0
@@ -154,9 +182,7 @@ class _Content:
                 self.facts[found] = _Facts()
 
     def _start_text(self, name: str, attributes: Attributes) -> None:
-        if name == "office:annotation":
-            self._comments += 1
-        elif name == "text:p" and not self._comments:
+        if name == "text:p":
             self._in_text = True
             self._paragraphs += 1
             if self._paragraphs > 1:
@@ -165,19 +191,20 @@ class _Content:
             self._add(_BLANKS[name] * _number(attributes, "text:c", _MOST_BLANKS))
 
     def _add(self, data: str) -> None:
-        if self._in_text:
+        if self._in_text and not self._aside:
             self._length += len(data)
             if self._length > LONGEST_TEXT:
                 raise SheetError(f"row {self._row.number + 1} has a cell of over {LONGEST_TEXT:,} characters")
             self._text.append(data)
 
     def _end(self, name: str) -> None:
+        if self._aside:
+            self._aside -= 1
+            return
         if not self._sheet:
             return
         if name == "text:p":
             self._in_text = False
-        elif name == "office:annotation":
-            self._comments -= 1
         elif name in _CELLS:
             self._end_cell()
         elif name == "table:table-row":
@@ -187,8 +214,6 @@ class _Content:
 
     def _end_row(self) -> None:
         row = self._row
-        while row.cells and not row.cells[-1]:
-            row.cells.pop()
         if not row.cells and all(code == "merged_cell" for code, _ in row.flaws.values()):
             return  # blank, but for the lower part of a merged cell
         if row.number + row.repeated > LAST_ROW:
@@ -196,7 +221,7 @@ class _Content:
         self.rows.append(row)
 
     def _end_cell(self) -> None:
-        cell, column = self._cell, len(self._row.cells)
+        cell, column = self._cell, self._column
         text = "".join(self._text)
         flaw = None
         if cell.get("name") == "table:covered-table-cell":
@@ -208,7 +233,9 @@ class _Content:
         repeated = min(_number(cell, "table:number-columns-repeated", LAST_COLUMN), LAST_COLUMN - column)
         if flaw and repeated:
             self._row.flaws[column] = flaw
-        self._row.cells.extend([text] * repeated)
+        self._column += repeated
+        if text:  # each row of LibreOffice ends with 16,000 empty cells
+            self._row.cells.extend([""] * (column - len(self._row.cells)) + [text] * repeated)
 
 
 def _number(attributes: Attributes, name: str, most: int) -> int:

@@ -21,3 +21,9 @@ def column_number(letters: str) -> int:
     for letter in letters.upper():
         column = column * 26 + ord(letter) - 64
     return column - 1
+
+
+def column_letters(place: int) -> str:
+    """Return the name of a column (0-based) as a spreadsheet shows it: A, B, …, AA."""
+    before, last = divmod(place, 26)
+    return (column_letters(before - 1) if before else "") + chr(ord("A") + last)

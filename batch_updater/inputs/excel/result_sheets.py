@@ -8,9 +8,9 @@ from pathlib import Path
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
-from batch_updater.inputs.columns import is_result_file
-from batch_updater.inputs.excel.cell_text import plain_text
+from batch_updater.inputs.excel.cell_text import texts_of
 from batch_updater.inputs.excel.workbook import ExcelTable, list_sheets, refuse_damage
+from batch_updater.inputs.header_row import is_result_file
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Record, Table
@@ -39,7 +39,7 @@ def _titles() -> Generator[str]:
 
 def _row(table: ExcelTable, wanted: int) -> list[str]:
     """Return the cells of a row without the blank ones at its end."""
-    cells = [plain_text(cell) for cell in next((cells for number, cells, _ in table.records() if number >= wanted), [])]
+    cells = texts_of(next((cells for number, cells, _ in table.records() if number >= wanted), []))
     while cells and not cells[-1].strip():
         cells.pop()
     return cells

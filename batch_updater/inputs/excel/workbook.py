@@ -5,17 +5,19 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import python_calamine
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import Flaw, Value
 from batch_updater.common.remedies import Remedy
+from batch_updater.inputs.archive import find_part
 from batch_updater.inputs.excel import worksheet
 from batch_updater.inputs.excel.cell_text import BUILT_IN, formats_numbers, formats_texts, stored_value
 from batch_updater.inputs.excel.merged_cells import MergedCells
+from batch_updater.inputs.excel.sheet_choice import Sheet, Top, choose_sheet, top_of
 from batch_updater.inputs.excel.worksheet import (
     Attributes,
     CellFormats,
@@ -25,7 +27,7 @@ from batch_updater.inputs.excel.worksheet import (
     UserSheet,
     each_element,
 )
-from batch_updater.inputs.pandas_io import SUMMARY_SHEET, open_workbook
+from batch_updater.inputs.pandas_io import open_workbook
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
 
@@ -42,14 +44,13 @@ class ExcelTable(Table):
     is_excel = True
 
     def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
-        self._path, self._name = path, name
-        self._hidden_too = options.include_hidden
+        self._path, self._name, self._options = path, name, options
         with refuse_damage(name), zipfile.ZipFile(path) as archive:
             sheets = list_sheets(archive, name)
-            self._sheet = choose_sheet(name, sheets, options.sheet)
+            self._sheet, self.choice = choose_sheet(name, sheets, options, self._peek)
             formats = _cell_formats(archive)
-            with archive.open(sheets[self._sheet].part) as stream:
-                self._part = sheets[self._sheet].part
+            self._part = sheets[self._sheet].part
+            with archive.open(find_part(archive, self._part)) as stream:
                 try:
                     self._facts = worksheet.scan(stream, formats, options.max_cells)
                 except worksheet.TooManyCellsError as error:
@@ -65,6 +66,10 @@ class ExcelTable(Table):
         """The sheet in the person's own workbook, to which results can be added."""
         return UserSheet(self._path, self._part, self._sheet, self._facts)
 
+    def _peek(self, title: str) -> list[Top]:
+        whole = replace(self._options, sheet=title, include_hidden=True)
+        return top_of(ExcelTable(self._path, self._name, whole).records())
+
     def records(self) -> Generator[Record]:
         with refuse_damage(self._name):
             if self._loaded is None:
@@ -75,7 +80,7 @@ class ExcelTable(Table):
             merges = MergedCells(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
             for row, values in enumerate(sheet.iter_rows()):
                 hidden, marks = self._facts.of_row(row)
-                if hidden and not self._hidden_too:
+                if hidden and not self._options.include_hidden:
                     continue
                 cells = left + values
                 flaws = merges.flaws(row, cells)
@@ -83,13 +88,6 @@ class ExcelTable(Table):
                     flaws |= _mark(cells, marks)
                 yield row + 1, cells, flaws or None
             self._loaded = None  # to free the memory after the last row
-
-
-class Sheet(NamedTuple):
-    """A worksheet in the list of a workbook: the name of its part, and whether it is visible."""
-
-    part: str
-    visible: bool
 
 
 @contextlib.contextmanager
@@ -124,7 +122,7 @@ def list_sheets(archive: zipfile.ZipFile, name: Path) -> dict[str, Sheet]:
 
     def relation(name: str, attributes: Attributes) -> None:
         if name == "Relationship" and attributes.get("Type", "").endswith("/worksheet"):
-            target = attributes["Target"]
+            target = attributes["Target"].replace("\\", "/")
             parts[attributes["Id"]] = target.lstrip("/") if target.startswith("/") else str(folder / target)
 
     def sheet(name: str, attributes: Attributes) -> None:
@@ -132,9 +130,9 @@ def list_sheets(archive: zipfile.ZipFile, name: Path) -> dict[str, Sheet]:
             key = next((value for title, value in attributes.items() if title.endswith(":id")), "")
             listed.append((attributes["name"], key, attributes.get("state", "visible") == "visible"))
 
-    with archive.open(str(folder / "_rels" / f"{PurePosixPath(book).name}.rels")) as stream:
+    with archive.open(find_part(archive, f"{folder}/_rels/{PurePosixPath(book).name}.rels")) as stream:
         each_element(stream, relation)
-    with archive.open(book) as stream:
+    with archive.open(find_part(archive, book)) as stream:
         each_element(stream, sheet)
     return {name: Sheet(parts[key], visible) for name, key, visible in listed if key in parts}
 
@@ -144,26 +142,11 @@ def _workbook(archive: zipfile.ZipFile) -> str:
 
     def relation(name: str, attributes: Attributes) -> None:
         if name == "Relationship" and attributes.get("Type", "").endswith("/officeDocument"):
-            found.append(attributes["Target"].lstrip("/"))
+            found.append(attributes["Target"].replace("\\", "/").lstrip("/"))
 
-    with archive.open("_rels/.rels") as stream:
+    with archive.open(find_part(archive, "_rels/.rels")) as stream:
         each_element(stream, relation)
     return found[0] if found else "xl/workbook.xml"
-
-
-def choose_sheet(name: Path, sheets: dict[str, Sheet], wanted: str | None) -> str:
-    """Return the chosen sheet, by name or number among the visible ones, else the only one. Raises InputError."""
-    names = list(sheets)
-    shown = [title for title in names if sheets[title].visible and title != SUMMARY_SHEET]  # as they are counted
-    if wanted is None and len(shown) == 1:
-        return shown[0]
-    if wanted in names:
-        return str(wanted)
-    if wanted and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(shown):
-        return shown[int(wanted) - 1]
-    listed = ", ".join(repr(title) for title in shown)
-    what = f"{name} has no sheet {wanted!r}" if wanted else f"{name} has {len(shown)} visible sheets"
-    raise InputError(f"{what}: {listed}.", Remedy("use {sheet} NAME"))
 
 
 def _cell_formats(archive: zipfile.ZipFile) -> CellFormats:
@@ -182,7 +165,7 @@ def _cell_formats(archive: zipfile.ZipFile) -> CellFormats:
             formats.append(attributes.get("numFmtId", "0"))
 
     try:
-        with archive.open("xl/styles.xml") as stream:
+        with archive.open(find_part(archive, "xl/styles.xml")) as stream:
             each_element(stream, style)
     except KeyError:
         return CellFormats({}, {})  # a workbook without styles

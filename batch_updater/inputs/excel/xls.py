@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import os
+import struct
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,33 @@ from batch_updater.common.models import Flaw, Value
 from batch_updater.inputs.archive import MEGABYTE
 from batch_updater.inputs.excel.biff import RecordError, blank_unneeded
 from batch_updater.inputs.excel.cell_text import stored_value
+from batch_updater.inputs.excel.damaged_xls import DamagedExcelTable
 from batch_updater.inputs.excel.merged_cells import MergedCells
 from batch_updater.inputs.excel.ole import OleContainer, OleError
-from batch_updater.inputs.excel.workbook import Sheet, choose_sheet, too_many_cells
+from batch_updater.inputs.excel.sheet_choice import Sheet, Top, choose_sheet, top_of
+from batch_updater.inputs.excel.workbook import too_many_cells
 from batch_updater.inputs.excel.worksheet import SheetError
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Record, Table
 
 LARGEST = 64 * MEGABYTE  # 65,536 rows of text have 10; in memory it can become 30 times as much
+
+
+def open_old_excel(path: Path, name: Path, options: ReadOptions) -> Table:
+    """Open the chosen sheet: by xlrd, or by another library where that fails by a bug of its own. Raises InputError."""
+    try:
+        return OldExcelTable(path, name, options)
+    except _XlrdFailedError as error:
+        with _refuse_damage(name):
+            return DamagedExcelTable(path, name, options, error.content)
+
+
+class _XlrdFailedError(Exception):
+    """xlrd can't read this stream of a workbook."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.content = content
 
 
 class OldExcelTable(Table):
@@ -30,7 +50,7 @@ class OldExcelTable(Table):
     def __init__(self, path: Path, name: Path, options: ReadOptions) -> None:
         self._hidden_too = options.include_hidden
         self._name = name
-        self._book, self._sheet = _open(path, name, options)
+        self._book, self._sheet, self.choice = _open(path, name, options)
         sheet = self._sheet
         self._hidden = {row for row, info in sheet.rowinfo_map.items() if info.hidden}
         self.hidden_rows = sum(1 for row in self._hidden if row < sheet.nrows and any(map(str, sheet.row_values(row))))
@@ -86,7 +106,7 @@ def _refuse_damage(name: Path) -> Iterator[None]:
     hint = "open it in Excel, save it as .xlsx"
     try:
         yield
-    except (InputError, MemoryError):
+    except (InputError, MemoryError, _XlrdFailedError):
         raise
     except (OleError, RecordError, SheetError) as error:
         raise InputError(f"{name} is not a readable Excel file: it {error}.", hint) from None
@@ -96,8 +116,11 @@ def _refuse_damage(name: Path) -> Iterator[None]:
         raise InputError(f"{name} is not a readable Excel file ({error!r:.100}).", hint) from None
 
 
-def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
-    """Return the workbook and its chosen sheet, the only one that is loaded, unless it is too large."""
+def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any, str]:
+    """Return the workbook, its chosen sheet, unless it is too large, and why that was chosen.
+
+    Raises InputError, or _XlrdFailedError.
+    """
     import xlrd  # noqa: PLC0415 - rarely needed
 
     if (size := path.stat().st_size) > LARGEST:
@@ -108,12 +131,35 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any]:
     with _refuse_damage(name), path.open("rb") as stream, Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         container = OleContainer(stream)
         content, found = blank_unneeded(container.read("Workbook" if "Workbook" in container else "Book"))
-        book = xlrd.open_workbook(
-            file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=nowhere
-        )
-        titles = book.sheet_names()
+        with _xlrd_bugs(content):
+            book = xlrd.open_workbook(
+                file_contents=content, formatting_info=True, on_demand=True, ragged_rows=True, logfile=nowhere
+            )
+            titles = book.sheet_names()
         sheets = {title: Sheet("", sheet.visible) for title, sheet in zip(titles, found, strict=True)}
-        chosen = titles.index(choose_sheet(name, sheets, options.sheet))
-        if (cells := found[chosen].rows * found[chosen].columns) > options.max_cells:
-            raise too_many_cells(name, titles[chosen], cells, options.max_cells)
-        return book, book.sheet_by_index(chosen)
+
+        def load(title: str) -> Any:
+            extent = found[titles.index(title)]
+            if (cells := extent.rows * extent.columns) > options.max_cells:
+                raise too_many_cells(name, title, cells, options.max_cells)
+            with _xlrd_bugs(content):
+                return book.sheet_by_name(title)
+
+        def peek(title: str) -> list[Top]:
+            sheet = load(title)
+            rows = ((row + 1, [cell.value for cell in sheet.row(row)], None) for row in range(sheet.nrows))
+            top = top_of(rows)
+            book.unload_sheet(title)
+            return top
+
+        title, choice = choose_sheet(name, sheets, options, peek)
+        return book, load(title), choice
+
+
+@contextlib.contextmanager
+def _xlrd_bugs(content: bytes) -> Iterator[None]:
+    """Turn what is a bug of xlrd, not a word of it about the file, into an error that lets another library try."""
+    try:
+        yield
+    except (AssertionError, LookupError, TypeError, struct.error):
+        raise _XlrdFailedError(content) from None

@@ -17,6 +17,7 @@ from pathlib import Path
 from batch_updater.common.log import event
 from batch_updater.common.models import ResultRow
 from batch_updater.common.secret import Secret, masked
+from batch_updater.inputs.archive import find_part
 from batch_updater.inputs.excel.password import encrypt
 from batch_updater.inputs.excel.worksheet import SheetError, UserSheet
 from batch_updater.reports.workbook.layout import UnsuitableError, lay_out
@@ -102,7 +103,7 @@ def _add_results(place: Path, rows: Iterable[ResultRow], own: UserSheet, *, macr
         copy = SheetCopy(own, layout, rows, changes.styles)
 
         def write(target: Callable[[bytes], object]) -> None:
-            with archive.open(own.part) as stream:
+            with archive.open(find_part(archive, own.part)) as stream:
                 copy.run(stream, target)
 
         growth = _BYTES_PER_ROW * (own.facts.last_row + 1)

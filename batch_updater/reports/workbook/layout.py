@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batch_updater.common.models import RESULT_COLUMNS
-from batch_updater.inputs.columns import is_result_file
-from batch_updater.inputs.excel.ranges import parse_range
+from batch_updater.inputs.excel.ranges import column_letters, parse_range
 from batch_updater.inputs.excel.worksheet import LAST_COLUMN, SheetFacts, UserSheet
+from batch_updater.inputs.header_row import is_result_file
 
 _NUMBERS = ("result_http_status", "result_attempts", "result_row", "result_duration_ms")
 
@@ -83,15 +83,6 @@ def _grown_filter(facts: SheetFacts, top: int, first: int, last: int) -> str:
     return range_text(left, top, last, bottom) if filter_top == top and left < first and right < last else ""
 
 
-def letters(column: int) -> str:
-    """Return the letters of a column (0-based)."""
-    text, left = "", column + 1
-    while left:
-        left, digit = divmod(left - 1, 26)
-        text = chr(65 + digit) + text
-    return text
-
-
 def range_text(left: int, top: int, right: int, bottom: int) -> str:
     """Return a range as a sheet writes it, from 0-based places."""
-    return f"{letters(left)}{top + 1}:{letters(right)}{bottom + 1}"
+    return f"{column_letters(left)}{top + 1}:{column_letters(right)}{bottom + 1}"

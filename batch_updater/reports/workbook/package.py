@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, cast
 
+from batch_updater.inputs.archive import part_name
+
 _LOCAL_HEADER = 30  # bytes, before the name
 _PIECE = 1 << 16
 _LARGE = 1 << 31  # bytes from which a member may need the larger fields of zip64
@@ -16,12 +18,14 @@ def rewrite(
 ) -> None:  # fmt: skip
     """Write a copy of `source` without the `dropped` members, and with these `contents` in place of their own.
 
-    Order, dates and packing stay. A member that is written in pieces may grow by `growth` bytes. Raises OSError.
+    Order, dates and packing stay. A member that is written in pieces may grow by `growth` bytes. Names are compared by
+    `part_name`. Raises OSError.
     """
+    changed, gone = {part_name(name): content for name, content in contents.items()}, set(map(part_name, dropped))
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for info in source.infolist():
-            content = contents.get(info.filename)
-            if info.filename in dropped:
+            content = changed.get(part_name(info.filename))
+            if part_name(info.filename) in gone:
                 continue
             if content is None:
                 _copy(source, info, archive)

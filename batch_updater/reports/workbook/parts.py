@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from batch_updater.inputs.archive import part_name
 from batch_updater.inputs.excel.ranges import parse_range
 from batch_updater.inputs.excel.worksheet import UserSheet
 from batch_updater.reports.workbook.cells import COLOURS, xml_text
@@ -34,19 +35,20 @@ class Changes:
 
 
 class Package:
-    """The parts of a workbook and their relations."""
+    """The parts of a workbook and their relations; `names` are as they are compared, see `part_name`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
-        self.names = set(archive.namelist())
+        self._stored = {part_name(name): name for name in archive.namelist()}
+        self.names = self._stored.keys()
         found = [target for _, target in self.related("", "/officeDocument")]
         self.book = found[0] if found else "xl/workbook.xml"
 
     def part(self, name: str) -> Part:
         """Return a part, read whole. Raises UnsuitableError when it is missing."""
-        if name not in self.names:
+        if part_name(name) not in self.names:
             raise UnsuitableError(f"its part {name} is missing")
-        return Part(self._archive.read(name))
+        return Part(self._archive.read(self._stored[part_name(name)]))
 
     def relations(self, name: str) -> str:
         """Return the name of the part with the relations of another one, or of the package."""
@@ -55,11 +57,11 @@ class Package:
 
     def related(self, name: str, kind: str) -> Iterable[tuple[Element, str]]:
         """Yield the relations of this kind, each with the name of the part it leads to."""
-        if self.relations(name) not in self.names:
+        if part_name(self.relations(name)) not in self.names:
             return
         for relation in self.part(self.relations(name)).root.all("Relationship"):
             if relation.attributes.get("Type", "").endswith(kind) and "Target" in relation.attributes:
-                target = relation.attributes["Target"]
+                target = relation.attributes["Target"].replace("\\", "/")
                 absolute = posixpath.join("/", posixpath.dirname(name), target)
                 yield relation, posixpath.normpath(absolute).lstrip("/")
 
@@ -103,7 +105,7 @@ def with_macro_type(types: bytes) -> bytes:
 def _add_styles(package: Package, changes: Changes) -> None:
     """Add a text style for results, and one with each colour. A workbook without styles stays without."""
     for _relation, name in package.related(package.book, "/styles"):
-        if name not in package.names:
+        if part_name(name) not in package.names:
             return
         part = package.part(name)
         fills, formats = part.root.all("fills"), part.root.all("cellXfs")
@@ -200,7 +202,7 @@ def _drop(package: Package, changes: Changes, name: str, kind: str) -> bool:
         if relation.attributes.get("Id") in types:
             part.remove(relation)
     changes.parts[relations] = part.result()
-    changes.dropped |= {target for _relation, target in related}
+    changes.dropped |= {part_name(target) for _relation, target in related}
     return True
 
 
@@ -208,6 +210,6 @@ def _forget_types(package: Package, changes: Changes) -> None:
     """Leave the content types of parts out that are left out."""
     part = Part(changes.parts[TYPES]) if TYPES in changes.parts else package.part(TYPES)
     for override in part.root.all("Override"):
-        if override.attributes.get("PartName", "").lstrip("/") in changes.dropped:
+        if part_name(override.attributes.get("PartName", "").lstrip("/")) in changes.dropped:
             part.remove(override)
     changes.parts[TYPES] = part.result()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow
-from batch_updater.inputs.excel.ranges import column_number, parse_range
+from batch_updater.inputs.excel.ranges import column_letters, column_number, parse_range
 from batch_updater.inputs.excel.worksheet import Attributes, UserSheet
 from batch_updater.reports.workbook.cells import CellMaker, Cuts, width_of
-from batch_updater.reports.workbook.layout import Layout, UnsuitableError, letters, range_text
+from batch_updater.reports.workbook.layout import Layout, UnsuitableError, range_text
 from batch_updater.reports.workbook.splice import Splicer, is_self_closed, with_attributes
 
 # What comes after `ignoredErrors` in a worksheet.
@@ -34,7 +34,7 @@ class SheetCopy:
         self._sheet, self._layout, self._styles = sheet, layout, styles
         self._rows = iter(rows)
         self._next = next(self._rows, None)
-        self._letters = {place: letters(place).encode() for place in layout.places}
+        self._letters = {place: column_letters(place).encode() for place in layout.places}
         self._columns: dict[str, int] = {}
         self._row, self._column = -1, -1
         self._due: Due = []

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,7 +282,45 @@ async def test_a_token_endpoint_in_trouble_is_asked_again_when_it_says() -> None
     assert (await tokens.current()).reveal() == "a3"
     assert endpoint.slept[0] == 7.0
     assert endpoint.slept[1] < 7.0
-    endpoint.answers = [Answer(Verdict.UNKNOWN, "timeout", "no answer in time")] * 5
+    endpoint.answers = [Answer(Verdict.UNKNOWN, "timeout", "no answer in time")] * 6  # the first one to a refresh
     with pytest.raises(StoppedError, match="no answer in time"):
         await tokens.renew(tokens.generation)
-    assert len(endpoint.asked) == 8
+    assert len(endpoint.asked) == 9
+
+
+async def test_a_refresh_that_fails_for_any_reason_is_followed_by_the_password() -> None:
+    """An error of the endpoint, not only a refusal: the run does not end while it can sign in."""
+    endpoint = Endpoint()
+    tokens = endpoint.tokens()
+    await tokens.renew(0)
+    endpoint.answers = [Answer(Verdict.RETRY, "server_error", "answered 500", 500)]
+    assert await tokens.renew(tokens.generation)
+    assert endpoint.grants == ["password", "refresh_token", "password"]
+
+
+async def test_a_refused_sign_in_is_asked_for_once() -> None:
+    """Twenty workers that wait for the same token must not lock the account: each is told what the first was."""
+    endpoint = Endpoint()
+    endpoint.refuses = {"password"}
+    tokens = endpoint.tokens()
+    found = await asyncio.gather(*(tokens.current() for _ in range(20)), return_exceptions=True)
+    assert {type(error) for error in found} == {CredentialsError}
+    assert endpoint.grants == ["password"]
+
+
+async def test_a_stop_frees_whoever_waits_for_a_token() -> None:
+    """In a run the endpoint is asked until there is a token; after a stop it is not asked any more."""
+    endpoint, stopping = Endpoint(), asyncio.Event()
+    tokens = endpoint.tokens()
+    seen: list[str] = []
+
+    def saw(answer: Answer[Any]) -> None:
+        seen.append(answer.code)
+        if len(seen) == 3:
+            stopping.set()
+
+    tokens.obey(stopping, saw)
+    endpoint.answers = [Answer(Verdict.RETRY, "server_error", "answered 500", 500)] * 9
+    found = await asyncio.wait_for(asyncio.gather(*(tokens.current() for _ in range(20)), return_exceptions=True), 20)
+    assert {type(error) for error in found} == {StoppedError}
+    assert (seen, len(endpoint.asked)) == (["server_error"] * 3, 3)

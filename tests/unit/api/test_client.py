@@ -8,7 +8,7 @@ from aioresponses import CallbackResult, aioresponses
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.credentials import Credentials
-from batch_updater.common.models import OrderStatus, StatusUpdate, Verdict
+from batch_updater.common.models import OrderStatus, Quota, StatusUpdate, Verdict
 from batch_updater.common.secret import Secret
 
 ORDER, STATUS = "a67c5985-b9c1-5ff5-a369-541b0b6d7db6", "301f0507-37dd-5cd6-97fd-4d8876454e44"
@@ -121,3 +121,12 @@ async def test_an_answer_is_read_before_anything_in_it_is_masked(token: str) -> 
             assert (await orders.list_statuses()).payload == [OrderStatus(STATUS, token)]
     assert refused.code == "order_not_found"
     assert secret.reveal() not in refused.detail
+
+
+async def test_an_answer_names_the_quota_of_its_headers() -> None:
+    """What remains of it is told with the answer, whatever the answer is."""
+    with aioresponses() as service:
+        service.put(re.compile(".*"), status=429, headers={"RateLimit-Remaining": "0", "RateLimit-Reset": "9"})
+        async with client() as orders:
+            said = await orders.update_status(UPDATE)
+    assert (said.quota, said.wait) == (Quota(0, 9.0), 9.0)

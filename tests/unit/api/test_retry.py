@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from batch_updater.api.pacing.outage import FAILURES_IN_A_ROW
 from batch_updater.api.pacing.pacer import Pacer
-from batch_updater.api.retry import RENEWALS, STOPPED, Attempts, Observer
+from batch_updater.api.retry import REFUSALS, RENEWALS, STOPPED, Attempts, Observer
 from batch_updater.common.models import Answer, Counters, Verdict
 
 FAILED = Answer(Verdict.RETRY, "server_error", "", 500)
@@ -50,7 +49,7 @@ class Journal(Observer):
         self.answers: list[str] = []
         self.before: list[tuple[str, int]] = []
 
-    def answered(self, answer: Answer[Any]) -> None:
+    def answered(self, answer: Answer[Any], *, is_load: bool) -> None:
         self.answers.append(answer.detail)
 
     async def before_next(self, answer: Answer[Any], number: int) -> bool:
@@ -129,17 +128,84 @@ async def test_the_time_that_a_service_asks_for_is_kept_to_or_the_request_given_
     assert request.waits == []
 
 
-async def test_the_pace_learns_from_every_answer() -> None:
-    """With a pace it is the pace that waits for what the service asks; the pause of the request is its own."""
-    now = [0.0]
+class Timed:
+    """A pace on a clock that its sleepers put forward, and requests of other rows."""
 
-    async def pass_time(seconds: float) -> None:
-        now[0] += seconds
+    def __init__(self, **options: Any) -> None:
+        self.now = 0.0
+        self.pacer = Pacer(None, lambda: self.now, self.pass_time, **options)
 
-    request, pacer, counters = Request(iter([SLOW_DOWN, FAILED])), Pacer(None, lambda: now[0], pass_time), Counters()
-    assert await Attempts(2, pace=pacer, sleep=request.sleep, counters=counters).run(request.send) is FAILED
-    assert 90 <= now[0] < 91
-    assert (max(request.waits) <= 0.5, counters.throttled) == (True, 1)
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    async def serve_another(self) -> None:
+        self.pacer.answered(DONE, await self.pacer.acquire(lambda: False))
+
+    async def run(self, most: int, *answers: Answer[Any], others: bool = False, **how: Any) -> tuple[Answer[Any], int]:
+        """The last answer to a request and how often it was made; with `others` another row is served meanwhile."""
+        request = Request(iter(answers))
+
+        async def send() -> Answer[Any]:
+            if others:
+                await self.serve_another()
+            return await request.send()
+
+        return await Attempts(most, pace=self.pacer, sleep=request.sleep, **how).run(send), request.made
+
+
+async def test_load_costs_a_request_nothing_and_the_pace_waits() -> None:
+    """However often the service has too much to do, the request is made again as soon as the pace lets it go."""
+    timed, counters = Timed(), Counters()
+    answers = [*[SLOW_DOWN] * 9, DONE]
+    assert await timed.run(1, *answers, counters=counters) == (DONE, 10)
+    assert 9 * 90 <= timed.now < 10 * 90
+    assert counters.throttled == 9
+
+
+async def test_a_request_that_alone_is_refused_for_load_ends_in_the_end() -> None:
+    """Refused fifty times running while nearly all others are accepted, it is no load any more."""
+    bare = Answer(Verdict.THROTTLED, "rate_limited", "", 429)
+    timed = Timed(adapt=False)
+    for _ in range(300):
+        await timed.serve_another()
+    request = Request(iter([bare] * 99))
+
+    async def serve_others(_seconds: float) -> None:
+        for _ in range(40):
+            await timed.serve_another()
+
+    assert await Attempts(5, pace=timed.pacer, sleep=serve_others).run(request.send) is bare
+    assert request.made == REFUSALS
+
+
+@pytest.mark.parametrize("failure", [FAILED, SILENCE])
+async def test_a_failure_is_charged_to_the_request_while_others_are_served(failure: Answer[Any]) -> None:
+    """Its own failures are counted, and it ends when they are too many."""
+    assert await Timed().run(3, *[failure] * 9, others=True) == (failure, 3)
+
+
+@pytest.mark.parametrize("failure", [FAILED, SILENCE])
+async def test_a_failure_of_a_service_that_is_down_costs_a_request_nothing(failure: Answer[Any]) -> None:
+    """While nobody is served the request is made again and again; afterwards it has as many attempts as before."""
+    assert await Timed().run(2, *[failure] * 40, DONE) == (DONE, 41)
+
+
+async def test_a_reading_between_two_attempts_shows_that_the_service_works() -> None:
+    """The only request in flight is charged too, when its order is read in between."""
+    timed, request = Timed(), Request(iter([FAILED] * 9))
+
+    class Reader(Observer):
+        async def before_next(self, answer: Answer[Any], number: int) -> bool:
+            await timed.serve_another()
+            return True
+
+    assert await Attempts(3, pace=timed.pacer, sleep=request.sleep).run(request.send, observer=Reader()) is FAILED
+    assert request.made == 3
+
+
+async def test_a_request_that_is_asked_to_wait_for_too_long_ends() -> None:
+    """Longer than any pause of the pace may be: it is not made again."""
+    assert await Timed(longest_pause=60.0).run(5, SLOW_DOWN, DONE) == (SLOW_DOWN, 1)
 
 
 async def test_after_a_stop_nothing_is_sent() -> None:
@@ -162,21 +228,6 @@ async def test_after_a_stop_nothing_is_sent() -> None:
 
     stopped[0] = False
     assert await attempts.run(fail_while_stopping) is FAILED
-
-
-@pytest.mark.parametrize(("waits_out", "made"), [(False, FAILURES_IN_A_ROW + 3), (True, FAILURES_IN_A_ROW + 9)])
-async def test_attempts_during_an_outage_are_counted_or_waited_out(waits_out: bool, made: int) -> None:
-    """Where an outage is waited out, a request is repeated until the service is back, and then as often as was left."""
-    now = [0.0]
-
-    async def pass_time(seconds: float) -> None:
-        now[0] += seconds
-
-    request = Request(iter([*[SILENCE] * (FAILURES_IN_A_ROW + 6), SLOW_DOWN, FAILED, DONE]))
-    pacer = Pacer(None, lambda: now[0], pass_time)
-    attempts = Attempts(FAILURES_IN_A_ROW + 3, pace=pacer, waits_out_outages=waits_out, sleep=request.sleep)
-    await attempts.run(request.send)
-    assert request.made == made
 
 
 async def test_an_observer_sees_every_answer_and_can_end_the_attempts() -> None:

@@ -10,11 +10,11 @@ from batch_updater.inputs.columns import Columns
 from batch_updater.planning.plan import Plan
 from batch_updater.planning.preflight import Tenant
 
-PLAN = Plan(12, 9, 0, 0, 0, 3, 0, 0, {"a" * 36: 9}, [(7, "invalid", "a word and another " * 9)])
+PLAN = Plan(12, 9, 0, 0, 0, 0, 3, 0, 0, {"a" * 36: 9}, [("row 7", "invalid", "a word and another " * 9)])
 TENANT = Tenant("https://api.example.com", unchecked="statuses are not checked: there is no token to ask it with")
 RUN: Any = SimpleNamespace(
     plan=PLAN, columns=Columns(0, 1, "order_id", "status_id"), tenant=TENANT, settings=Settings(compare=True),
-    facts=some_facts(), open_rows=9, start_rate=None,
+    facts=some_facts(), open_rows=9, notes=(),
     source=SimpleNamespace(description="CSV", notes=["2 hidden or filtered rows are left out"]),
 )  # fmt: skip
 

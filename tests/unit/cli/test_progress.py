@@ -96,6 +96,36 @@ def test_a_narrow_terminal_keeps_the_most_important(wide: None, monkeypatch: pyt
     assert "paused until 10:15:30" in line if columns == 80 else "…" not in line
 
 
+DOWN = Progress("sending", 600, outage_since=36903.0, outage_until=37203.0, last_seen="nobody there")
+
+
+@pytest.mark.parametrize(("columns", "said"), [(80, ""), (120, " · nobody there")])
+def test_a_service_that_is_down_is_told_on_a_terminal(
+    wide: None, monkeypatch: pytest.MonkeyPatch, columns: int, said: str
+) -> None:
+    """Since when, until when the run waits, and where there is room what was seen last."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    with ProgressBar(stream) as bar:
+        bar.update(DOWN)
+    times = [f"{datetime.fromtimestamp(when):%H:%M:%S}" for when in (36903, 37203)]
+    line = last_frame(stream)
+    assert len(line) <= columns
+    assert "0 of 600" in line
+    assert f"down since {times[0]}, waiting until {times[1]}{said}" in line
+
+
+def test_a_service_that_goes_down_is_told_to_a_log_at_once() -> None:
+    """Not only with the next line of the ten seconds; while it stays down no line is added before that."""
+    stream, clock = io.StringIO(), Clock()
+    with ProgressBar(stream, clock=clock) as bar:
+        for clock.now in (0.0, 1.0, 2.0, 3.0):
+            bar.update(DOWN if clock.now else Progress("sending", 600))
+    (line,) = stream.getvalue().splitlines()
+    assert "down since" in line
+    assert "nobody there" in line
+
+
 def test_no_colour_means_no_colour(wide: None) -> None:
     """--no-color and NO_COLOR leave the bar, and take its colours away."""
     stream = Terminal()

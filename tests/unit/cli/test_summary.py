@@ -15,8 +15,9 @@ from batch_updater.reports.commands import next_step
 REASONS = (
     Reason(Result.FAILED, "order_not_found", 300, "The service has no order with this id.",
            "Check the ids against Evreka360, and that the sheet belongs to this tenant.",
-           ((17, "Order (\x1b[31mboo) not found"),)),
-    Reason(Result.INVALID, "bad_order_id", 45, "The order id can't be one.", "Correct it.", ((2, "x " * 400),)),
+           ((17, "row 17", "Order (\x1b[31mboo) not found"),)),
+    Reason(Result.INVALID, "bad_order_id", 45, "The order id can't be one.", "Correct it.",
+           ((2, "row 2", "x " * 400),)),
 )  # fmt: skip
 SUMMARY = RunSummary(
     run_id="20261123T101500Z-3f9a", input="orders.csv", base_url="https://api.example.com/v1", started_at="",

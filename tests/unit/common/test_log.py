@@ -4,6 +4,7 @@ import logging
 import re
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,6 +129,7 @@ class Pacing:
     paused_for = 0.0
     outage_for = 0.0
     rate: float | None = None
+    outage = SimpleNamespace(last_seen="nobody")
 
 
 class Clock:
@@ -182,4 +184,7 @@ def test_an_outage_is_logged_with_its_length(tmp_path: Path) -> None:
             pacing.outage_for = seconds
             watch.log_changes("timeout", 3)
             clock.now += 6.0
-    assert heard(tmp_path / "run.log") == ["service_down reason=timeout row=3", "service_back seconds=18.1"]
+    assert heard(tmp_path / "run.log") == [
+        "service_down reason=timeout row=3 detail=nobody",
+        "service_back seconds=18.1",
+    ]

@@ -19,7 +19,7 @@ PACKAGE = Path(batch_updater.__file__).parent
 BELOW_CLI = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] != "cli"]
 ABOUT_THE_CALL = {"config", "profile", "help"}  # no settings, but every face has them
 RESULT_FILE = {"journal/duplicates.py", "reports/reasons.py", "app/reconcile.py"}  # words for the result file
-NOTES = {"inputs/source.py": "left out; --include-hidden sends them", "api/pacing/learned_rate.py": "--forget-rate",
+NOTES = {"inputs/source.py": "left out; --include-hidden sends them",
          "reports/html.py": "only a run with --compare records"}  # fmt: skip
 
 

@@ -52,6 +52,7 @@ def test_a_wrong_value_names_its_option(options: dict[str, object], words: str) 
         ("compare = 'list'", "--compare-list"),
         ("compare = 'each'", "--compare-list"),
         ("wire = 'session'", "The setting 'wire' is gone: the program chooses by itself"),
+        ("forget-rate = true", "The setting 'forget_rate' is gone: no run remembers"),
     ],
 )
 def test_a_wrong_config_file_is_refused(tmp_path: Path, content: str, words: str) -> None:

@@ -1,7 +1,8 @@
 import pytest
 
 from batch_updater.common.errors import InputError
-from batch_updater.inputs.columns import find_columns
+from batch_updater.inputs.columns import ColumnNames, find_columns
+from batch_updater.inputs.header_row import find_header
 
 
 @pytest.mark.parametrize(
@@ -15,13 +16,13 @@ from batch_updater.inputs.columns import find_columns
 )
 def test_columns_are_found_by_alias(header: list[str], order: int, status: int) -> None:
     """Case, blanks, _ and - do not matter, and the more telling name wins."""
-    columns = find_columns(header, None, None)
+    columns = find_columns(header, ColumnNames())
     assert (columns.order, columns.status) == (order, status)
 
 
 def test_a_named_column_is_taken() -> None:
     """The options choose columns that no alias would find."""
-    columns = find_columns(["Ref", "x", "Yeni Durum"], "ref", "yeni_durum")
+    columns = find_columns(["Ref", "x", "Yeni Durum"], ColumnNames("ref", "yeni_durum"))
     assert (columns.order, columns.status) == (0, 2)
 
 
@@ -32,6 +33,7 @@ def test_a_named_column_is_taken() -> None:
         (["order_id", "b"], None, None, "--status-column"),
         (["order_id", "status"], "nope", None, "'nope'"),
         (["order_id", "Order ID", "status"], None, None, "two columns"),
+        (["order_id", "order_id", "status"], None, None, "its own header"),
         (["order_id", "b"], "b", "b", "both"),
     ],
 )
@@ -40,5 +42,25 @@ def test_a_missing_or_doubtful_column_is_refused(
 ) -> None:
     """The message names the headers or the option to use."""
     with pytest.raises(InputError) as caught:
-        find_columns(header, order, status)
+        find_columns(header, ColumnNames(order, status))
     assert words in str(caught.value)
+
+
+def test_without_a_column_of_statuses_only_the_orders_are_sought() -> None:
+    """When every row gets one status; what looks like a status is named as not used, however many there are."""
+    columns = find_columns(["Order ID", "status", "Status", "note"], ColumnNames(needs_status=False))
+    assert (columns.order, columns.status, columns.status_header, columns.alike) == (0, None, "", ())
+    assert columns.unused == ("status", "Status")
+    with pytest.raises(InputError, match="both that and the expected status"):
+        find_columns(["Order ID"], ColumnNames(expect="order id", needs_status=False))
+
+
+def test_the_header_of_a_list_of_orders_stands_right_above_them() -> None:
+    """A title may name the orders as well; among order names nothing tells a title from a header."""
+    grid = [["Order", ""], ["No", "Order ID"], ["1", "6a1e6a0e-4a52-4a4e-9f5c-7d1f0f3c9a11", "Order"]]
+    names = ColumnNames(needs_status=False)
+    assert find_header(grid, names) == 1
+    assert find_header([["Order"], ["x"], ["Order"]], names) == 0
+    assert find_header(grid, ColumnNames(needs_status=False, by_name=True)) == 0
+    assert find_header(grid[2:], names) is None
+    assert find_header(grid, ColumnNames()) is None

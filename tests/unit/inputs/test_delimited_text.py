@@ -25,6 +25,8 @@ from support.sheets import (
     zipped,
 )
 
+from batch_updater.common.errors import InputError
+
 A, B, C = order(1), order(2), order(3)
 H = "order_id,status_id"
 ROW_A, ROW_B = f"{A},{DONE}", f"{B},{DONE}"
@@ -87,7 +89,8 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str] | str]] = {
     "short row": (f"{H},note\n{ROW_A}\n{ROW_B},x\n", {}, ["2 short_row … 2 of 3 cells", "3 ok"]),
     "one cell": (f"{H}\n{A}\n{ROW_B}\n", {}, ["2 short_row … 1 of 2", "3 ok"]),
     "long row": (f"{H}\n{ROW_A},x\n", {}, "row 2 has more cells (3) than the header (2)"),
-    "long row later": (f"{H}\n{ROW_A}\n{ROW_B},,\n", {}, "row 3 has more cells (4)"),
+    "long row later": (f"{H}\n{ROW_A}\n{ROW_B},,x\n", {}, "row 3 has more cells (4)"),
+    "surplus cells that are empty": (f"{H}\n{ROW_A},, \n{ROW_B}\n", {}, ["2 ok", "3 ok"]),
     "shifted row": (f"{H}\n{ROW_A}\nBursa,{ROW_B}\n", {}, "row 3 has more cells (3)"),
     "decimal comma": (f"{H},km\n{ROW_A},1,5\n", {}, "row 2 has more cells"),
     "open quote": (f'{H}\n{ROW_A}\n"{ROW_B}\n{C},{DONE}\n', {}, "row 3 is never closed"),
@@ -100,16 +103,18 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str] | str]] = {
     # headers
     "no header": (f"{ROW_A}\n{ROW_B}\n", {}, "row 1 should be the header, but looks like data"),
     "no header, numbers": ("123456789012,x\n1,2\n", {}, "looks like data: '123456789012'"),
-    "doubled header": (f"order_id,Order ID,status_id\n{A},{B},{DONE}\n", {}, "two columns are called"),
+    "doubled header": (f"order_id,Order ID,status_id\n{A},{B},{DONE}\n", {}, "two columns may hold the order"),
     "doubled other header": (f"{H},n,n\n{ROW_A},x,y\n", {}, ["2 ok"]),
     "doubled chosen header": (f"a,a,status_id\n{A},{B},{DONE}\n", {"order_column": "a"}, "two columns are called 'a'"),
     "swapped by option": (f"{H}\n{ROW_A}\n", {"order_column": "status_id", "status_column": "order_id"},
                           ["2 order_is_status"]),
     "empty header": (f",status_id,order_id\nx,{DONE},{A}\n", {}, ["2 ok"]),
     "blank in header": (f" order id , status-id \n{ROW_A}\n", {}, ["2 ok"]),
-    "header only": (f"{H}\n", {}, "no rows under the header"),
-    "header and blanks": (f"{H}\n\n,\n", {}, "no rows under the header"),
-    "blank only": ("\n\n\n", {}, "no rows under the header"),
+    "header only": (f"{H}\n", {}, []),
+    "header and blanks": (f"{H}\n\n,\n", {}, []),
+    "blank only": ("\n\n\n", {}, "there is nothing in it"),
+    "blank above": (f"{chr(10) * 40}{H}\n{ROW_A}\n", {}, "rows 1 to 30 are blank. | use --header-row 41"),
+    "blank above, header named": (f"{chr(10) * 40}{H}\n{ROW_A}\n", {"header_row": 41}, ["42 ok"]),
     "title above": (f"Orders of 23.11.2026\n\n{H}\n{ROW_A}\n", {}, ["4 ok"]),
     "title with commas": (f"Orders,\n,\n{H}\n{ROW_A}\n", {}, ["4 ok"]),
     "title, semicolons": (f"Orders, all\n{H}\n{ROW_A}\n".replace(f"{H}\n{ROW_A}", f"{H}\n{ROW_A}".replace(",", ";")),
@@ -165,7 +170,7 @@ NAMED: dict[str, tuple[str, bytes, list[str] | str]] = {
     "unknown ending": ("s.docx", b"x", "no ending that says"),
     "no ending": ("sheet", text(good()).encode(), "no ending that says"),
     "broken gzip": ("s.csv.gz", gzip_bytes(text(good()).encode())[:25], "(gzip) is cut off"),
-    "gzip of nothing": ("s.csv.gz", gzip_bytes(b""), "no rows under the header"),
+    "gzip of nothing": ("s.csv.gz", gzip_bytes(b""), "there is nothing in it"),
     "empty": ("s.csv", b"", "is empty"),
     "tsv": ("s.tsv", text(good(), "\t").encode(), OK2),
     "txt": ("s.txt", text(good(), "|").encode(), OK2),
@@ -282,8 +287,11 @@ def test_a_named_pipe_is_read_once_it_is_copied(tmp_path: Path) -> None:
 
 CHOICES: dict[str, tuple[dict[str, Any], list[int]]] = {
     "all": ({}, [2, 3, 4, 5, 6]),
-    "one value": ({"where": ("city=İzmir",)}, [2, 4]),
-    "two values": ({"where": ("city=İzmir", "City = Bursa")}, [2, 3, 4]),
+    "one value, in any letter case": ({"where": ("city=İZMİR",)}, [2, 4, 5]),
+    "two values": ({"where": ("city=İzmir", "City = Bursa")}, [2, 3, 4, 5]),
+    "without a value": ({"where": ("city!=izmir",)}, [3, 6]),
+    "without two values": ({"where": ("city != izmir", "city!=")}, [3]),
+    "with and without": ({"where": ("city=izmir", "kind!=Y")}, [2, 5]),
     "two columns": ({"where": ("city=İzmir", "kind=x")}, [2]),
     "empty value": ({"where": ("city=",)}, [6]),
     "rows": ({"rows": "3-5"}, [3, 4, 5]),
@@ -322,7 +330,7 @@ def test_a_choice_that_can_not_be_is_refused(tmp_path: Path, options: dict[str, 
     assert word in str(outcome(csv_file(tmp_path, f"{H},n,n,result\n{ROW_A},1,2,updated\n"), **options))
 
 
-def test_a_result_file_without_the_results_asked_for_has_no_rows(tmp_path: Path) -> None:
-    """`--only failed` where nothing failed is nothing to do, and no mistake."""
-    source = read(csv_file(tmp_path, f"{H},result\n{ROW_A},updated\n"), only=("failed",))
-    assert (list(source.rows()), source.left_out) == ([], 1)
+def test_a_result_file_without_the_results_asked_for_is_refused(tmp_path: Path) -> None:
+    """`--only failed` where nothing failed is a mistake: it is said, before anything is done."""
+    with pytest.raises(InputError, match="no row is chosen by result=failed"):
+        read(csv_file(tmp_path, f"{H},result\n{ROW_A},updated\n"), only=("failed",))

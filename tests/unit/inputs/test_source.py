@@ -150,8 +150,7 @@ def test_several_visible_sheets_need_a_choice(tmp_path: Path) -> None:
     ("name", "content", "word"),
     [
         ("a.csv", b"", "empty"),
-        ("a.csv", b"a,b\n", "no rows"),
-        ("a.csv", b"\n\n\n", "no rows"),
+        ("a.csv", b"\n\n\n", "there is nothing in it"),
         ("a.pdf", b"x", "ending"),
         ("a.xlsx", b"PK\x03\x04broken", "not a readable Excel"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "not a readable Excel"),

@@ -51,12 +51,15 @@ def test_a_misspelt_fact_is_no_fact() -> None:
         ({"name": "-"}, {"name": "-"}, True),
         ({"name": "-"}, {"name": "dataframe.csv"}, True),
         ({"name": "-"}, {"name": "o.csv", "path": "../o.csv"}, False),
+        ({"name": "results.csv", "parent": "a"}, {"name": "mine.csv", "path": "../mine.csv", "parent": "a"}, True),
+        ({"name": "results.csv", "parent": "a"}, {"name": "results.csv", "parent": "b"}, False),
+        ({"name": "results.csv", "parent": "a"}, {"name": "results.csv"}, False),
     ],
 )
 def test_an_input_is_its_path_and_what_has_none_its_place(
     one: dict[str, str], other: dict[str, str], same: bool
 ) -> None:
-    """A journal of an earlier version has no path: there the name decides."""
+    """A journal of an earlier version has no path: there the name decides. Follow-ups of one run are one input."""
     facts = some_facts(**one), some_facts(**other)
     assert [facts[0].has_input_of(facts[1]), facts[1].has_input_of(facts[0])] == [same, same]
 
@@ -70,3 +73,11 @@ def test_a_sheet_and_its_runs_can_be_moved_together(tmp_path: Path) -> None:
     assert path_from(tmp_path / "here" / "o.runs", tmp_path / "link" / "." / "o.csv") == "../o.csv"
     assert path_from(tmp_path / "there", tmp_path / "here" / "o.csv") == "../here/o.csv"
     assert (path_from(tmp_path, STDIN), path_from(tmp_path, tmp_path / FRAME)) == ("", "")
+
+
+def test_a_row_is_called_as_the_first_sheet_numbers_it() -> None:
+    """And as this one does, where that is another number; the first sheet may be unknown."""
+    facts = some_facts(root_name="orders.csv")
+    assert facts.name_row(2, None) == facts.name_row(2, 2) == "row 2"
+    assert facts.name_row(2, 5) == "row 5 of orders.csv (row 2 here)"
+    assert some_facts().name_row(2, 5) == "row 5 of the first sheet (row 2 here)"

@@ -21,6 +21,18 @@ def test_conflicting_rows_are_decided_by_choice(folder: Path, on_conflict: str, 
     journal.close()
 
 
+def test_a_held_row_names_one_that_disagrees_with_it(folder: Path) -> None:
+    """The first such row, never one of the same status, by the number that it has in the first sheet."""
+    draft = Draft.create(folder / NAME)
+    wanted = ((2, S, 12), (3, S, 13), (4, T, 14), (5, U, None), (6, S, 16))
+    draft.add([StatusUpdate(row, A, status, root_row=root) for row, status, root in wanted])
+    journal = sealed(draft)
+    assert [entry.detail.partition(" gives")[0] for entry in journal.entries()] == [
+        "row 14", "row 14", "row 12", "row 12", "row 14",
+    ]  # fmt: skip
+    journal.close()
+
+
 def test_a_repeated_row_waits_for_its_leader(folder: Path) -> None:
     """The same order and status is sent once, by the first row, whose result the repeat shows."""
     journal = plan(folder, [(2, A, S), (3, B, S), (4, A, S)])
@@ -70,7 +82,7 @@ def test_a_rejected_row_is_never_claimed(folder: Path) -> None:
     journal = sealed(draft, "hold")
     assert journal.claim(5) == []
     assert journal.states() == {"ended": 1}
-    assert journal.problems(5) == [(2, "invalid", "no")]
+    assert journal.problems(5) == [(2, None, "invalid", "no")]
     journal.close()
 
 

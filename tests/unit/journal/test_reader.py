@@ -230,11 +230,11 @@ def test_rows_that_will_not_be_sent_are_named_first_come_first(folder: Path) -> 
     """Rejected and held rows with their reasons, at most so many; the first one of a code, if there is one."""
     rejected = [RejectedRow(7, "bad_order_id", "worse"), RejectedRow(4, "bad_order_id", "bad")]
     with plan(folder, [(2, A, S), (3, A, T), (5, B, S)], "hold", rejected) as journal:
-        assert [(row, result) for row, result, _ in journal.problems(3)] == [
+        assert [(row, result) for row, _, result, _ in journal.problems(3)] == [
             (2, "conflict"), (3, "conflict"), (4, "invalid"),
         ]  # fmt: skip
-        assert journal.problems(9)[3] == (7, "invalid", "worse")
-        assert journal.first("bad_order_id") == (4, "bad")
+        assert journal.problems(9)[3] == (7, None, "invalid", "worse")
+        assert journal.first("bad_order_id") == (4, None, "bad")
         assert journal.first("unknown_status") is None
 
 

@@ -247,3 +247,24 @@ def test_few_orders_and_many_statuses_show_swapped_columns(rows: int, orders: in
     ids = [str(uuid.UUID(int=n)) for n in range(rows)]
     found = swapped([StatusUpdate(n, ids[n % orders], ids[n % statuses]) for n in range(rows)])
     assert found == ("20 rows name 4 different orders and 20 different statuses" if plain else "")
+
+
+def test_every_row_gets_the_status_that_is_set_for_all() -> None:
+    """No column of statuses is read; a rejected row keeps that status for its correction."""
+    validator = RowValidator(0, None, book=BOOK, set_status="completed")
+    assert result(validator, ID) == StatusUpdate(7, ID, DONE)
+    rejected = validator.validate(SourceRow(7, ("x",)))
+    assert isinstance(rejected, RejectedRow)
+    assert rejected.status_text == "completed"
+
+
+@pytest.mark.parametrize(("status", "book", "why"), [
+    ("Completed", BOOK, ""), (DONE, None, ""), ("Complted", BOOK, "did you mean 'Completed'"),
+    ("Completed", None, "can't be looked up"), (ID, BOOK, "no status"),
+])  # fmt: skip
+def test_a_status_for_all_rows_is_checked_once(status: str, book: StatusBook | None, why: str) -> None:
+    """Before any row is planned: a wrong one would make all of them invalid."""
+    found = RowValidator(0, None, book=book, set_status=status).why_not_sendable()
+    assert why in found
+    assert bool(why) == bool(found)
+    assert RowValidator(0, 1, book=book).why_not_sendable() == "", "each row has its own"

@@ -11,6 +11,7 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.settings import Settings, load_settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.inputs.selection import RESUME_KEYS
+from batch_updater.journal.facts import UsedColumns
 from batch_updater.reports.commands import (
     NO_OPTIONS,
     follow_up_options,
@@ -26,11 +27,13 @@ CHANGED: dict[str, Any] = {
     "delimiter": "\t", "header_row": 3, "include_hidden": True, "max_cells": 1000, "password_file": Path("p w"),
     "only": ("failed", "unknown"), "where": ("Depot=a, b;c", "Depot=-x", "Zone = $HOME"), "rows": "2-500,700-",
     "limit": 9, "on_conflict": "sequence", "strict": True, "compare": True, "compare_list": True, "order_by": "name",
-    "expect_column": "was", "canary": 20, "concurrency": 7, "rate": 12.5, "adapt": False, "forget_rate": True,
+    "expect_column": "was", "canary": 20, "concurrency": 7, "rate": 12.5, "adapt": False,
     "timeout": 0.5, "retries": 0, "max_failures": "2%", "outage_budget": 0.0, "output": Path("-r.csv"),
     "overwrite": True, "runs_dir": Path("my runs"), "restart": True, "log_format": "json",
     "metrics_file": Path("m.prom"), "metrics_port": "0.0.0.0:9100",
 }  # fmt: skip
+ALONE: dict[str, Any] = {"set_status": "Yeni 'Durum'", "carry_over": True}  # they contradict some of the others
+READ_WITH = RESUME_KEYS - ALONE.keys() - NO_OPTIONS
 
 
 SUMMARY = RunSummary(
@@ -54,14 +57,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_is_tried() -> None:
     """The list above has every setting that has an option, at a value that is not its default."""
-    assert CHANGED.keys() | NO_OPTIONS == Settings.model_fields.keys()
-    assert [name for name, value in CHANGED.items() if Settings.model_fields[name].default == value] == []
+    assert CHANGED.keys() | ALONE.keys() | NO_OPTIONS == Settings.model_fields.keys()
+    assert [name for name, value in (CHANGED | ALONE).items() if Settings.model_fields[name].default == value] == []
 
 
-@pytest.mark.parametrize("names", [*([name] for name in CHANGED), list(CHANGED)], ids=lambda names: names[-1])
+@pytest.mark.parametrize("names", [*([name] for name in CHANGED | ALONE), list(CHANGED)], ids=lambda names: names[-1])
 def test_what_is_proposed_is_read_back_as_the_same_settings(names: list[str]) -> None:
     """Each option alone, and all together, quoted for a shell."""
-    settings = Settings(**{name: CHANGED[name] for name in names})
+    settings = Settings(**{name: (CHANGED | ALONE)[name] for name in names})
     assert read_back(command_line(["run", "o.csv", *option_words(settings)])) == settings
 
 
@@ -81,14 +84,15 @@ def test_what_is_not_changed_and_what_has_no_option_is_left_out() -> None:
 @pytest.mark.parametrize("name", ["orders.csv", "-", "-odd.csv", "a b/o'c.csv"])
 def test_the_command_of_a_run_repeats_the_choices_that_must_be_the_same(name: str) -> None:
     """The service, all that decides what is read, and what is done with conflicts and orders; any name of a file."""
-    reading = Settings(**{key: CHANGED[key] for key in RESUME_KEYS}).model_dump(mode="json", include=set(RESUME_KEYS))
+    chosen = {key: CHANGED[key] for key in READ_WITH}
+    reading = Settings(**chosen).model_dump(mode="json", include=set(RESUME_KEYS))
     file = Path(name)
     run_dir = file.parent / f"{'stdin' if name == '-' else file.stem}.runs" / "20261123T101500Z-3f9a"
     facts = some_facts(base_url="https://x.test", reading=reading, on_conflict="last", compare=True)
     words = run_command(file, run_dir, facts)
     line = command_line(words)
     assert commands.commands["run"].make_context("run", shlex.split(line)[2:]).params["file"] == file
-    expected = {**{key: CHANGED[key] for key in RESUME_KEYS}, "base_url": "https://x.test", "compare": True}
+    expected = {**chosen, "base_url": "https://x.test", "compare": True}
     assert read_back(line) == Settings(**expected, on_conflict="last")
 
 
@@ -148,13 +152,23 @@ def test_only_a_command_that_reads_stdin_asks_for_the_same_data() -> None:
 
 def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:
     """Its columns are named where the sheet's were; how to read the file is what its writer says."""
-    reading = {key: CHANGED[key] for key in RESUME_KEYS}
+    reading = {key: CHANGED[key] for key in READ_WITH}
     facts = some_facts(base_url="https://x.test", reading=reading, on_conflict="last", compare=True)
     kept = {key: CHANGED[key] for key in ("order_column", "status_column", "expect_column", "order_by")}
     words = ["run", "results.csv", *follow_up_options(facts, {"sheet": "Nov", "header_row": 3})]
     assert read_back(command_line(words)) == Settings(
         **kept, base_url="https://x.test", on_conflict="last", compare=True, sheet="Nov", header_row=3
     )
+
+
+def test_columns_that_only_the_config_file_or_the_cells_told_are_named_for_a_result_file() -> None:
+    """The next command does not depend on that file, nor on cells that are to be corrected."""
+    used = UsedColumns(order=0, status=1, order_header="Ticket", status_header="status_id")
+    facts = some_facts(base_url="https://x.test", reading={"columns": {"order": ["Ticket"]}}, columns=used)
+    words = ["--base-url", "https://x.test", "--order-column", "Ticket", "--status-column", "status_id"]
+    assert follow_up_options(facts, {}) == words
+    typed = facts.with_changes(reading={"order_column": "typed", "status_column": "typed"})
+    assert "Ticket" not in follow_up_options(typed, {})
 
 
 def test_a_run_that_compared_by_the_list_goes_on_by_the_list() -> None:

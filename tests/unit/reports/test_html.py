@@ -3,8 +3,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,7 +31,7 @@ SUMMARY = RunSummary(
     started_at="2026-11-23T10:15:00.000Z", ended_at="2026-11-23T10:16:00.000Z", exit_code=3, resumable=False, rows=100,
     result_counts={"updated": 98, "failed": 2}, code_counts={}, requests={"put": 98}, seconds=60.0,
     rows_per_second=1.7, run_dir="orders.runs/20261123T101500Z-3f9a", results_file="results.csv",
-    reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, EVIL),)),),
+    reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, "row 1700", EVIL),)),),
 )  # fmt: skip
 FACTS = some_facts(
     name="orders.csv", sha256="ab" * 32, compare=True,
@@ -227,11 +227,24 @@ def chart_paths(text: str) -> Iterator[str]:
     return (found for found in re.findall(r'<path d="([^"]+)"', text))
 
 
+@dataclass
+class Found:
+    """What the pace of a start ended with."""
+
+    rate: float
+    history: Sequence[tuple[float, float]] = ()
+    window: int = 20
+    is_narrowed: bool = False
+
+
+NOTHING_FOUND = {"final": None, "history": [], "window": None, "parked": 0}
+
+
 def test_the_limit_is_drawn_where_one_was_found() -> None:
     """Each start that met a limit has a line from its first refusal to its end, on the axis of the other charts."""
     assert "Limit of requests" not in page()
-    first = add_rates((), 1_700_000_000.0, 1_700_000_010.0, 50.0, [])
-    second = add_rates(first, 1_700_000_010.0, 1_700_000_020.0, 90.0, [(2.0, 40.0), (4.0, 90.0)])
+    first = add_rates((), 1_700_000_000.0, 1_700_000_010.0, Found(50.0))
+    second = add_rates(first, 1_700_000_010.0, 1_700_000_020.0, Found(90.0, [(2.0, 40.0), (4.0, 90.0)]))
     facts = FACTS.with_changes(rates=second)
     assert rate_lines(facts) == [[(1_700_000_012.0, 40.0), (1_700_000_014.0, 90.0), (1_700_000_020.0, 90.0)]]
     text = page(facts=facts)
@@ -244,10 +257,10 @@ def test_the_summary_has_the_rate_of_its_own_start() -> None:
     """A start that sent nothing has no rate, whatever an earlier one has found; only the last ones are kept."""
     rates: tuple[Rates, ...] = ()
     for n in range(30):
-        rates = add_rates(rates, 100.0 * n, 100.0 * n + 50, 123.456, [(1.234, 5.678)])
+        rates = add_rates(rates, 100.0 * n, 100.0 * n + 50, Found(123.456, [(1.234, 5.678)], is_narrowed=True), 7)
     facts = FACTS.with_changes(rates=rates)
-    assert last_rate(facts, 2900.0) == {"final": 123.5, "history": [[1.23, 5.68]]}
-    assert last_rate(facts, 2901.0) == last_rate(FACTS, 0.0) == {"final": None, "history": []}
+    assert last_rate(facts, 2900.0) == {"final": 123.5, "history": [[1.23, 5.68]], "window": 20, "parked": 7}
+    assert last_rate(facts, 2901.0) == last_rate(FACTS, 0.0) == NOTHING_FOUND
     assert len(facts.rates) == 20
 
 

@@ -109,15 +109,15 @@ def test_groups_come_largest_first_with_their_first_rows() -> None:
     """Counts, examples and order of the groups are those of the rows that streamed by."""
     counts = ReasonCounts()
     for number in range(2, 10):
-        counts.add(row(number, detail=f"no {number}"))
-    counts.add(row(10, Result.INVALID, "bad_order_id", "x"))
-    counts.add(row(11, Result.UPDATED, "ok"))
-    counts.add(row(12, Result.DUPLICATE, "duplicate_row"))
+        counts.add(row(number, detail=f"no {number}"), f"row {number} here")
+    counts.add(row(10, Result.INVALID, "bad_order_id", "x"), "row 10")
+    counts.add(row(11, Result.UPDATED, "ok"), "row 11")
+    counts.add(row(12, Result.DUPLICATE, "duplicate_row"), "row 12")
     found = counts.top()
     assert [(r.result, r.code, r.rows) for r in found] == [
         (Result.FAILED, "order_not_found", 8), (Result.INVALID, "bad_order_id", 1),
     ]  # fmt: skip
-    assert found[0].examples == ((2, "no 2"), (3, "no 3"), (4, "no 4"))
+    assert found[0].examples == tuple((n, f"row {n} here", f"no {n}") for n in (2, 3, 4))
     assert found[0].to_dict() == {
         "result": "failed", "code": "order_not_found", "rows": 8, "example_row": 2, "example_detail": "no 2",
         "what_to_do": MEANINGS["order_not_found"].what_to_do,
@@ -128,7 +128,7 @@ def test_memory_does_not_grow_with_the_rows() -> None:
     """However many codes and rows there are, groups and examples stay few."""
     counts = ReasonCounts()
     for number in range(2, 5000):
-        counts.add(row(number, code=f"code{number}"))
+        counts.add(row(number, code=f"code{number}"), "a row")
     found = counts.top()
     assert len(found) <= KINDS + 1
     assert sum(reason.rows for reason in found) == 4998

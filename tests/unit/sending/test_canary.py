@@ -2,9 +2,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from support.scripted_service import working_pacer
 
-from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.models import Answer, Checkpoint, Counters, ListedOrder, Result, State, StatusUpdate, Verdict
+from batch_updater.common.settings import SendOptions
 from batch_updater.sandbox.server import order_id, status_id
 from batch_updater.sending.control import Control
 from batch_updater.sending.delivery import Delivery
@@ -24,6 +25,9 @@ class Service:
     def __init__(self, then: Callable[[], None], read: Answer, said: Answer = CONFIRMED) -> None:
         self._then, self._read, self._said = then, read, said
         self.while_reading: Callable[[], None] = lambda: None
+
+    def obey(self, _stopping: object, _saw: object) -> None:
+        """Nobody signs in."""
 
     async def sign_in(self) -> None:
         """There is a token."""
@@ -50,7 +54,9 @@ def delivery(control: Control, service: Service) -> Delivery:
     async def find_updated() -> str:
         return ""
 
-    exchange = Exchange(service, Pacer(None), control, Counters(), checkpoint, 0, find_updated)
+    exchange = Exchange(
+        service, working_pacer(), control, Counters(), checkpoint, SendOptions(retries=0), find_updated, control.sleep
+    )
     return Delivery(exchange, names={})
 
 

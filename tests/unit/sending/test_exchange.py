@@ -3,12 +3,10 @@ from typing import Any
 import pytest
 from support.scripted_service import ScriptedService
 
-from batch_updater.api.pacing.outage import FAILURES_IN_A_ROW
-from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.api.retry import STOPPED
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.models import Answer, StatusUpdate, Verdict
-from batch_updater.sending.exchange import RECENT, STORM, describe_wording
+from batch_updater.sending.exchange import describe_wording
 from batch_updater.sending.row_attempts import RowAttempts
 
 UPDATE = StatusUpdate(2, "order", "status")
@@ -20,21 +18,6 @@ LOST = Answer(Verdict.UNKNOWN, "timeout", "no answer in time")
 STRANGER = Answer(Verdict.UNAUTHORIZED, "unauthorized", "who", 401, token_generation=3)
 ELSEWHERE = Answer(Verdict.STOP, "redirect", "elsewhere", 302)
 pytestmark = pytest.mark.usefixtures("no_waiting")
-
-
-async def test_an_outage_is_waited_out_and_its_reason_kept() -> None:
-    """While nobody answers, attempts are not counted; what the last silence was is known, an error is no silence."""
-    now = [0.0]
-
-    async def pass_time(seconds: float) -> None:
-        now[0] += seconds
-
-    pacer = Pacer(None, lambda: now[0], pass_time)
-    for _ in range(FAILURES_IN_A_ROW):
-        pacer.answered(LOST)
-    exchange = ScriptedService(LOST, BUSY, DONE).exchange(0, pacer)
-    assert await exchange.read("order") is DONE
-    assert exchange.silence == LOST.detail
 
 
 async def test_a_stop_is_no_failure() -> None:
@@ -57,7 +40,7 @@ async def test_readings_are_counted_and_make_nothing_durable() -> None:
 @pytest.mark.parametrize(
     ("answers", "newer", "answer", "failure", "words"),
     [
-        ([STRANGER], False, STRANGER, CredentialsError, "did not accept the token"),
+        ([STRANGER, STRANGER], False, STRANGER, CredentialsError, "did not accept the token"),
         ([STRANGER], CredentialsError("refused to sign in"), STRANGER, CredentialsError, "refused to sign in"),
         ([CredentialsError("no token")], True, STOPPED, CredentialsError, "no token"),
         ([SLOW_DOWN, StoppedError("no token now")], True, SLOW_DOWN, StoppedError, "no token now"),
@@ -73,18 +56,6 @@ async def test_what_no_row_can_be_sent_after_stops_the_run(
     assert exchange.control.stopping.is_set()
     assert isinstance(exchange.control.failure, failure)
     assert words in exchange.control.failure.message
-
-
-def test_one_503_may_hide_an_update_and_a_storm_of_them_does_not() -> None:
-    """A service that refuses everything with 503 does not look at updates; any other answer is not judged by others."""
-    exchange = ScriptedService().exchange()
-    for number in range(RECENT):
-        assert exchange.is_doubtful(UNAVAILABLE) is (number <= STORM)
-        exchange.saw(UNAVAILABLE)
-    assert exchange.is_doubtful(LOST)
-    for _ in range(RECENT):
-        exchange.saw(DONE)
-    assert exchange.is_doubtful(UNAVAILABLE)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ class Service:
         self.came: list[float] = []
         self.ended: list[float] = []
 
+    def obey(self, _stopping: object, _saw: object) -> None:
+        """Nobody signs in."""
+
     async def sign_in(self) -> None:
         """There is a token."""
 

@@ -67,34 +67,36 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
     assert speeds[85:] == [0.0] * 16
 
 
-def test_a_pause_is_told_with_its_end_and_its_reason() -> None:
-    """Seconds since the epoch until which nothing leaves, and the code of the answer that asked for it."""
-    pacer = Pacer(None)
+async def test_a_pause_is_told_with_its_end_and_its_reason() -> None:
+    """Seconds since the epoch until which nothing leaves, the code of the answer that asked for it, and the limit."""
+    pacer = Pacer(40.0)
     watch = PaceLog(pacer)
     counts = Tally(100, Counters(), pacer, watch)
     before = counts.progress("sending")
-    assert (before.paused_until, before.pause_reason, before.limit) == (None, "", None)
-    pacer.answered(BUSY)
-    watch.log_changes(BUSY.code, 7, BUSY.detail)
+    assert (before.paused_until, before.pause_reason, before.limit) == (None, "", 40.0)
+    pacer.answered(BUSY, await pacer.acquire(lambda: False))
+    watch.log_changes(BUSY.code, 7)
     found = counts.progress("sending")
     assert found.paused_until == pytest.approx(time.time() + 30, abs=1)
     assert (found.pause_reason, found.last_seen) == ("rate_limited", "")
-    assert found.limit
+    assert found.limit == 40.0
 
 
-def test_an_outage_is_told_with_its_beginning_and_what_was_last_seen() -> None:
+async def test_an_outage_is_told_with_its_beginning_and_what_was_last_seen() -> None:
     """Since when the service is down, and what the last request met."""
     clock = Clock()
-    pacer = Pacer(None, clock)
+    pacer = Pacer(None, clock, longest_pause=300.0)
     watch = PaceLog(pacer, clock)
     counts = Tally(100, Counters(), pacer, watch)
     assert counts.progress("sending").outage_since is None
-    for _ in range(20):
-        pacer.answered(LOST)
-        watch.log_changes(LOST.code, 7, LOST.detail)
+    for number in [await pacer.acquire(lambda: False) for _ in range(20)]:
+        pacer.answered(LOST, number)
+        watch.log_changes(LOST.code, 7)
+    pacer.probed(LOST)
     clock.now = 40.0
     found = counts.progress("sending")
     assert found.outage_since == pytest.approx(time.time() - 40, abs=1)
+    assert found.outage_until == pytest.approx(time.time() + 260, abs=1)
     assert found.last_seen == "no answer in time"
 
 
