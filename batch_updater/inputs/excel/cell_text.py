@@ -54,12 +54,13 @@ def stored_value(cell: Value, code: str) -> tuple[Value, Flaw | None]:
 
 
 @lru_cache(1000)
-def uncertain_format(code: str) -> Flaw:
-    """Return the flaw of a cell that is displayed otherwise than it is stored."""
-    form = f"the format '{shown(code)}'" if code else "a format that this kind of file hides"
+def uncertain_format(code: str, display: str = "") -> Flaw:
+    """Return the flaw of a cell that is displayed otherwise than it is stored, by this format, or as this text."""
+    form = f"by the format '{shown(code)}'" if code else "by a format that this kind of file hides"
+    form = f"as '{shown(display)}'" if display else form
     return Flaw(
         "number_format",
-        f"the cell is a number, date or text shown by {form}, so that what it holds is not what you see;"
+        f"the cell is a number, date or text shown {form}, so that what it holds is not what you see;"
         " format the column as text and enter the value again",
     )
 

@@ -284,6 +284,21 @@ def test_prefixed_elements_get_prefixed_cells(tmp_path: Path) -> None:
     assert column(tmp_path / "r.xlsx", "result_code") == ["ok"]
 
 
+def test_parts_are_found_in_any_spelling_of_their_names(tmp_path: Path) -> None:
+    """Some programs write other letter case or backslashes; nothing of such a file is lost."""
+    plain = table_sheet(tmp_path / "t.xlsx")
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(tmp_path / "p.xlsx", "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename.replace("worksheets/sheet", "Worksheets\\Sheet").upper(), old.read(info))
+    written = add_results(read(tmp_path / "p.xlsx"), tmp_path / "r.xlsx")
+    assert (written.is_own, written.notes) == (True, [])
+    with zipfile.ZipFile(tmp_path / "p.xlsx") as old, zipfile.ZipFile(tmp_path / "r.xlsx") as new:
+        assert old.namelist() == new.namelist()
+        changed = {name for name in old.namelist() if old.read(name) != new.read(name)}
+    assert changed == {"XL/WORKSHEETS\\SHEET1.XML", "XL/STYLES.XML", "XL/TABLES/TABLE1.XML"}
+    assert [row.cells[:2] for row in read(tmp_path / "r.xlsx").rows()] == [row.cells for row in read(plain).rows()]
+
+
 def test_odd_texts_are_cells_of_that_text(tmp_path: Path) -> None:
     """Markup, control characters and text that is too long can't damage the sheet; the cut is told."""
     source = read(raw_excel(tmp_path, TOP + row(2, A, DONE)))
