@@ -1,13 +1,18 @@
 """What a result may change in a person's workbook, and everything that it must leave as it was."""
 
 import io
+import os
 import re
+import signal
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from support.sheets import read
+
+from batch_updater.common import files
 from batch_updater.common.models import Result, ResultRow
 from batch_updater.inputs.excel.ranges import column_number
 from batch_updater.inputs.excel.worksheet import UserSheet
@@ -133,3 +138,25 @@ def values_and_styles(path: Path, title: str, most_column: int) -> list[tuple[An
         for cell in row
         if cell.value is not None or cell.has_style
     ]
+
+
+def write_and_die(sheet: Path, path: Path, moment: str) -> None:
+    """Write the result file of a sheet, and end at this moment as the power does: for a process of its own."""
+    source = read(sheet)
+
+    class Rows(SomeResults):
+        def __iter__(self) -> Iterator[ResultRow]:
+            for place, row in enumerate(super().__iter__()):
+                if (moment, place) in {("at the first row", 0), ("within the rows", 150)}:
+                    _die()
+                yield row
+
+    if moment == "before the flush":
+        files.sync = _die
+    if moment == "after the replacement":
+        replace, os.replace = os.replace, lambda *paths: (replace(*paths), _die())  # type: ignore[assignment]
+    write_results(path, source.header, Rows(source, "newer"), source.user_sheet)
+
+
+def _die(*_arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
