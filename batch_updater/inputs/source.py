@@ -30,6 +30,7 @@ from batch_updater.inputs.superseded import Superseded
 from batch_updater.inputs.table import Flaws, Table
 
 _ROW = re.compile(r"[1-9][0-9]{0,10}")
+_EXAMPLES = 3  # of what stands in a column
 _SHOW = Remedy("show them, or use {include_hidden}")
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
@@ -119,9 +120,7 @@ class Source:
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
             for number, seen, flaws in records:
-                cells = texts_of(seen) if has_values else cast("Sequence[str]", seen)
-                if self._is_escaped:
-                    cells = unescape_cells(cells)
+                cells = self._texts(seen)
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
                 taken = not row_filter or row_filter.accepts(number, cells)
@@ -135,6 +134,10 @@ class Source:
                 stored = cast("tuple[Value, ...]", pick(cast("Sequence[str]", seen))) if has_values else None
                 moved = None if flaws is None else self._renumbered(flaws)
                 yield SourceRow(number, pick(cells), moved, root_row, stored)
+
+    def _texts(self, cells: Sequence[Value]) -> Sequence[str]:
+        texts = texts_of(cells) if self._table.is_excel else cast("Sequence[str]", cells)
+        return unescape_cells(texts) if self._is_escaped else texts
 
     @property
     def superseded(self) -> Mapping[str, int]:
@@ -170,11 +173,30 @@ class Source:
                 return True
         if self.left_out:
             raise InputError(
-                f"{name}: no row is chosen by {self.selection}.", Remedy("correct {only}, {where} or {rows}")
+                f"{name}: no row is chosen by {self.selection}{self._readings()}.",
+                Remedy("correct {only}, {where} or {rows}"),
             )
         if hidden := self._table.hidden_rows:
             raise InputError(f"{name}: all rows are hidden ({hidden:,}).", _SHOW)
         return False
+
+    def _readings(self) -> str:
+        """Say how the cells of the columns read that conditions name."""
+        found: dict[int, dict[str, None]] = {place: {} for place in self._filter.compared}
+        with contextlib.closing(self._table.records()) as records:
+            for number, seen, _flaws in records:
+                cells = self._texts(seen) if number > self._header_row else ()
+                for place, texts in found.items() if cells else ():
+                    if cells[place].strip() and len(texts) <= _EXAMPLES:
+                        texts[cells[place].strip()] = None
+                if all(len(texts) > _EXAMPLES for texts in found.values()):
+                    break
+        return "".join(f"; '{shown(self._full[place])}' reads {_some(list(texts))}" for place, texts in found.items())
+
+
+def _some(texts: list[str]) -> str:
+    listed = ", ".join(f"'{shown(text)}'" for text in texts[:_EXAMPLES])
+    return f"{listed} and others" if len(texts) > _EXAMPLES else listed or "blank"
 
 
 def unescape_cells(cells: Sequence[str]) -> list[str]:
