@@ -18,6 +18,7 @@ from support.sheets import xml_row as row
 from support.workbooks import add_results, differences, values_and_styles
 
 from batch_updater.common.models import RESULT_COLUMNS
+from batch_updater.inputs.pandas_io import read_results
 from batch_updater.reports.workbook.layout import UnsuitableError, lay_out
 from batch_updater.reports.workbook.splice import Splicer, with_attributes
 
@@ -282,3 +283,14 @@ def test_nothing_is_copied_twice_or_lost() -> None:
     found: list[bytes] = []
     Splicer(io.BytesIO(data), found.append).run()
     assert b"".join(found) == data
+
+
+def test_a_frame_has_the_rows_of_its_run_alone(tmp_path: Path) -> None:
+    """Titles, blank rows and rows that were not chosen are none of it; the columns have the names of the header."""
+    data = row(1, "Orders") + row(3, *HEAD) + row(4, A, DONE) + row(6, B, DONE) + row(7, order(3), DONE)
+    source = read(raw_excel(tmp_path, data), header_row=3, rows="5-")
+    assert add_results(source, tmp_path / "r.xlsx").is_own
+    frame = read_results(tmp_path / "r.xlsx", sheet="Orders", header_row=3, rows=[row.number for row in source.rows()])
+    assert list(frame.columns) == [*HEAD, *RESULT_COLUMNS]
+    assert list(frame[HEAD[0]]) == [B, order(3)]
+    assert list(frame["result_row"]) == ["6", "7"]
