@@ -36,14 +36,13 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
     aioresponses.core.ClientResponse = partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0))
 
 
-KILLS = pytest.StashKey[list[str]]()
-SAID = pytest.StashKey[list[str]]()
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Several workers per core for the whole suite, which waits more than it computes; none for chosen tests."""
+    return min(4 * (os.cpu_count() or 1), 16) if config.args == config.getini("testpaths") else 0
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Keep count of the kills, and what is to be said at the end."""
-    config.stash[KILLS] = []
-    config.stash[SAID] = []
+def pytest_configure() -> None:
+    """Make the tests' process one in which programs can be interrupted and are compiled once."""
     # A shell's job in the background ignores Ctrl-C, and so would the programs that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the program, each for itself
@@ -82,22 +81,13 @@ def full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("full"))
 
 
-@pytest.fixture
-def kill_log(pytestconfig: pytest.Config) -> list[str]:
-    """Where a crash test says how often it has killed."""
-    return pytestconfig.stash[KILLS]
-
-
-@pytest.fixture
-def said(pytestconfig: pytest.Config) -> list[str]:
-    """Lines for the end of the test run."""
-    return pytestconfig.stash[SAID]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many kills the crash tests have survived, and what else is to be known."""
-    kills = Counter(entry.split()[0] for entry in config.stash[KILLS] for _ in range(int(entry.split()[1])))
-    for kind, number in kills.items():
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many kills the crash tests have survived, and what else tests recorded to be said."""
+    kills: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        recorded = dict(report.user_properties)
+        kills[recorded.get("killed_by", "")] += recorded.get("kills", 0)
+        if "said" in recorded:
+            terminalreporter.write_line(recorded["said"])
+    for kind, number in (+kills).items():
         terminalreporter.write_line(f"{kind}: {number} kills")
-    for line in config.stash[SAID]:
-        terminalreporter.write_line(line)

@@ -246,7 +246,7 @@ def kill_and_resume(kill: Callable[[Job, Sandbox], int], job: Job, copy: Path, s
 
 @pytest.mark.parametrize("kill", [kill_at_random, kill_at_a_boundary])
 def test_a_kill_at_any_moment_loses_nothing(
-    tmp_path: Path, starter: Starter, kill: Kill, kill_seed: int, kill_log: list[str]
+    tmp_path: Path, starter: Starter, kill: Kill, kill_seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Killed again and again and resumed until finished, ledger, journal, result file and orders agree."""
     randomness = random.Random(kill_seed)
@@ -260,7 +260,8 @@ def test_a_kill_at_any_moment_loses_nothing(
         with served(seed=kill_seed, **FAULTS) as sandbox:
             once = partial(kill, starter, randomness)
             killed += kill_and_resume(once, make(here, sandbox), here / "copy", sandbox, KILLS_PER_CASE - killed)
-    kill_log.append(f"{kill.__name__} {killed}")
+    record_property("killed_by", kill.__name__)
+    record_property("kills", killed)
 
 
 @pytest.mark.parametrize("fault", ["fsync", "pwrite"])

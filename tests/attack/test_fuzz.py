@@ -67,7 +67,7 @@ def test_every_answer_has_a_verdict(times: int) -> None:
         words = [*TIMES, "0", "-1", "9" * 400, chr(chance.randrange(32, 0x2FF)) * 3, f"{chance.random():.12f}"]
         headers = {"Retry-After": chance.choice(words), "Date": chance.choice(words)}
         wait = retry_after(headers)
-        assert wait is None or 0 <= wait <= 300, number
+        assert wait is None or wait >= 0, number
         assert isinstance(classify(status, headers, body), Answer), number
         assert isinstance(parse_order(GOOD, status, headers, body), Answer), number
         for read in (parse_orders, parse_statuses, parse_token):

@@ -3,6 +3,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def test_changed_sheets_become_rows_or_are_refused(
-    pytestconfig: pytest.Config, tmp_path: Path, said: list[str]
+    pytestconfig: pytest.Config, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Whatever bytes change in a sheet of any kind, it is read or refused with a hint, in bounded memory and time."""
     many, given = int(pytestconfig.getoption("sheets")), pytestconfig.getoption("seed")
@@ -29,4 +30,4 @@ def test_changed_sheets_become_rows_or_are_refused(
     assert ended.returncode == 0, f"--seed {seed}, exit {ended.returncode}, {last}: {how}"
     assert last["done"] == many == last["rows"] + last["refused"]
     assert min(last["rows"], last["refused"]) > 0
-    said.append(f"changed sheets, --seed {seed}: {last['rows']:,} read, {last['refused']:,} refused")
+    record_property("said", f"changed sheets, --seed {seed}: {last['rows']:,} read, {last['refused']:,} refused")

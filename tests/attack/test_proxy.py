@@ -183,25 +183,26 @@ def test_a_proxy_that_is_gone_is_an_outage(sheet: Path, town: Town, watched: Wat
         town.run(proxy.stop())
         ended = watched.call("run", sheet, "--yes", "--outage-budget", "0", env=env)
         assert ended.returncode == 6
-        assert "has not answered for 0 s (the proxy can't be reached)." in ended.stderr
+        assert "has not worked for 0 s (the proxy can't be reached)." in ended.stderr
         rows = read_result(newest_run(sheet) / "results.csv")
         assert {row["result_attempts"] for row in rows} == {"0"}
         assert sandbox.ledger == []
 
 
 def test_a_proxy_that_never_answers_leaves_no_row_in_doubt(sheet: Path, town: Town, watched: Watched) -> None:
-    """Waiting for a tunnel ends with the attempt's time, and the row has not left."""
+    """Waiting for a tunnel ends with the attempt's time, the proxy counts as an outage, and no row has left."""
     with served() as sandbox:
         front = fronted(town, sandbox)
         silent = town.start(Front(target=front.port))
         silent.serve = lambda reader, _writer: reader.read()
         env = {**settings(town, front, Proxy()), "BATCH_UPDATER_PROXY": f"http://127.0.0.1:{silent.port}"}
-        words = ["--timeout", "0.2", "--retries", "1", "--limit", "2"]
+        words = ["--timeout", "0.2", "--retries", "1", "--limit", "2", "--outage-budget", "1"]
         ended = watched.call("run", sheet, "--yes", *words, env=env)
         assert sandbox.ledger == []
-    assert ended.returncode == 3
+    assert ended.returncode == 6
+    assert "no connection in time" in ended.stderr
     rows = read_result(newest_run(sheet) / "results.csv")
-    assert {(row["result"], row["result_code"], row["result_attempts"]) for row in rows} == {("failed", "timeout", "0")}
+    assert {(row["result"], row["result_attempts"]) for row in rows} == {("not_sent", "0")}
 
 
 ECHO = f"{BASIC} {USER}:{PROXY_PASSWORD}@127.0.0.1"

@@ -190,7 +190,7 @@ def test_secrets_in_files_are_in_no_process(watched: Watched, identify: Callable
         "api.transport:SessionTransport.request", "api.pacing.pacer:Pacer.acquire", "app.execute:finish",
         "app.outputs:write_results", "cli.console:describe", "journal.journal:Journal.claim",
         "journal.journal:Journal.checkpoint", "journal.journal:Journal.record", "journal.journal:Journal.update_facts",
-        "cli.progress:ProgressBar.update", "reports.html:write_report", "app.planning:make_plan",
+        "cli.progress:ProgressBar.update", "reports.html:write_report", "app.planner:make_plan",
         "api.pacing.rate_log:PaceLog.log_changes",
     ],
 )  # fmt: skip

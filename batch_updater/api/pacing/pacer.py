@@ -219,10 +219,7 @@ class Pacer:
 
 
 def is_good(answer: Answer[Any]) -> bool:
-    """Return whether an answer shows that the service works: any that was no failure of its own and no refusal to look.
-
-    A redirect and what comes before a connection is made show nothing.
-    """
+    """Return whether an answer shows that the service works: it is no failure of its own, and no refusal to look."""
     status = answer.http_status
     return status is not None and status < 500 and status != 408 and answer.verdict is not Verdict.THROTTLED
 
