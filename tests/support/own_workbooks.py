@@ -32,6 +32,9 @@ OWN: dict[str, tuple[str, MORE]] = {  # what is in the sheet, and around it
                            "<![CDATA[</row>]]></t></is></c><!-- </row> --></row>", {}),
     "a row's extLst stays last": (TOP + f'<row r="2">{cell("A2", A)}{cell("B2", DONE)}<extLst><ext uri="x"/></extLst>'
                                   "</row>", {}),
+    "a row's extLst has elements of others": (
+        TOP + f'<row r="2">{cell("A2", A)}{cell("B2", DONE)}<extLst><ext uri="x"><o:p xmlns:o="y"/><q/></ext></extLst>'
+        "</row>" + row(3, A, DONE, "", "far"), {"after": '<mergeCells><mergeCell ref="D3:G3"/></mergeCells>'}),
     "rows and cells without places": ("".join(
         f"<row>{UNPLACED % line[0]}{UNPLACED % line[1]}</row>" for line in (HEAD, (A, DONE))), {}),
     "styled cells beyond the values": (TOP + f'<row r="2">{cell("A2", A)}{cell("B2", DONE)}{STYLED.format("D2")}'

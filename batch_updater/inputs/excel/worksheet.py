@@ -89,8 +89,14 @@ class SheetFacts:
         return self._marks[self._rows[row]] if row < len(self._rows) else (False, ())
 
 
-_WITHIN_ROWS = ("t", "r", "rPr", "rPh", "phoneticPr", "extLst", "ext", "rFont", "charset", "family", "b", "i", "strike",
-                "outline", "shadow", "condense", "extend", "color", "sz", "u", "vertAlign", "scheme")  # fmt: skip
+# What stands below the rows, and never within one; rows can have extensions with elements of any name.
+_BELOW = (
+    "sheetCalcPr", "sheetProtection", "protectedRanges", "scenarios", "autoFilter", "sortState", "dataConsolidate",
+    "customSheetViews", "mergeCells", "conditionalFormatting", "dataValidations", "hyperlinks", "printOptions",
+    "pageMargins", "pageSetup", "headerFooter", "rowBreaks", "colBreaks", "customProperties", "cellWatches",
+    "ignoredErrors", "smartTags", "drawing", "legacyDrawing", "legacyDrawingHF", "drawingHF", "picture", "oleObjects",
+    "controls", "webPublishItems", "tableParts",
+)  # fmt: skip
 
 
 class UserSheet(NamedTuple):
@@ -180,7 +186,7 @@ class _Scanner:
         below: dict[str, Callable[[Attributes], None]] = {
             prefix + "mergeCell": self._start_merge, prefix + "autoFilter": self._start_filter,
         }  # fmt: skip
-        not_below = frozenset(prefix + local for local in _WITHIN_ROWS)
+        are_below = frozenset(prefix + local for local in _BELOW)
         data = prefix + "sheetData"
 
         def start(name: str, attributes: Attributes) -> None:
@@ -192,7 +198,7 @@ class _Scanner:
         def start_in_data(name: str, attributes: Attributes) -> None:
             if handler := found.get(name):
                 handler(attributes)
-            elif name not in not_below:
+            elif name in are_below:
                 self.parser.StartElementHandler = start_below
                 start_below(name, attributes)
 

@@ -294,3 +294,15 @@ def test_a_frame_has_the_rows_of_its_run_alone(tmp_path: Path) -> None:
     assert list(frame.columns) == [*HEAD, *RESULT_COLUMNS]
     assert list(frame[HEAD[0]]) == [B, order(3)]
     assert list(frame["result_row"]) == ["6", "7"]
+
+
+def test_a_row_below_one_with_an_extension_is_read_as_any_other(tmp_path: Path) -> None:
+    """Elements of other programs within a row do not end the rows: hidden ones stay hidden, values keep their place."""
+    extended = '<extLst><ext uri="x"><o:p xmlns:o="y"/></ext></extLst></row>'
+    data = (
+        TOP + row(2, A, DONE).replace("</row>", extended) + row(3, B, DONE, more='hidden="1"') + row(4, B, DONE, "mine")
+    )
+    source = read(raw_excel(tmp_path, data))
+    assert [found.number for found in source.rows()] == [2, 4]
+    assert source.user_sheet is not None
+    assert lay_out(source.user_sheet).first == 3
