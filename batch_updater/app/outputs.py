@@ -18,9 +18,11 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls
+from batch_updater.inputs.excel.password import decrypted
 from batch_updater.inputs.header_row import is_result_file
 from batch_updater.inputs.pandas_io import read_results
 from batch_updater.inputs.source import Source
+from batch_updater.inputs.table import EXCEL
 from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
@@ -135,11 +137,15 @@ def _reading_results(run: Run, written: Written) -> dict[str, Any]:
 
 
 def _frame(path: Path, reading: dict[str, Any], source: Source) -> Any:
-    """Return the rows of a run from its result file, which may have others beside them."""
-    if "sheet" not in reading:
-        return read_results(path, source.delimiter)
-    rows = [row.number for row in source.rows()]
-    return read_results(path, sheet=reading["sheet"], header_row=reading.get("header_row", 1), rows=rows)
+    """Return the rows of a run from its result file, which may have others beside them, and a password."""
+    table: dict[str, Any] = {}
+    if "sheet" in reading:
+        rows = [row.number for row in source.rows()]
+        table = {"sheet": reading["sheet"], "header_row": reading.get("header_row", 1), "rows": rows}
+    if source.password is None or path.suffix.lower() not in EXCEL:
+        return read_results(path, source.delimiter, **table)
+    with decrypted(path, source.password) as plain:
+        return read_results(plain, **table)
 
 
 def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:

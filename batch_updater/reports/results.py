@@ -24,7 +24,7 @@ def write_results(
     """Write the result file in the format of its ending.
 
     `own` is the sheet in the person's own workbook, which an Excel result becomes; see `write_workbook`. `delimiter` is
-    for CSV. Raises SettingsError for an unknown ending.
+    for CSV. A text file can have no password, and a note says so. Raises SettingsError for an unknown ending.
     """
     with replaced(path) as part:
         match path.suffix.lower():
@@ -36,7 +36,8 @@ def write_results(
                 return write_workbook(part, header, rows, own, password)
             case _:
                 raise SettingsError(f"{path} has no known ending.", "use .csv, .xlsx, .xlsm or .jsonl")
-    return Written(is_own=False, notes=[])
+    notes = [] if password is None else ["the result file has no password, as the sheet has: only a workbook can"]
+    return Written(is_own=False, notes=notes)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow], delimiter: str) -> None:

@@ -22,7 +22,7 @@ from batch_updater.planning.validate import RowValidator
 
 Grid = Sequence[Sequence[Any]]
 Maker = Callable[[Path, Grid], Path]
-PASSWORD = "secret"
+PASSWORD = "open-sesame-7"
 HEAD = ["order_id", "status_id"]
 DONE = "0f9c1d6e-5b0a-4c6e-9d61-2a8d3f7b1c11"
 OPEN = "7d1e2c3b-4a59-4887-8665-5443322110ff"

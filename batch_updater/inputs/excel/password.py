@@ -6,6 +6,7 @@ import struct
 import sys
 import tempfile
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers.expat import ExpatError  # msoffcrypto parses the XML about the key
 
@@ -38,6 +39,15 @@ def open_encrypted(path: Path, name: Path, options: ReadOptions) -> Table:
     return table
 
 
+@contextlib.contextmanager
+def decrypted(path: Path, password: Secret) -> Iterator[Path]:
+    """Yield the plain copy of a workbook that this program has encrypted; it is private, and deleted afterwards."""
+    with tempfile.TemporaryDirectory(prefix="batch-updater-", ignore_cleanup_errors=True) as folder:
+        plain = Path(folder) / "plain.xlsx"
+        _unlock(path, plain, password.reveal())
+        yield plain
+
+
 def encrypt(plain: Path, target: Path, password: Secret) -> None:
     """Write a plain workbook with a password. Raises OSError."""
     from msoffcrypto.format.ooxml import OOXMLFile  # noqa: PLC0415 - an optional extra, which has opened the sheet
@@ -52,7 +62,6 @@ def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) ->
         raise InputError(f"{name} is protected with a password.", _ADVICE)
     try:
         from msoffcrypto.exceptions import DecryptionError, FileFormatError  # noqa: PLC0415 - an optional extra
-        from msoffcrypto.format.ooxml import OOXMLFile  # noqa: PLC0415 - the same
     except ImportError:
         raise InputError(
             f"{name} is protected with a password, and msoffcrypto-tool is not installed.",
@@ -60,16 +69,22 @@ def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) ->
         ) from None
     password = _read(password_file, name) if password_file else getpass.getpass(f"Password of {name}: ")
     try:
-        with path.open("rb") as stream, plain.open("wb") as target:
-            locked = OOXMLFile(stream)
-            locked.load_key(password=password, verify_password=True)
-            locked.decrypt(target)
+        _unlock(path, plain, password)
     except DecryptionError:
         given = f"The password in {password_file}" if password_file else "This password"
         raise InputError(f"{given} does not open {name}.", "correct it") from None
     except (FileFormatError, *_DAMAGE) as error:
         raise OleError(f"is damaged ({error})") from None
     return Secret(password)
+
+
+def _unlock(path: Path, plain: Path, password: str) -> None:
+    from msoffcrypto.format.ooxml import OOXMLFile  # noqa: PLC0415 - an optional extra
+
+    with path.open("rb") as stream, plain.open("wb") as target:
+        locked = OOXMLFile(stream)
+        locked.load_key(password=password, verify_password=True)
+        locked.decrypt(target)
 
 
 def _read(password_file: Path, name: Path) -> str:
