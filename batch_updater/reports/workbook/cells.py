@@ -15,6 +15,7 @@ _WIDTHS = {"result_detail": 60, "result_sent_at": 25}  # where the content is lo
 # What XML can't hold, and what readers would take for the escape of it (ECMA-376, part 1, 22.9.2.19).
 _ODD = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]|_(?=x[0-9a-fA-F]{4}_)")
 _MARKUP = re.compile("[&<>]")
+_AS_IT_IS = re.compile("[ -%'-;=?-^`-~]*")  # printable ASCII but for markup and `_`
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -36,6 +37,8 @@ def _escape(found: re.Match[str]) -> str:
 
 def xml_text(text: str) -> bytes:
     """Return the text as XML in any encoding that ASCII is a part of."""
+    if _AS_IT_IS.fullmatch(text):  # nearly all
+        return text.encode("ascii")
     safe = _MARKUP.sub(lambda found: _ENTITIES[found[0]], escape_odd(text))
     return safe.encode("ascii", "xmlcharrefreplace")
 

@@ -5,6 +5,7 @@ import multiprocessing
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_a_kill_while_writing_leaves_the_old_file_or_the_new_one(tmp_path: Path,
     assert run_ids == {"newer"} if moment == "after the replacement" else path.read_bytes() == old
     add_results(read(sheet), path)
     assert (list(path.parent.iterdir()), path.read_bytes()) == ([path], old)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is not told here")
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, full: bool) -> None:
+    """Scanned and written row by row: 30,000 of them, or with --full a million, take no more than a few MB."""
+    command = [sys.executable, "-m", "support.long_workbooks", str(tmp_path), str(1_000_000 if full else 30_000)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
+    assert int(ended.stdout) < 16 * 1024, "kB"
 
 
 def opened(folder: Path, files: list[Path]) -> list[list[list[str]]]:
