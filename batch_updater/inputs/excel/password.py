@@ -6,6 +6,7 @@ import struct
 import sys
 import tempfile
 import weakref
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers.expat import ExpatError  # msoffcrypto parses the XML about the key
@@ -21,6 +22,7 @@ from batch_updater.inputs.table import Table
 
 _ADVICE = Remedy("save it in Excel without a password, or use {password_file} FILE")
 _DAMAGE = (LookupError, ValueError, TypeError, AttributeError, struct.error, ExpatError)  # what msoffcrypto raises
+_SMALLEST = 4096  # bytes; msoffcrypto damages some of what is smaller
 
 
 def open_encrypted(path: Path, name: Path, options: ReadOptions) -> Table:
@@ -50,10 +52,13 @@ def decrypted(path: Path, password: Secret) -> Iterator[Path]:
 
 def encrypt(plain: Path, target: Path, password: Secret) -> None:
     """Write a plain workbook with a password. Raises OSError."""
-    from msoffcrypto.format.ooxml import OOXMLFile  # noqa: PLC0415 - an optional extra, which has opened the sheet
+    from msoffcrypto.method.ecma376_agile import ECMA376Agile  # noqa: PLC0415 - an optional extra
 
-    with plain.open("rb") as stream, target.open("wb") as locked:
-        OOXMLFile(stream).encrypt(password.reveal(), locked)
+    if (missing := _SMALLEST - plain.stat().st_size) > 0:
+        with zipfile.ZipFile(plain, "a") as archive:
+            archive.comment = b" " * missing
+    with plain.open("rb") as stream:  # OOXMLFile, its front, refuses content types in another spelling
+        target.write_bytes(ECMA376Agile.encrypt(password.reveal(), stream))
 
 
 def _decrypt(path: Path, plain: Path, name: Path, password_file: Path | None) -> Secret:

@@ -1,5 +1,6 @@
 """A person's own workbook with results in it: what changes, what stays, and when a plain new one is written."""
 
+import gc
 import io
 import zipfile
 from collections.abc import Callable
@@ -13,7 +14,22 @@ import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.own_workbooks import BOOK_RELATIONS, MORE, OWN, STYLED, TOP, A, B, F, column, own
-from support.sheets import DONE, HEAD, MAIN, PACKAGE, RELATIONS, TYPES, XML, cell, good, locked, order, raw_excel, read
+from support.sheets import (
+    DONE,
+    HEAD,
+    MAIN,
+    PACKAGE,
+    PASSWORD,
+    RELATIONS,
+    TYPES,
+    XML,
+    cell,
+    good,
+    order,
+    raw_excel,
+    read,
+    with_password,
+)
 from support.sheets import xml_row as row
 from support.workbooks import add_results, differences, values_and_styles
 
@@ -177,15 +193,28 @@ def test_a_workbook_with_macros_keeps_them_and_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the library that encrypts
-def test_a_workbook_with_a_password_comes_back_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No plain copy is left anywhere, and the same password opens the result."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    source = read(locked(tmp_path, good()), password_file=tmp_path / "password")
+@pytest.mark.parametrize("spelling", ["<Types xmlns=", "<ct:Types xmlns:ct="])
+def test_a_workbook_with_a_password_comes_back_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    """No plain copy is left anywhere, and the same password opens the result, however the workbook is spelled."""
+    data = f"{XML}<Types xmlns='{TYPES}'/>".replace("<Types xmlns=", spelling)
+    plain = raw_excel(tmp_path, TOP + row(2, A, DONE), extra={"[Content_Types].xml": data})
+    (tmp_path / "password").write_text(PASSWORD)
+    with zipfile.ZipFile(plain, "a") as archive:
+        archive.comment = b" " * 4096  # the sample must be large enough for the library that encrypts it
+    (tmp_path / "locked.xlsx").write_bytes(with_password(plain.read_bytes()))
     (tmp_path / "out").mkdir()
-    assert add_results(source, tmp_path / "out" / "r.xlsx").is_own
-    assert not zipfile.is_zipfile(tmp_path / "out" / "r.xlsx")
-    again = read(tmp_path / "out" / "r.xlsx", password_file=tmp_path / "password")
-    assert len(list(again.rows())) == 2
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    for before, after in (("locked.xlsx", "out/r.xlsx"), ("out/r.xlsx", "out/s.xlsx")):
+        source = read(tmp_path / before, password_file=tmp_path / "password")
+        assert len(list(source.rows())) == 1
+        assert add_results(source, tmp_path / after).is_own
+        assert not zipfile.is_zipfile(tmp_path / after)
+        del source
+    gc.collect()
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
