@@ -4,7 +4,9 @@ import io
 import os
 import signal
 import sys
+import threading
 import traceback
+from _thread import interrupt_main
 from types import FrameType
 from typing import NoReturn
 
@@ -22,6 +24,15 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(ExitCode.TERMINATED)
 
 
+def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Repeat an interruption that Python has thrown away, because it came within a destructor or a weak reference."""
+    if issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
+        number = signal.SIGINT if issubclass(lost.exc_type, KeyboardInterrupt) else signal.SIGTERM
+        threading.Timer(0.05, interrupt_main, [number]).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def _say_interrupted(error: BaseException) -> None:
     """Say so, and what the command has noted on the exception: how to go on. click wraps that of a Ctrl-C."""
     click.echo(INTERRUPTED, err=True)
@@ -32,6 +43,7 @@ def _say_interrupted(error: BaseException) -> None:
 def main() -> None:
     """Run the program and end with the exit status that the README lists."""
     signal.signal(signal.SIGTERM, _terminated)
+    sys.unraisablehook = interrupt_again
     guard_streams()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices: less memory, fewer threads
     try:

@@ -37,7 +37,7 @@ TAKEN: Mapping[str, frozenset[str]] = {  # which settings each command carries
     "statuses": SERVICE,
     "login": SERVICE,
 }
-FOLLOW_UP = TAKEN["run"] - (RESUME_KEYS - _COLUMNS) - {"runs_dir"}  # a result file is read as it was written
+FOLLOW_UP = TAKEN["run"] - (RESUME_KEYS - _COLUMNS) - {"runs_dir"}  # how a result file is read, its writer knows
 
 
 def option_words(settings: Settings, names: Iterable[str] = _ALL) -> list[str]:
@@ -177,7 +177,9 @@ class RunCommands:
         if used := self.facts.columns:
             values["order_column"] = values.get("order_column") or used.order_header or None
             values["status_column"] = values.get("status_column") or used.status_header or None
-        names, place, at = FOLLOW_UP, self.run_dir.resolve().parent, results.resolve().parent
+        values |= self.facts.results_reading
+        names = FOLLOW_UP | self.facts.results_reading.keys()
+        place, at = self.run_dir.resolve().parent, results.resolve().parent
         if at != self.run_dir.resolve() and not (at == place.parent and place.suffix == ".runs"):
             values["runs_dir"], names = place, names | {"runs_dir"}  # the run would not be found beside the file
         only = _option("only", tuple(map(str, words))) if words else []

@@ -167,6 +167,14 @@ def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:
     assert whole(read_back(line)) == whole(Settings(**{**kept, "compare": False, "only": ("failed",)}))
 
 
+def test_a_result_file_that_is_the_persons_own_workbook_is_read_where_its_results_are() -> None:
+    """Its writer says which sheet that is, below which row, and which of its rows are of this run."""
+    facts = some_facts(results_reading={"sheet": "Nov", "header_row": 3, "where": ["result_run_id=r"]})
+    line = command_line(RunCommands(Path("o.runs/r"), facts).follow_up(Path("o.runs/r/r.xlsx"), ["failed"]))
+    expected = {"only": ("failed",), "base_url": "http://x", "sheet": "Nov", "header_row": 3}
+    assert read_back(line) == Settings(**expected, where=("result_run_id=r",))
+
+
 def test_every_result_that_is_not_done_has_one_word() -> None:
     """`not-done` is what all of them are called, and is read back as all of them."""
     line = command_line(RunCommands(Path("o.runs/r"), some_facts()).follow_up(Path("o.runs/r/r.csv"), NOT_DONE))

@@ -275,3 +275,12 @@ def test_charts_hold_only_drawing() -> None:
     assert text.count('role="img" aria-label="Rows that ended per second"') == 2
     assert 'type="text/javascript"' not in text
     assert all(re.fullmatch(r"[MLhvZ0-9. -]+", path) for path in chart_paths(text))
+
+
+def test_the_report_says_what_load_the_service_took() -> None:
+    """The limits that were found and the waits of rows for them; nothing where none was found."""
+    found = page(replace(SUMMARY, rate={"final": 140.0, "history": [], "window": 8, "parked": 1200}))
+    assert "140 requests/s, 8 at once" in found
+    assert "Waits for a later attempt" in found
+    assert "1,200" in found
+    assert "The service takes" not in page()
