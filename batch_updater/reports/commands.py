@@ -26,6 +26,7 @@ ONCE = frozenset({"output", "overwrite", "restart", "carry_over"})  # of the cal
 SERVICE = frozenset({"config", "profile", "base_url", "ca_file", "proxy"})
 PACE = frozenset({"concurrency", "rate", "adapt", "timeout", "retries", "outage_budget", "log_format"})
 SENDING = PACE | {"canary", "max_failures", "metrics_file", "metrics_port"}
+_ADDRESSES = frozenset({"base_url", "proxy"})
 _COLUMNS = frozenset({"order_column", "status_column", "set_status", "expect_column", "order_by"})
 _ALL = frozenset(Settings.model_fields) - NO_OPTIONS
 TAKEN: Mapping[str, frozenset[str]] = {  # which settings each command carries
@@ -83,7 +84,10 @@ def _words(
 
 def _as_typed(path: Path, *, is_anywhere: bool) -> Path:
     """Return a path as it is typed in this working folder, or in any."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # somebody has removed the working folder
+        return path
     if is_anywhere:
         return path.absolute()
     return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
@@ -102,6 +106,8 @@ def _config(path: Path | None, *, is_anywhere: bool) -> Path | None:
 def _option(name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [as_option(name if value else f"no_{name}")]
+    if name in _ADDRESSES and "@" in value:
+        return []  # it holds a password, and is refused for that
     if name == "only" and set(value) == set(NOT_DONE):
         value = (ALL_NOT_DONE,)
     values = value if name == "where" else [",".join(value) if isinstance(value, tuple) else value]

@@ -57,13 +57,18 @@ async def test_a_service_that_stays_busy_is_asked_four_times_and_the_plan_says_s
     assert tenant.unchecked == "statuses are not checked: the service does not list them (answered 429)"
 
 
-async def answered(status: int, body: str) -> Tenant:
-    """The tenant of something that answers everything so."""
+async def answered(status: int, body: str, *, lists_orders: bool = False) -> Tenant:
+    """The tenant of something that answers everything so, but perhaps a list of orders."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=body, content_type="text/html" if "<" in body else "application/json")
 
+    async def list_orders(_request: web.Request) -> web.Response:
+        return web.json_response({"items": []})
+
     app = web.Application()
+    if lists_orders:
+        app.router.add_get("/v9/engagement/orders", list_orders)
     app.router.add_route("*", "/{any:.*}", answer)
     async with TestServer(app) as server:
         tenant = Tenant(str(server.make_url("/v9")), tokens=Tokens(Credentials(Secret("a-token-of-ours"))))
@@ -86,6 +91,15 @@ async def test_an_address_that_is_not_the_services_is_told_from_a_silent_one(sta
 async def test_a_list_that_the_account_may_not_read_is_no_wrong_address() -> None:
     """Ids can be sent all the same."""
     assert (await answered(403, "{}")).failure is None
+
+
+async def test_a_service_that_lists_orders_but_no_statuses_is_the_right_one() -> None:
+    """Only its statuses can't be checked."""
+    tenant = await answered(404, "{}", lists_orders=True)
+    assert (tenant.failure, tenant.unchecked) == (
+        None,
+        "statuses are not checked: the service does not list them (answered 404)",
+    )
 
 
 @pytest.mark.parametrize(("base_url", "lacking"), [("", "address"), ("https://api.example.com", "token")])

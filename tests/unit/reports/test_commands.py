@@ -392,6 +392,22 @@ def test_a_shell_reads_the_word_that_was_meant(name: str) -> None:
     assert said.stdout == os.fsencode(name)
 
 
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    """A call that is interrupted before the address is refused proposes the command without it."""
+    settings = Settings(base_url="https://u:hunter22@x.test", proxy="http://u:hunter22@x.test", rate=3)
+    assert same_call("run", settings, Path("o.csv")) == ["run", "o.csv", "--rate", "3"]
+
+
+def test_a_working_folder_that_is_gone_stops_no_proposal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are then written as they are known."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    words = RunCommands(tmp_path / "o.runs" / "r", some_facts()).ask("verify")
+    assert words == ["verify", str(tmp_path / "o.runs" / "r"), "--base-url", "http://x"]
+
+
 def test_windows_gets_its_own_quoting() -> None:
     """Its shells know no single quotes."""
     assert command_line(["run", "my orders.csv"], is_windows=True) == 'batch-updater run "my orders.csv"'
