@@ -220,6 +220,12 @@ def _unexpected(detail: str) -> Answer[Never]:
     return Answer(Verdict.UNKNOWN, "unexpected_response", detail, 200)
 
 
+def _no_list(of_what: str, body: bytes) -> Answer[Never]:
+    if page := _page_detail(200, body):
+        return Answer(Verdict.UNKNOWN, "wrong_address", page, 200)
+    return _unexpected(f"the answer is no list of {of_what}")
+
+
 def _done(payload: T) -> Answer[T]:
     return Answer(Verdict.DONE, "ok", "", 200, payload=payload)
 
@@ -234,7 +240,7 @@ def parse_statuses(status: int, headers: Mapping[str, str], body: bytes) -> Answ
     try:
         found = [_order_status(item) for item in json.loads(body)["items"]]
     except _UNREADABLE:
-        return _unexpected("the answer is no list of statuses")
+        return _no_list("statuses", body)
     return _done([item for item in found if item is not None])
 
 
@@ -264,7 +270,7 @@ def parse_orders(status: int, headers: Mapping[str, str], body: bytes) -> Answer
             for item in json.loads(body)["items"]
         ]
     except _UNREADABLE:
-        return _unexpected("the answer is no list of orders")
+        return _no_list("orders", body)
     return _done([order for order in found if UUID_SHAPE.fullmatch(order.id)])
 
 

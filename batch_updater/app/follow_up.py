@@ -1,9 +1,10 @@
 """Find the run that a result file follows up, and with whose sheet the work began."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from batch_updater.app.run import read_options
@@ -12,6 +13,8 @@ from batch_updater.common.files import RUN_ID
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings, overlaid
 from batch_updater.inputs.source import open_source
+from batch_updater.inputs.table import EXCEL
+from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import JOURNAL, RunFolder, run_of
@@ -41,22 +44,27 @@ def find_origin(file: Path, settings: Settings, tenant: Tenant) -> Origin:
     A result file is read as it was written, whatever file and environment say of sheets; what is typed counts. Raises
     ResumeError when its run was on another service, which nobody has named in this call.
     """
-    reading = overlaid(settings, {
-        name: Settings.model_fields[name].default for name in _OF_SHEETS - settings.model_fields_set
-    })  # fmt: skip
-    written = run_of(file) or _writer(file, reading)
+    written = run_of(file) or _writer(file, _as_written(file, settings)) or _writer(file, settings)
     if written is None:
         return Origin(None, None, settings)
-    _check_service(file, written, reading, tenant)
-    return Origin(written, written if settings.only or run_of(file) else None, reading)
-
-
-def _check_service(file: Path, written: RunFolder, settings: Settings, tenant: Tenant) -> None:
+    followed = written if settings.only or run_of(file) else None
     try:
         with read_journal(written.journal_path) as journal:
             facts = journal.facts()
     except JournalError:
-        return  # said when the run is followed up
+        return Origin(written, followed, _as_written(file, settings))  # said when the run is followed up
+    _check_service(file, written, facts, settings, tenant)
+    return Origin(written, followed, _as_written(file, settings, facts.results_reading))
+
+
+def _as_written(file: Path, settings: Settings, reading: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """Return the settings with which a result file is read; `reading` is what its run says of the one in Excel."""
+    reading = reading if file.suffix.lower() in EXCEL else {}
+    names = (_OF_SHEETS | reading.keys()) - settings.model_fields_set
+    return overlaid(settings, {name: reading.get(name, Settings.model_fields[name].default) for name in names})
+
+
+def _check_service(file: Path, written: RunFolder, facts: RunFacts, settings: Settings, tenant: Tenant) -> None:
     if tenant.base_url in {"", facts.base_url} or "base_url" in settings.model_fields_set:
         return
     there = RunCommands(written.path, facts).follow_up(file, settings.only)

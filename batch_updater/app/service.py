@@ -24,9 +24,8 @@ def find_service(
     Raises SettingsError when the address or the credentials can't be used, and, where it `is_needed`, when there are
     none: only a plan that is looked at does without.
     """
-    if not is_needed and not settings.base_url:
-        return Tenant("")
-    tenant = resolve_service(settings, environment)
+    nowhere = Tenant("")
+    tenant = resolve_service(settings, environment) if is_needed or settings.base_url else nowhere
     login = service_command("login", settings)
     try:
         found = Credentials(token) if token else find_credentials(environment, tenant.base_url, login)
@@ -34,7 +33,7 @@ def find_service(
         if is_needed:
             raise
         return tenant
-    return with_credentials(tenant, found)
+    return tenant if tenant is nowhere else with_credentials(tenant, found)
 
 
 def resolve_service(settings: Settings, environment: Mapping[str, str]) -> Tenant:

@@ -93,6 +93,7 @@ class RunFacts(_Frozen):
     then carry its row numbers. `carried_from` is the unfinished run of the sheet before it changed, whose done rows
     this one has kept, `superseded_by` the run that has kept those of this one.
     `overruled_by` is the newest run that has undone or followed up this one before it was finished.
+    `results_reading` are the settings, beside those of the columns, with which the result file is read again.
     `not_before` is when the service wants to be asked again, in seconds since the epoch; 0 for any time.
     """
 
@@ -124,6 +125,7 @@ class RunFacts(_Frozen):
     starts: tuple[Start, ...] = ()
     rates: tuple[Rates, ...] = ()
     notes: tuple[str, ...] = ()
+    results_reading: dict[str, Any] = {}
     requests: Requests = Requests()
     end: Ended | None = None
 

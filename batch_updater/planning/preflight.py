@@ -22,6 +22,7 @@ from batch_updater.common.models import Answer, Verdict
 from batch_updater.planning.statuses import AnyStatus, StatusBook
 
 ATTEMPTS = 4
+WRONG = "wrong_address"
 LONGEST = 10.0  # seconds; a slow list of statuses must not delay the run
 
 
@@ -80,6 +81,7 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
                 return replace(listed, wait=min(listed.wait or 0.0, LONGEST / ATTEMPTS))  # so that all attempts fit in
 
             answer = await Attempts(ATTEMPTS, until=began + LONGEST).run(list_statuses, client.renew)
+            is_elsewhere = answer.code == WRONG and (await client.list_orders(1)).code == WRONG
     except BatchUpdaterError as error:
         return replace(tenant, unchecked=f"statuses are not checked: {error.message}", failure=error)
     latency = time.monotonic() - began
@@ -89,8 +91,11 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
     unlisted = answer.detail if answer.needs_human else f"the service does not list them ({why})"
     failure = explain_failure(answer, tenant.base_url)
-    if isinstance(failure, AddressError):
-        unlisted = f"the service does not list them ({why}); {failure.hint}"
+    if is_elsewhere:  # a service may list no statuses, but every one lists orders
+        failure = AddressError(
+            f"{tenant.base_url} does not answer as the service does: {answer.detail}.", CHECK_ADDRESS
+        )
+        unlisted = f"the service does not list them ({why}); {CHECK_ADDRESS}"
     return replace(tenant, unchecked=f"statuses are not checked: {unlisted}", failure=failure)
 
 
@@ -102,9 +107,6 @@ def explain_failure(answer: Answer[Any], base_url: str) -> BatchUpdaterError | N
         return BlockedError(f"No connection to {base_url}: {answer.detail}.", answer.hint)
     if not answer.was_sent or answer.verdict is Verdict.STOP:
         return StoppedError(f"{base_url}: {answer.detail}.", "check EVREKA360_BASE_URL and the network")
-    if answer.code == "wrong_address":
-        what = f"{base_url} does not answer as the service does: {answer.detail}."
-        return AddressError(what, CHECK_ADDRESS)
     if answer.verdict in RETRIED_VERDICTS:
         return StoppedError(f"{base_url} does not serve its statuses now: {answer.detail}.", "run again later")
     return None

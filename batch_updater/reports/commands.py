@@ -19,13 +19,14 @@ from batch_updater.common.settings import ALL_NOT_DONE, PATHS, Settings
 from batch_updater.common.summary import Reason, RunSummary, Step
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.facts import RunFacts
-from batch_updater.journal.run_folder import FRAME, UNDO_SHEET, is_nameless, runs_place
+from batch_updater.journal.run_folder import FRAME, JOURNAL, UNDO_SHEET, is_nameless, runs_place
 from batch_updater.reports.reasons import fails_again
 
 ONCE = frozenset({"output", "overwrite", "restart", "carry_over"})  # of the call that made the run; its journal knows
 SERVICE = frozenset({"config", "profile", "base_url", "ca_file", "proxy"})
 PACE = frozenset({"concurrency", "rate", "adapt", "timeout", "retries", "outage_budget", "log_format"})
 SENDING = PACE | {"canary", "max_failures", "metrics_file", "metrics_port"}
+_ADDRESSES = frozenset({"base_url", "proxy"})
 _COLUMNS = frozenset({"order_column", "status_column", "set_status", "expect_column", "order_by"})
 _ALL = frozenset(Settings.model_fields) - NO_OPTIONS
 TAKEN: Mapping[str, frozenset[str]] = {  # which settings each command carries
@@ -37,7 +38,7 @@ TAKEN: Mapping[str, frozenset[str]] = {  # which settings each command carries
     "statuses": SERVICE,
     "login": SERVICE,
 }
-FOLLOW_UP = TAKEN["run"] - (RESUME_KEYS - _COLUMNS) - {"runs_dir"}  # a result file is read as it was written
+FOLLOW_UP = TAKEN["run"] - (RESUME_KEYS - _COLUMNS) - {"runs_dir"}  # how a result file is read, its writer knows
 
 
 def option_words(settings: Settings, names: Iterable[str] = _ALL) -> list[str]:
@@ -83,7 +84,10 @@ def _words(
 
 def _as_typed(path: Path, *, is_anywhere: bool) -> Path:
     """Return a path as it is typed in this working folder, or in any."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # somebody has removed the working folder
+        return path
     if is_anywhere:
         return path.absolute()
     return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
@@ -102,6 +106,8 @@ def _config(path: Path | None, *, is_anywhere: bool) -> Path | None:
 def _option(name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [as_option(name if value else f"no_{name}")]
+    if name in _ADDRESSES and "@" in value:
+        return []  # it holds a password, and is refused for that
     if name == "only" and set(value) == set(NOT_DONE):
         value = (ALL_NOT_DONE,)
     values = value if name == "where" else [",".join(value) if isinstance(value, tuple) else value]
@@ -146,14 +152,16 @@ class RunCommands:
     def go_on(self, max_failures: int | None = None) -> list[str]:
         """Return the command that resumes the run, with the choices that must be the same and this limit.
 
-        That of an undo or of a DataFrame, which no sheet can name, is resumed from its folder.
+        That of an undo is resumed by `undo`; that of a DataFrame, which no command can name, from its folder.
         """
-        if self.sheet is None or self.sheet.name in {UNDO_SHEET, FRAME.stem}:
+        if self.sheet is None or self.sheet.name == FRAME.stem:
             return self.resume(max_failures)
         place = self.run_dir.resolve().parent
         runs_dir = None if place == runs_place(self.sheet, None).resolve() else place
-        values = {**self._values(max_failures), **self.facts.reading, "runs_dir": runs_dir}
-        return ["run", self._path(self.sheet), *self._options(values, TAKEN["run"])]
+        values = {**self._values(max_failures), "runs_dir": runs_dir}
+        if self.sheet.name == UNDO_SHEET and (self.sheet.parent / JOURNAL).is_file():
+            return ["undo", self._path(self.sheet.parent), *self._options(values, TAKEN["undo"] | {"runs_dir"})]
+        return ["run", self._path(self.sheet), *self._options({**values, **self.facts.reading}, TAKEN["run"])]
 
     def resume(self, max_failures: int | None = None) -> list[str]:
         """Return the command that resumes the run from its folder alone, by the choices that it was planned by."""
@@ -175,7 +183,9 @@ class RunCommands:
         if used := self.facts.columns:
             values["order_column"] = values.get("order_column") or used.order_header or None
             values["status_column"] = values.get("status_column") or used.status_header or None
-        names, place, at = FOLLOW_UP, self.run_dir.resolve().parent, results.resolve().parent
+        values |= self.facts.results_reading
+        names = FOLLOW_UP | self.facts.results_reading.keys()
+        place, at = self.run_dir.resolve().parent, results.resolve().parent
         if at != self.run_dir.resolve() and not (at == place.parent and place.suffix == ".runs"):
             values["runs_dir"], names = place, names | {"runs_dir"}  # the run would not be found beside the file
         only = _option("only", tuple(map(str, words))) if words else []

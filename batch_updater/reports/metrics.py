@@ -100,7 +100,7 @@ class Meter:
             "rate_limit": ("Most requests per second at present, 0 for no limit", now.limit or 0.0),
             "window": ("Most requests in flight that the service takes at present, 0 for no limit", now.window or 0.0),
             "paused_seconds": ("Seconds until sending goes on, spent on load", paused),
-            "outage_seconds": ("Seconds since the service stopped working, spent of --outage-budget", outage),
+            "outage_seconds": ("Seconds since the service stopped working, spent of the outage budget", outage),
             "last_success_timestamp_seconds": ("When a row was last confirmed", self._last_success),
         }
         if self._exit_code is not None:

@@ -85,9 +85,8 @@ def _play(folder: Path, base_url: str, say: Say) -> int:
     say("  journal.sqlite    the full record: what was planned, announced, sent and answered")
     say("\nYour turn: this serves the orders as they were at first, until Ctrl-C:")
     say(f"  {command_line(['sandbox', '--port', base_url.rpartition(':')[2]])}")
-    say("\nIn another terminal, after this line, you can type the commands above:")
-    settings = f"EVREKA360_BASE_URL={base_url} EVREKA360_ACCESS_TOKEN={_TOKEN}"
-    say(f"  cd {shlex.quote(escape_controls(str(folder)))} && export {settings}")
+    say("\nIn another terminal set what it prints, and type the commands above, or your own, in this folder:")
+    say(f"  cd {shlex.quote(escape_controls(str(folder)))}")
     return 0 if (ran, verified) == (3, 3) else 1
 
 

@@ -1,14 +1,16 @@
 """Every command that a document, a help page, a sample or the program's source spells is typed as it stands."""
 
+import contextlib
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
 
 import pytest
-from support.commands import texts_of, written_in
-from support.program import environment, good_rows, newest_run, served, write_sheet
+from support.commands import proposed_in, texts_of, written_in
+from support.program import PROGRAM, environment, good_rows, newest_run, program, served, write_sheet
 from support.watched import Watched
 
 import batch_updater
@@ -29,8 +31,8 @@ PLACEHOLDERS = (  # what stands for a name or an address that every reader has o
 NOT_TYPED = {
     "batch-updater login": "asks for secrets, and keeps them; tests/integration/test_login.py types it",
     "batch-updater logout": "changes the keyring; tests/integration/test_login.py types it",
-    "batch-updater demo": "has a service of its own; tests/acceptance/test_program.py types it",
-    "batch-updater sandbox": "serves until it is interrupted; tests/acceptance/test_proposed_commands.py types it",
+    "batch-updater demo": "has a service of its own, and a test of its own below",
+    "batch-updater sandbox": "serves until it is interrupted; typed after the demo",
 }
 PROSE = {"batch-updater summary": "the name of a sheet in a workbook"}
 
@@ -82,3 +84,37 @@ def test_what_is_written_does_what_it_says(watched: Watched, monkeypatch: pytest
         ended = watched.call(*words, env=env)
     assert ended.returncode in {0, 3}, ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@contextlib.contextmanager
+def sandbox_by(*words: str) -> Iterator[str]:
+    """What a sandbox says that was typed so, while it serves."""
+    with subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        try:
+            assert process.stderr
+            yield "".join(process.stderr.readline() for _ in range(3))
+        finally:
+            process.terminate()
+
+
+def settings_in(said: str) -> dict[str, str]:
+    """The variables that a shell is told to export."""
+    (line,) = [line.strip() for line in said.splitlines() if line.strip().startswith("export ")]
+    return dict(word.split("=", 1) for word in shlex.split(line)[1:])
+
+
+def test_the_demo_can_be_gone_on_with(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox that it proposes serves at the same address, and with what that prints every other command works."""
+    folder = watched.folder / "a demo"
+    said = program("demo", "--rows", 40, "--dir", folder, env=environment()).stdout
+    lines = [re.sub(r"^\$ ", "", line.strip()) for line in said.splitlines()]
+    assert f"cd '{folder}'" in lines
+    (again,) = [shlex.split(line)[1:] for line in lines if line.startswith("batch-updater sandbox")]
+    monkeypatch.chdir(folder)
+    typed = [line for line in dict.fromkeys(lines) if proposed_in(line) and " sandbox " not in line]
+    assert len(typed) >= 4
+    with sandbox_by(*again) as announced:
+        env = environment(**settings_in(announced), BATCH_UPDATER_YES="1")
+        for line in [*proposed_in(announced), *typed]:
+            ended = watched.call(*shlex.split(line)[1:], env=env)
+            assert ended.returncode in {0, 3}, f"{line}\n{ended.stderr}"

@@ -98,7 +98,7 @@ def test_the_same_words_stand_in_the_environment(watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"secret\n", ""),
+        (b"open-sesame-7\n", ""),
         (b"wrong\n", "does not open"),
         (b"", "does not open"),
         (b"\xff\xfe", "can't be read"),
@@ -112,7 +112,7 @@ def test_a_password_file_opens_the_workbook_or_is_named(watched: Watched, conten
     plain = excel(watched.folder, [HEAD, *map(list, good_rows(2))])
     sheet = watched.folder / "locked.xlsx"
     with plain.open("rb") as source, sheet.open("wb") as target:
-        OOXMLFile(source).encrypt("secret", target)
+        OOXMLFile(source).encrypt("open-sesame-7", target)
     password = watched.folder / "password.txt"
     if content is not None:
         password.write_bytes(content)
@@ -132,7 +132,7 @@ def test_a_password_file_opens_the_workbook_or_is_named(watched: Watched, conten
 
 def failing(watched: Watched, monkeypatch: pytest.MonkeyPatch, rows: int) -> Path:
     """An Excel result file whose sheets have three rows each, and in which every fourth order is not found."""
-    monkeypatch.setattr("batch_updater.reports.workbook.EXCEL_ROWS", 3)
+    monkeypatch.setattr("batch_updater.reports.workbook.plain.EXCEL_ROWS", 3)
     sheet = watched.folder / "orders.csv"
     write_sheet(sheet, [(order_id(n) if n % 4 else order_id(90_000 + n), DONE) for n in range(1, rows + 1)])
     result = watched.folder / "results.xlsx"
@@ -148,10 +148,10 @@ def test_a_result_file_of_several_sheets_is_an_input(watched: Watched, monkeypat
     assert load_workbook(result).sheetnames[:5] == ["results", *(f"results {n}" for n in range(2, 6))]
     again = watched.folder / "again.xlsx"
     with served(orders=1000) as sandbox:
-        env = environment(sandbox.base_url)
-        ended = watched.call("run", result, "--only", "failed", "--yes", "-o", again, env=env)
+        env, here = environment(sandbox.base_url), ("--base-url", sandbox.base_url)
+        ended = watched.call("run", result, "--only", "failed", "--yes", "-o", again, *here, env=env)
         sent = [entry["order_id"] for entry in puts(sandbox)]
-        every = watched.call("plan", result, "--json", env=env)
+        every = watched.call("plan", result, "--json", *here, env=env)
     assert ended.returncode == 3, ended.stderr
     assert "Excel sheets 'results' to 'results 5'" in ended.stderr
     assert set(sent) == {order_id(90_000 + n) for n in (4, 8, 12)}
@@ -168,7 +168,8 @@ def test_one_of_several_result_sheets_can_be_named(watched: Watched, monkeypatch
     """--sheet takes that sheet alone, with its own row numbers."""
     result = failing(watched, monkeypatch, rows=7)
     with served(orders=1000) as sandbox:
-        ended = watched.call("plan", result, "--sheet", "results 2", "--json", env=environment(sandbox.base_url))
+        words = ("--sheet", "results 2", "--base-url", sandbox.base_url)
+        ended = watched.call("plan", result, *words, "--json", env=environment(sandbox.base_url))
     assert json.loads(ended.stdout)["rows"] == 3
 
 

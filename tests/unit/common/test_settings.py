@@ -5,7 +5,8 @@ import pytest
 
 from batch_updater.cli import commands
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.settings import Settings, load_settings
+from batch_updater.common.models import NOT_DONE
+from batch_updater.common.settings import Settings, as_facts, load_settings, overlaid
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "batch-updater.toml"
 
@@ -20,6 +21,30 @@ def test_options_go_before_environment_before_file(tmp_path: Path) -> None:
     assert (settings.on_conflict, settings.base_url) == ("first", "https://x")
     config.write_text("sheet = 2\n")
     assert load_settings({}, {}, config).sheet == "2"
+
+
+def test_settings_know_where_they_come_from_and_what_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File and profile, also where the environment names them; and which of the settings the caller named himself."""
+    monkeypatch.chdir(tmp_path)
+    assert (load_settings({}, {}).config, load_settings({}, {}).profile) == (None, None)
+    Path("batch-updater.toml").write_text("[profiles.p]\nrate = 3\n")
+    named = {"BATCH_UPDATER_PROFILE": "p", "BATCH_UPDATER_CONFIG": "", "EVREKA360_BASE_URL": "https://x"}
+    settings = load_settings({"concurrency": 20, "sheet": None}, named)
+    assert (settings.config, settings.profile, settings.rate) == (tmp_path / "batch-updater.toml", "p", 3)
+    assert settings.model_fields_set == {"concurrency"}
+    assert overlaid(settings, {"retries": 1}).model_fields_set == {"concurrency"}
+    Path("other.toml").write_text("rate = 4\n")
+    assert load_settings({}, {"BATCH_UPDATER_CONFIG": "other.toml"}).rate == 4
+    Path("other.toml").write_text("profile = 'p'\n")
+    with pytest.raises(SettingsError, match="unknown setting 'profile'"):
+        load_settings({}, {}, Path("other.toml"))
+    Path("other.toml").write_text("")
+    assert as_facts(load_settings({}, {}, Path("other.toml")))["config"] == str(tmp_path / "other.toml")
+
+
+def test_one_word_stands_for_all_that_is_not_done() -> None:
+    """Alone or among others, each result once."""
+    assert load_settings({"only": "failed,not-done"}, {}).only == tuple(map(str, NOT_DONE))
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,14 @@ def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:
     assert whole(read_back(line)) == whole(Settings(**{**kept, "compare": False, "only": ("failed",)}))
 
 
+def test_a_result_file_that_is_the_persons_own_workbook_is_read_where_its_results_are() -> None:
+    """Its writer says which sheet that is, below which row, and which of its rows are of this run."""
+    facts = some_facts(results_reading={"sheet": "Nov", "header_row": 3, "where": ["result_run_id=r"]})
+    line = command_line(RunCommands(Path("o.runs/r"), facts).follow_up(Path("o.runs/r/r.xlsx"), ["failed"]))
+    expected = {"only": ("failed",), "base_url": "http://x", "sheet": "Nov", "header_row": 3}
+    assert read_back(line) == Settings(**expected, where=("result_run_id=r",))
+
+
 def test_every_result_that_is_not_done_has_one_word() -> None:
     """`not-done` is what all of them are called, and is read back as all of them."""
     line = command_line(RunCommands(Path("o.runs/r"), some_facts()).follow_up(Path("o.runs/r/r.csv"), NOT_DONE))
@@ -207,11 +215,21 @@ def test_a_resumed_run_is_as_careful_as_it_was_started(
         assert (settings.canary, settings.max_failures) == (canary, Settings(max_failures=limit).max_failures)
 
 
-@pytest.mark.parametrize("sheet", [None, Path("the DataFrame"), Path("o.runs/r/undo.csv")])
+@pytest.mark.parametrize("sheet", [None, Path("the DataFrame")])
 def test_a_run_without_a_sheet_of_its_own_is_resumed_from_its_folder(sheet: Path | None) -> None:
-    """Data from stdin and DataFrames are gone by then, and the sheet of an undo is made anew by each one."""
-    words = RunCommands(Path("o.runs/r/undo.runs/u"), some_facts(), sheet).go_on(7)
-    assert words == ["resume", "o.runs/r/undo.runs/u", "--base-url", "http://x", "--max-failures", "7"]
+    """Data from stdin and DataFrames are gone by then."""
+    words = RunCommands(Path("stdin.runs/r"), some_facts(), sheet).go_on(7)
+    assert words == ["resume", "stdin.runs/r", "--base-url", "http://x", "--max-failures", "7"]
+
+
+@pytest.mark.parametrize(("place", "more"), [("o.runs/r/undo.runs", []), ("other", ["--runs-dir", "other"])])
+def test_an_undo_is_picked_up_by_undo(place: str, more: list[str]) -> None:
+    """Its sheet lies in the folder of the run that it undoes; choices that are meant for sheets are none of it."""
+    Path("o.runs/r").mkdir(parents=True)
+    Path("o.runs/r/journal.sqlite").touch()
+    facts = some_facts(reading={"expect_column": "e"}, compare=True)
+    words = RunCommands(Path(place) / "u", facts, Path("o.runs/r/undo.csv")).go_on()
+    assert words == ["undo", "o.runs/r", "--base-url", "http://x", *more]
 
 
 def test_a_run_that_compared_by_the_list_goes_on_by_the_list() -> None:
@@ -372,6 +390,22 @@ def test_a_shell_reads_the_word_that_was_meant(name: str) -> None:
         ["bash", "-c", code], capture_output=True, check=True, env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
     )
     assert said.stdout == os.fsencode(name)
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    """A call that is interrupted before the address is refused proposes the command without it."""
+    settings = Settings(base_url="https://u:hunter22@x.test", proxy="http://u:hunter22@x.test", rate=3)
+    assert same_call("run", settings, Path("o.csv")) == ["run", "o.csv", "--rate", "3"]
+
+
+def test_a_working_folder_that_is_gone_stops_no_proposal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are then written as they are known."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    words = RunCommands(tmp_path / "o.runs" / "r", some_facts()).ask("verify")
+    assert words == ["verify", str(tmp_path / "o.runs" / "r"), "--base-url", "http://x"]
 
 
 def test_windows_gets_its_own_quoting() -> None:
