@@ -37,11 +37,12 @@ class Call:
 @contextlib.contextmanager
 def begun(
     settings: Settings | None, token: Token, stop: Stop | None = None, on_progress: Watcher = None, *,
-    place: Place = "", needs_token: bool = True,
+    place: Place = "", is_trial: bool = False,
 ) -> Iterator[Call]:  # fmt: skip
     """Yield a call; what is not given comes from the environment and the config file, or from the run of a summary.
 
-    Errors that pass by speak of arguments, not of options. Raises SettingsError.
+    A trial needs a token only to read orders. Errors that pass by speak of arguments, not of options. Raises
+    SettingsError.
     """
     hidden = Secret(token) if isinstance(token, str) else token
     try:
@@ -49,7 +50,8 @@ def begun(
         if not found.base_url:
             address = os.environ.get(BASE_URL_NAME) or (place.base_url if isinstance(place, RunSummary) else None)
             found = found.with_changes(base_url=address)
-        tenant = find_service(found, os.environ, token=hidden, needs_token=needs_token)
+        needed = not is_trial or found.compare or found.compare_list
+        tenant = find_service(found, os.environ, token=hidden, needs_token=needed)
         with contextlib.ExitStack() as stack:
             yield Call(found, tenant, stop or Stop(), watcher(on_progress, stack))
     except NoCredentialsError as error:

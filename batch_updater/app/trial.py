@@ -79,8 +79,7 @@ async def plan_batch(
     for that, and to know the statuses. Raises InputError, SettingsError, CredentialsError.
     """
     frame = None if isinstance(source, Path | str) else FrameSource.of(source)
-    reads = settings is not None and (settings.compare or settings.compare_list)
-    with begun(settings, token, stop, on_progress, needs_token=reads) as call, contextlib.ExitStack() as stack:
+    with begun(settings, token, stop, on_progress, is_trial=True) as call, contextlib.ExitStack() as stack:
 
         def planned(on_rows: OnRows) -> AbstractContextManager[Run]:
             if frame:
