@@ -16,7 +16,7 @@ from batch_updater.common.models import Result
 from batch_updater.common.remedies import as_argument
 from batch_updater.common.setting_errors import as_configured, did_you_mean, explain_wrong_setting
 
-RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
+RESULT_SUFFIXES = (".csv", ".xlsx", ".xlsm", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
 OWN_WORDS = ("order", "status", "expected")  # columns that can have headers of a person's own
