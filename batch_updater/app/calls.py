@@ -53,7 +53,10 @@ def begun(
         needed = not is_trial or found.compare or found.compare_list or found.carry_over
         tenant = find_service(found, os.environ, token=hidden, is_needed=needed)
         with contextlib.ExitStack() as stack:
-            yield Call(found, tenant, stop or Stop(), watcher(on_progress, stack))
+            own = Stop()  # the caller's must not stay requested when an interruption has ended the call
+            if stop:
+                stack.enter_context(stop.calling(own.request))
+            yield Call(found, tenant, own, watcher(on_progress, stack))
     except NoCredentialsError as error:
         raise SettingsError(error.said, ["give token=…", *error.remedies]).reworded(as_argument) from None
     except BatchUpdaterError as error:

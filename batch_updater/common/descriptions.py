@@ -46,7 +46,7 @@ _DESCRIPTIONS = {
     "retries": "Further attempts for one row.",
     "max_failures": "Stop when more rows of the run have failed.",
     "outage_budget": "Seconds to wait for a silent service.",
-    "output": "The result file: .csv, .xlsx or .jsonl.",
+    "output": "The result file: .csv, .xlsx, .xlsm, .jsonl.",
     "overwrite": "Replace an existing {output} file.",
     "runs_dir": "Where run folders are made.",
     "restart": "Leave the sheet's unfinished run, start a new one.",

@@ -60,9 +60,9 @@ def nothing_more_is_sent(sandbox: Sandbox) -> int:
 def test_the_first_ctrl_c_lets_what_is_in_flight_finish(sandbox: Sandbox, settings: Settings) -> None:
     """KeyboardInterrupt has the summary, every answer is recorded, and the same call sends the rest and no more."""
     pressed = ctrl_c_when(lambda: len(puts(sandbox)) >= BEFORE)
-    news: list[Progress] = []
+    news, stop = list[Progress](), Stop()
     with pytest.raises(KeyboardInterrupt) as caught:
-        run_batch_sync(FRAME, settings, token=TOKEN, on_progress=news.append)
+        run_batch_sync(FRAME, settings, token=TOKEN, on_progress=news.append, stop=stop)
     sent = nothing_more_is_sent(sandbox)
     pressed.join()
     assert news[-1].ended == sent
@@ -72,7 +72,7 @@ def test_the_first_ctrl_c_lets_what_is_in_flight_finish(sandbox: Sandbox, settin
     assert summary.result_counts == {"updated": sent, "not_sent": ROWS - sent}
     assert summary.results()["result"].value_counts().to_dict() == summary.result_counts
     assert f"resume_sync({summary.run_dir!r})" in caught.value.__notes__[0]
-    again = run_batch_sync(FRAME, settings, token=TOKEN)
+    again = run_batch_sync(FRAME, settings, token=TOKEN, stop=stop)
     assert (again.run_id, again.result_counts, len(puts(sandbox))) == (summary.run_id, {"updated": ROWS}, ROWS)
 
 

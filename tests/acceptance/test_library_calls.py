@@ -346,3 +346,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code += " for m in ('pandas', 'aiohttp', 'pydantic', 'rich', 'IPython') if m in sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "\n"
+
+
+def test_results_of_a_workbook_have_types_too(settings: Settings, tmp_path: Path) -> None:
+    """They are read from the person's own workbook, in which every result is a text."""
+    shutil.copy(ROOT / "samples" / "orders.xlsx", tmp_path)
+    found = run_batch_sync(tmp_path / "orders.xlsx", settings, token=TOKEN).results()
+    assert (found["result_attempts"].dtype, found["result_row"].dtype) == ("Int64", "Int64")
+    assert found["result_sent_at"].notna().any()
