@@ -195,10 +195,11 @@ def refuse_if_strict(file: Path, facts: RunFacts, journal: JournalReader, settin
     if settings.strict and (problems := journal.problems(1, planned=True)):
         row, first, result, detail = problems[0]
         problem = f"{facts.name_row(row, first)}, {result}: {detail}"
+        hints = [Remedy("correct it and the others, or leave out {strict}")]
+        if called(file) == file:  # no command can name a DataFrame
+            others = service_command("plan", settings, file, without="strict")
+            hints.append(Remedy("to see the others", command=tuple(others)))
         raise InputError(
             Remedy("{file}: {strict} refuses it; the first problem is {what}", {"file": facts.input, "what": problem}),
-            [
-                Remedy("correct it and the others, or leave out {strict}"),
-                Remedy("to see the others", command=tuple(service_command("plan", settings, file, without="strict"))),
-            ],
+            hints,
         )

@@ -64,7 +64,7 @@ class PlanSummary:
         return self.found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `batch-updater plan --json` prints, as plain JSON types."""
+        """Return what `plan --json` prints, as plain JSON types."""
         return dict(self.values)
 
 
