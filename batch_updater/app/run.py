@@ -16,7 +16,7 @@ from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.reader import JournalReader
-from batch_updater.journal.run_folder import RunFolder, called, discard, path_from
+from batch_updater.journal.run_folder import FRAME, RunFolder, called, discard, path_from
 from batch_updater.planning.plan import Plan, read_plan
 from batch_updater.planning.preflight import Tenant
 from batch_updater.reports.commands import RunCommands, service_command
@@ -196,7 +196,7 @@ def refuse_if_strict(file: Path, facts: RunFacts, journal: JournalReader, settin
         row, first, result, detail = problems[0]
         problem = f"{facts.name_row(row, first)}, {result}: {detail}"
         hints = [Remedy("correct it and the others, or leave out {strict}")]
-        if called(file) == file:  # no command can name a DataFrame
+        if facts.name != FRAME.stem:  # no command can name a DataFrame
             others = service_command("plan", settings, file, without="strict")
             hints.append(Remedy("to see the others", command=tuple(others)))
         raise InputError(
