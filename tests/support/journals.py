@@ -1,13 +1,12 @@
 """Small journals for unit tests, and the undo of any."""
 
-import contextlib
+import csv
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from batch_updater.app.reconcile import write_undo_sheet
-from batch_updater.common.errors import SettingsError
+from batch_updater.app.reconcile import UNDO_COLUMNS
 from batch_updater.common.models import RejectedRow, Result, ResultRow, RowOutcome, State, StatusUpdate
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import RunFacts
@@ -62,7 +61,6 @@ def result_row(number: int, **more: Any) -> ResultRow:
 
 def undo_sheet(run: Path, sheet: Path) -> Path:
     """The sheet that would undo a run; it has no rows when there is nothing to undo."""
-    sheet.write_bytes(b"order_id\n")
-    with Journal.open(run / "journal.sqlite") as journal, contextlib.suppress(SettingsError):
-        write_undo_sheet(journal, sheet)
+    with Journal.open(run / "journal.sqlite") as journal, sheet.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([UNDO_COLUMNS, *journal.to_undo()])  # also where no status before is known
     return sheet
