@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import pacer_for
@@ -14,9 +16,12 @@ from batch_updater.common.errors import ExitCode, JournalError, SettingsError
 from batch_updater.common.log import LOG, event, log_to_file
 from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
+from batch_updater.common.remedies import command_line
 from batch_updater.common.summary import RunSummary
+from batch_updater.common.text import escape_lines
 from batch_updater.journal.facts import Phase
 from batch_updater.journal.lifecycle import what_is_left
+from batch_updater.reports.commands import run_command
 from batch_updater.reports.metrics import Meter, metered
 from batch_updater.reports.provenance import add_rates, start_facts
 from batch_updater.sending.stages import Runner
@@ -71,7 +76,8 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
             max_failures=limit.allowed, failed_before=limit.failed, brake=limit.brake,
             stop=stop, on_progress=tell, on_record=meter.record if meter else None,
         )  # fmt: skip
-        with handled_signals(stop, enabled=catch_signals) as interrupted:
+        farewell = partial(_farewell, run, runner.counters)
+        with handled_signals(stop, enabled=catch_signals, farewell=farewell) as interrupted:
             code, reason = await drive(runner.run, stop, interrupted)
             rates = add_rates(run.facts.rates, began, time.time(), pacer, runner.pool.parkings)
             found = {"rates": rates, "not_before": runner.exchange.health.not_before}
@@ -84,6 +90,17 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
         reason = "Interrupted while the results were being written; they are complete."
         return replace(summary, exit_code=code, reason=f"{summary.reason}\n{reason}".strip())
     return summary
+
+
+def _farewell(run: Run, counters: Counters) -> str:
+    """Return what is said of a run that ends without waiting for its requests."""
+    number = counters.in_flight
+    left = f"Stopped at once. {number:,} {'request was' if number == 1 else 'requests were'} in flight"
+    if not number:
+        left = "Stopped at once. Nothing was in flight; the results are not written"
+    command = run_command(Path(run.facts.input), run.folder.path, run.facts)
+    reads = "; their orders are read before anything is sent again" if number else ""
+    return escape_lines(f"{left}{reads}.\nTo go on:\n  {command_line(command)}")
 
 
 def client_for(run: Run) -> OrderClient:

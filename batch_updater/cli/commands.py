@@ -210,10 +210,16 @@ commands.add_command(sandbox)
 commands.add_command(demo)
 
 
+def _complete_topic(_context: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    from batch_updater.cli.help import TOPICS
+
+    return [topic for topic in TOPICS if topic.startswith(begun)]
+
+
 @commands.command(name="help", short_help="Explain a topic, or list the topics.")
-@click.argument("topic", required=False, metavar="[TOPIC]")
+@click.argument("topic", required=False, metavar="[TOPIC]", shell_complete=_complete_topic)
 def help_(topic: str | None) -> int:
-    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
+    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, completion, api."""
     from batch_updater.cli.help import TOPICS, contents, page, render_page
     from batch_updater.cli.terminal import detect_terminal
 
