@@ -165,5 +165,5 @@ def _refused_sign_in(why: str, grant: Grant) -> CredentialsError:
     ]
     hint = f"check {', '.join(GRANT_NAMES)} and the service's address, then run again"
     if quoted:
-        hint = f"{', '.join(quoted)}: leave out the quotation marks around it; `docker --env-file` keeps them"
+        hint = f"{', '.join(quoted)}: leave out the quotation marks around it; an env file of docker keeps them"
     return CredentialsError(f"The service refused to sign in ({why}).", hint)

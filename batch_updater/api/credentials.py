@@ -19,7 +19,7 @@ def check_token(token: Secret, name: str = "The access token") -> Secret:
     """Return the token. Raises SettingsError, which calls it by `name`, when it can't be used as one."""
     text = token.reveal()
     if text[:1] in _QUOTES or text[-1:] in _QUOTES:
-        raise SettingsError(f"{name} stands in quotation marks.", "leave them out; `docker --env-file` keeps them")
+        raise SettingsError(f"{name} stands in quotation marks.", "leave them out; an env file of docker keeps them")
     if _SCHEME.match(text):
         raise SettingsError(f"{name} begins with 'Bearer', which is no part of it.", "leave that word out")
     if not text.isascii() or not text.isprintable() or " " in text:

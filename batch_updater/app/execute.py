@@ -18,7 +18,7 @@ from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
 from batch_updater.common.remedies import command_line
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import escape_lines
+from batch_updater.common.text import count, escape_lines
 from batch_updater.journal.facts import Phase
 from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.reports.commands import run_command
@@ -81,7 +81,8 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
             code, reason = await drive(runner.run, stop, interrupted)
             rates = add_rates(run.facts.rates, began, time.time(), pacer, runner.pool.parkings)
             found = {"rates": rates, "not_before": runner.exchange.health.not_before}
-            run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), **found)
+            notes = (*run.facts.notes, *_canary_note(run), *runner.notes)
+            run.facts = run.facts.with_changes(notes=notes, **found)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
                 run.journal.update_facts(**found)
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
@@ -101,6 +102,18 @@ def _farewell(run: Run, counters: Counters) -> str:
     command = run_command(Path(run.facts.input), run.folder.path, run.facts)
     reads = "; their orders are read before anything is sent again" if number else ""
     return escape_lines(f"{left}{reads}.\nTo go on:\n  {command_line(command)}")
+
+
+def _canary_note(run: Run) -> list[str]:
+    """Return a sentence on a canary that has passed in this start, and log it."""
+    if run.facts.canary_passed or not run.settings.canary:
+        return []
+    with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
+        if run.journal.facts().canary_passed:
+            rows = min(run.settings.canary, run.open_rows)
+            event("canary", rows=rows, reason="passed")
+            return [f"The canary of {count(rows, 'row')} was right: sent first, then read back."]
+    return []
 
 
 def client_for(run: Run) -> OrderClient:

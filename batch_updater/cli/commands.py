@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +26,14 @@ from batch_updater.cli.options import (
     CommandGroup,
     with_options,
 )
+from batch_updater.cli.past_runs import list_runs, write_again
 from batch_updater.cli.practice import demo, sandbox
 from batch_updater.cli.system_limits import check_memory, make_room
+from batch_updater.cli.topics import explain
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
 from batch_updater.common.remedies import without_option
 from batch_updater.common.secret import Secret
+from batch_updater.common.text import escape_controls
 
 if TYPE_CHECKING:
     from batch_updater.cli.console import OutputOptions
@@ -130,43 +135,8 @@ def _resume(run: Path, dry_run: bool, **options: Any) -> int:
         return console.resume_run(run, settings, output, dry_run=dry_run)
 
 
-@commands.command(name="results")
-@click.argument("run", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="The summary as JSON on stdout.")
-def _results(run: Path, as_json: bool) -> int:
-    """Write the results of RUN again.
-
-    They are made from its journal; the run may be unfinished, but not under way. RUN is a run folder or any file
-    in it. Nothing is sent.
-    """
-    from batch_updater.app import outputs
-    from batch_updater.cli.console import OutputOptions, show_summary
-
-    summary = outputs.results(run)
-    show_summary(summary, OutputOptions(as_json=as_json))
-    return ExitCode.DONE if summary.results_file else ExitCode.STOPPED
-
-
-@commands.command(name="runs")
-@click.argument("place", type=PATH, default=".")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per run on stdout.")
-def _runs(place: Path, as_json: bool) -> int:
-    """List the runs of a sheet or folder.
-
-    PLACE is a sheet, or a folder with sheets.  [this folder]  The newest run comes first.
-    """
-    from batch_updater.app.history import runs
-
-    infos = runs(place)
-    if as_json:
-        for info in infos:
-            click.echo(json.dumps(info.to_dict()))
-        return ExitCode.DONE
-    if not infos:
-        click.echo(f"There are no runs at {place}.", err=True)
-    for info in infos:
-        click.echo(info.describe())
-    return ExitCode.DONE
+commands.add_command(write_again)
+commands.add_command(list_runs)
 
 
 @commands.command(name="statuses")
@@ -176,8 +146,8 @@ def _statuses(as_json: bool, **options: Any) -> int:
     """List the tenant's order statuses."""
     from batch_updater.cli import console
 
-    settings, _manners = _settings_of(options)
-    return console.show_statuses(settings, as_json=as_json)
+    settings, output = _settings_of(options)
+    return console.show_statuses(settings, output.environment, as_json=as_json)
 
 
 @commands.command()
@@ -190,8 +160,8 @@ def login(only_token: bool, **options: Any) -> int:
     """
     from batch_updater.cli.login import log_in
 
-    settings, _manners = _settings_of(options)
-    click.echo(log_in(settings, only_token=only_token))
+    settings, output = _settings_of(options)
+    click.echo(log_in(settings, output.environment, only_token=only_token))
     return ExitCode.DONE
 
 
@@ -201,53 +171,37 @@ def logout(**options: Any) -> int:
     """Remove what `login` has kept."""
     from batch_updater.cli.login import log_out
 
-    settings, _manners = _settings_of(options)
-    click.echo(log_out(settings))
+    settings, output = _settings_of(options)
+    click.echo(log_out(settings, output.environment))
     return ExitCode.DONE
 
 
 commands.add_command(sandbox)
 commands.add_command(demo)
-
-
-def _complete_topic(_context: click.Context, _param: click.Parameter, begun: str) -> list[str]:
-    from batch_updater.cli.help import TOPICS
-
-    return [topic for topic in TOPICS if topic.startswith(begun)]
-
-
-@commands.command(name="help", short_help="Explain a topic, or list the topics.")
-@click.argument("topic", required=False, metavar="[TOPIC]", shell_complete=_complete_topic)
-def help_(topic: str | None) -> int:
-    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, completion, api."""
-    from batch_updater.cli.help import TOPICS, contents, page, render_page
-    from batch_updater.cli.terminal import detect_terminal
-
-    if topic is None:
-        click.echo(contents())
-    elif topic in TOPICS:
-        click.echo(render_page(page(topic), detect_terminal(sys.stdout)))
-    else:
-        raise click.UsageError(f"There is no topic {topic!r}; there are {', '.join(TOPICS)}.")
-    return ExitCode.DONE
+commands.add_command(explain)
 
 
 def _settings_of(options: dict[str, Any]) -> "tuple[Settings, OutputOptions]":
     """Split what was typed into the run's settings and the output of talking about it. Raises SettingsError."""
     from batch_updater.cli.console import OutputOptions
+    from batch_updater.cli.dotenv import with_dotenv
     from batch_updater.common.settings import load_settings
 
     names = ("yes", "as_json", "quiet", "no_color")
-    output = OutputOptions(
-        **{name: bool(options.pop(name)) for name in names if name in options},
-        verbosity=options.pop("verbose", 0),
+    about: dict[str, Any] = {name: bool(options.pop(name)) for name in names if name in options}
+    output = replace(
+        OutputOptions(**about),
+        verbosity=options.pop("verbose", 0), problems=options.get("output"),
         command=("batch-updater", *without_option(sys.argv[1:], "--notify")),
         notify=Secret(address) if (address := options.pop("notify", None)) else None,
-    )
+    )  # fmt: skip
     config, profile = options.pop("config"), options.pop("profile")
-    settings = load_settings(options, config=config, profile=profile)
+    environment, said = with_dotenv(os.environ, config)
+    if said:
+        click.echo(escape_controls(said), err=True)
+    settings = load_settings(options, environment, config=config, profile=profile)
     make_room(settings.concurrency)
-    return settings, output
+    return settings, replace(output, environment=environment)
 
 
 @contextlib.contextmanager

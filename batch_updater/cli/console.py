@@ -8,9 +8,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import fill
 
@@ -20,7 +20,7 @@ from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import send
 from batch_updater.app.planner import OnRows
 from batch_updater.app.planning import plan, try_plan
-from batch_updater.app.preview import Preview, preview, trial_summary
+from batch_updater.app.preview import Preview, preview, trial_summary, write_problems
 from batch_updater.app.resume import resume
 from batch_updater.app.run import Run, allow_failures, delete_run
 from batch_updater.app.service import find_service, statuses
@@ -38,13 +38,17 @@ from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import duration, escape_controls, escape_lines, shown
+from batch_updater.common.text import count, duration, escape_controls, escape_lines, shown
 from batch_updater.reports.commands import next_step
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How to talk: whether to ask, whether the summary is JSON on stdout, and the command that was typed."""
+    """How to talk: whether to ask, whether the summary is JSON on stdout, and the command that was typed.
+
+    `environment` is that of the program, with what a `.env` file adds; `problems` is where `plan` writes the rows that
+    will not be sent.
+    """
 
     yes: bool = False
     as_json: bool = False
@@ -53,6 +57,8 @@ class OutputOptions:
     verbosity: int = 0
     command: tuple[str, ...] = ()
     notify: Secret | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    problems: Path | None = None
 
 
 Planned = AbstractContextManager[Run]
@@ -67,7 +73,7 @@ def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run:
     reads = settings.compare or settings.compare_list
 
     def make(on_rows: OnRows) -> Planned:
-        tenant = find_service(settings, os.environ, needs_token=not dry_run or reads)
+        tenant = find_service(settings, output.environment, needs_token=not dry_run or reads)
         if dry_run:
             return try_plan(file, settings, tenant, on_rows=on_rows)
         return plan(file, settings, tenant, on_rows=on_rows, on_wait=_say_wait)
@@ -84,7 +90,7 @@ def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: b
     """Plan the undo of a run and send it, or only show it; return the exit status. Raises BatchUpdaterError."""
 
     def make(on_rows: OnRows) -> Planned:
-        return undo(run, settings, find_service(settings, os.environ), on_rows=on_rows, trial=dry_run)
+        return undo(run, settings, find_service(settings, output.environment), on_rows=on_rows, trial=dry_run)
 
     return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
 
@@ -93,7 +99,7 @@ def resume_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run:
     """Go on with an unfinished run, or only show its plan; return the exit status. Raises BatchUpdaterError."""
 
     def make(_on_rows: OnRows) -> Planned:
-        return resume(run, settings, find_service(settings, os.environ))
+        return resume(run, settings, find_service(settings, output.environment))
 
     return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
 
@@ -138,7 +144,8 @@ def _is_let_go_on(opened: Run, summary: RunSummary) -> bool:
     if summary.next_limit is None or opened.settings.max_failures is not None or not sys.stdin.isatty():
         return False
     click.echo(escape_lines(summary.reason), err=True)
-    if not click.confirm(f"Go on all the same, until more than {summary.next_limit:,} have failed?", err=True):
+    question = f"Go on all the same, until more than {summary.next_limit:,} have failed? (y: go on, n: stop)"
+    if not click.confirm(question, err=True):
         return False
     allow_failures(opened, summary.next_limit)
     return True
@@ -157,6 +164,9 @@ def _show_trial(make: MakePlan, output: OutputOptions, *, reads: bool = False) -
             click.echo(escape_controls(trial.source.notes[0]), err=True)
         if trial.tenant.refused:
             raise trial.tenant.refused
+        if output.problems:
+            number = write_problems(trial, output.problems)
+            click.echo(f"{count(number, 'row')} to correct in {escape_controls(str(output.problems))}", err=True)
         found = _read_orders(trial, output) if reads else None
         if output.as_json:
             click.echo(json.dumps(trial_summary(trial, found)))
@@ -209,11 +219,11 @@ def _ask(opened: Run) -> bool:
     if opened.settings.production:
         typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
-    send_all = f"end {number:,} updates to {opened.facts.base_url}?"
+    send_all = f"end {count(number, 'update')} to {opened.facts.base_url}? (y: send, n: stop)"
     if opened.tenant.nobody:
         patience = duration(opened.settings.outage_budget)
-        return click.confirm(f"Nobody answers there. Wait for up to {patience}, and s{send_all}", err=True)
-    return click.confirm(f"S{send_all}", err=True)
+        return click.confirm(fill(f"Nobody answers there. Wait for up to {patience}, and s{send_all}", 72), err=True)
+    return click.confirm(fill(f"S{send_all}", 72), err=True)
 
 
 def _show_plan(opened: Run, *, err: bool) -> None:
@@ -227,7 +237,7 @@ def _show_plan(opened: Run, *, err: bool) -> None:
 
 def verify_run(run: Path, settings: Settings, output: OutputOptions) -> int:
     """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
-    tenant = find_service(settings, os.environ)
+    tenant = find_service(settings, output.environment)
     with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
         summary = run_loop(verify(run, settings, tenant, on_progress=bar.update, catch_signals=True))
     if summary.reason:
@@ -239,9 +249,9 @@ def verify_run(run: Path, settings: Settings, output: OutputOptions) -> int:
     return summary.exit_code
 
 
-def show_statuses(settings: Settings, *, as_json: bool) -> int:
+def show_statuses(settings: Settings, environment: Mapping[str, str], *, as_json: bool) -> int:
     """List the tenant's statuses. Raises BatchUpdaterError."""
-    found = statuses(settings, find_service(settings, os.environ))
+    found = statuses(settings, find_service(settings, environment))
     if as_json:
         click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in found]))
     else:

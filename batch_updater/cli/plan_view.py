@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from batch_updater.app.run import Run
-from batch_updater.common.text import escape_controls, shown
+from batch_updater.common.text import count, escape_controls, shown
 
 
 def describe(run: Run, width: int = 80) -> str:
@@ -37,6 +37,9 @@ def _lines(run: Run, width: int) -> Iterator[str]:
         yield from _labelled(
             "compare", f"orders are read first, {how}; one that already has its status is left alone", width
         )
+    if settings.canary and not run.facts.canary_passed and run.open_rows:
+        first = count(min(settings.canary, run.open_rows), "row", "is", "are")
+        yield from _labelled("canary", f"{first} sent first and read back; the others follow when that is right", width)
     for note in _notes(run):
         yield from _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:

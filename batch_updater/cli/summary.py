@@ -1,13 +1,14 @@
 """The end of a run as a person reads it on a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from textwrap import wrap
 
 from batch_updater.cli.terminal import Line, TerminalStyle, render
 from batch_updater.common.models import Result
 from batch_updater.common.remedies import command_line
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import duration, shortened
+from batch_updater.common.text import count, duration, moment, shortened
 from batch_updater.reports.commands import next_step
 
 SHOWN_REASONS = 5
@@ -31,16 +32,18 @@ def in_short(summary: RunSummary, command: Sequence[str] = ()) -> str:
     counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
     why, words = next_step(summary, command)
     where = summary.results_file or "no file"
-    return f"{summary.rows:,} rows: {counts}; results in {where}\n{why}: {command_line(words)}"
+    return f"{count(summary.rows, 'row')}: {counts}; results in {where}\n{why}: {command_line(words)}"
 
 
 def _lines(summary: RunSummary, command: Sequence[str], terminal: TerminalStyle) -> Iterator[Line]:
-    took, rate = duration(summary.seconds), f"{summary.rows_per_second:,.0f} rows/s"
-    yield [(f"{summary.rows:,} rows", "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
+    took, rate = duration(summary.seconds), f"{count(round(summary.rows_per_second), 'row')}/s"
+    yield [(count(summary.rows, "row"), "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
     yield []
     yield from _counts(summary, terminal)
     yield from _reasons(summary, terminal)
     yield []
+    if summary.ended_at:
+        yield [("Ended    ", "dim"), (moment(datetime.fromisoformat(summary.ended_at).timestamp()), "")]
     yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
     if summary.report_file:
         yield [("Report   ", "dim"), (summary.report_file, "")]

@@ -128,7 +128,7 @@ def test_the_four_values_sign_in_from_environment_and_files(tmp_path: Path) -> N
         ({"ACCESS_TOKEN": "s3cr3t value"}, "blank"),
         ({"ACCESS_TOKEN": "s3cr3tü"}, "no token has"),
         ({"ACCESS_TOKEN": '"s3cr3t-token"'}, "ACCESS_TOKEN stands in quotation marks"),
-        ({"ACCESS_TOKEN": "'s3cr3t-token'"}, "docker --env-file"),
+        ({"ACCESS_TOKEN": "'s3cr3t-token'"}, "env file of docker"),
         ({"ACCESS_TOKEN": "Bearer s3cr3t-token"}, "ACCESS_TOKEN begins with 'Bearer'"),
         ({"ACCESS_TOKEN": "Authorization: bearer s3cr3t"}, "begins with 'Bearer'"),
         ({"ACCESS_TOKEN": "s3cr3t\x00"}, "no token has"),
