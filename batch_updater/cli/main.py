@@ -4,7 +4,9 @@ import io
 import os
 import signal
 import sys
+import threading
 import traceback
+from _thread import interrupt_main
 from types import FrameType
 from typing import NoReturn
 
@@ -30,6 +32,15 @@ def _handle_termination() -> None:
         signal.signal(hang_up, _terminated)
 
 
+def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Repeat an interruption that Python has thrown away, because it came within a destructor or a weak reference."""
+    if issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
+        number = signal.SIGINT if issubclass(lost.exc_type, KeyboardInterrupt) else signal.SIGTERM
+        threading.Timer(0.05, interrupt_main, [number]).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def _say_interrupted() -> None:
     click.echo(INTERRUPTED, err=True)
     words = without_option(sys.argv[1:], "--notify")
@@ -40,6 +51,7 @@ def _say_interrupted() -> None:
 def main() -> None:
     """Run the program and end with the exit status that the README lists."""
     _handle_termination()
+    sys.unraisablehook = interrupt_again
     guard_streams()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices: less memory, fewer threads
     try:

@@ -145,6 +145,7 @@ def _about(summary: RunSummary, facts: RunFacts) -> Iterator[_Line]:
     yield _Line("Updates sent", f"{requests.get('put', 0):,}")
     yield _Line("Orders read", f"{requests.get('get', 0):,}")
     yield _Line("Retried · throttled", f"{requests.get('retried', 0):,} · {requests.get('throttled', 0):,}")
+    yield from _load(summary)
     yield _Line("Exit status", str(summary.exit_code))
     yield _Line("Run", summary.run_id, mono=True)
     yield _Line("Service", summary.base_url, long=True, mono=True)
@@ -161,6 +162,16 @@ def _link(file: Path, run_dir: str) -> str:
         return quote(Path(os.path.relpath(file, run_dir)).as_posix())
     except ValueError:  # another drive of Windows
         return file.absolute().as_uri()
+
+
+def _load(summary: RunSummary) -> Iterator[_Line]:
+    """Yield what the service's load has cost: the limits that were found, and the rows that waited for them."""
+    limit, window, parked = (summary.rate.get(key) for key in ("final", "window", "parked"))
+    limits = [f"{limit:,.3g} requests/s" if limit else "", f"{window:,} at once" if window else ""]
+    if any(limits):
+        yield _Line("The service takes", ", ".join(filter(None, limits)))
+    if parked:
+        yield _Line("Waits for a later attempt", f"{parked:,}")
 
 
 def _readable(when: str) -> str:

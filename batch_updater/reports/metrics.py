@@ -61,7 +61,8 @@ class Meter:
 
     def end(self, summary: RunSummary) -> None:
         """Take over the end of the run, and write the file for the last time."""
-        self._exit_code, self._progress = summary.exit_code, replace(self._progress, paused_until=None)
+        self._exit_code = summary.exit_code
+        self._progress = replace(self._progress, paused_until=None, outage_since=None)
         self._write()
 
     def _write(self) -> None:
@@ -92,10 +93,13 @@ class Meter:
         ):
             yield CounterMetricFamily(f"batch_updater_{name}", text, value=requests.get(key, 0))
         paused = max(now.paused_until - self._clock(), 0.0) if now.paused_until else 0.0
+        outage = self._clock() - now.outage_since if now.outage_since else 0.0
         gauges = {
             "in_flight": ("Requests under way", float(now.in_flight)),
             "rate_limit": ("Most requests per second at present, 0 for no limit", now.limit or 0.0),
-            "paused_seconds": ("Seconds until sending goes on", paused),
+            "window": ("Most requests in flight that the service takes at present, 0 for no limit", now.window or 0.0),
+            "paused_seconds": ("Seconds until sending goes on, spent on load", paused),
+            "outage_seconds": ("Seconds since the service stopped working, spent of --outage-budget", outage),
             "last_success_timestamp_seconds": ("When a row was last confirmed", self._last_success),
         }
         if self._exit_code is not None:

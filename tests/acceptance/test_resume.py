@@ -102,7 +102,7 @@ def test_two_runs_of_one_sheet_are_never_under_way(tmp_path: Path, how: str) -> 
         other.symlink_to(sheet)
     elif how == "runs-dir":
         more = ["--runs-dir", tmp_path / "other"]
-    with served(latency=0.2) as sandbox:
+    with served(latency=2.0) as sandbox:
         first = start("run", sheet, "--yes", env=environment(sandbox.base_url))
         wait_until(lambda: puts(sandbox), first)
         second = program("run", other, "--yes", *more, env=environment(sandbox.base_url))
@@ -224,7 +224,7 @@ def test_results_can_be_made_again_for_any_run(tmp_path: Path) -> None:
 def test_results_are_not_made_under_the_hands_of_a_run(tmp_path: Path) -> None:
     """While the run is under way `results` ends with 7 and writes nothing: it could replace what the run writes."""
     sheet = write_sheet(tmp_path / "o.csv", good_rows(400))
-    with served(latency=0.2) as sandbox:
+    with served(latency=2.0) as sandbox:
         process = start("run", sheet, "--yes", env=environment(sandbox.base_url))
         wait_until(lambda: puts(sandbox), process)
         refused = program("results", newest_run(sheet), env=environment())

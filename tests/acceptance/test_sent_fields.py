@@ -84,7 +84,7 @@ def test_the_field_goes_through_crash_compare_verify_and_undo(watched: Watched, 
         ended = watched.call("run", sheet, "--yes", "--json", "--compare", env=env)
         run = Path(json.loads(ended.stdout)["run_dir"])
         assert [row["result"] for row in read_result(run / "results.csv")] == ["unchanged"] + ["updated"] * 4
-        assert [put["order_id"] for put in puts(sandbox)] == ORDERS[1:]
+        assert sorted(put["order_id"] for put in puts(sandbox)) == sorted(ORDERS[1:])
 
         crash(run)  # two rows are in doubt: one was applied, the other was not
         field.give(sandbox, ORDERS[4], before)
@@ -92,7 +92,7 @@ def test_the_field_goes_through_crash_compare_verify_and_undo(watched: Watched, 
         assert [row["result_code"] for row in read_result(run / "results.csv")[3:]] == [
             "confirmed_after_interruption", "ok",
         ]  # fmt: skip
-        assert [put["order_id"] for put in puts(sandbox)] == [*ORDERS[1:], ORDERS[4]]
+        assert [put["order_id"] for put in puts(sandbox)[4:]] == [ORDERS[4]]
 
         field.give(sandbox, ORDERS[1], other)
         watched.call("verify", run, env=env)

@@ -192,7 +192,7 @@ class Controller:
     def told(self, number: int, quota: Quota, now: float) -> None:
         """Record the quota that an answer names, whatever else the answer is; at 0 nothing leaves until its reset."""
         if self._allowance.tell(number, quota, now) and not quota.remaining:
-            self._hold(now + quota.reset)
+            self._hold(self._allowance.until)
 
     @property
     def _is_limited(self) -> bool:

@@ -292,3 +292,12 @@ def test_the_report_says_who_ran_it_where_and_when() -> None:
     text = page(facts=FACTS.with_changes(starts=starts))
     assert re.search(r"Run by</dt><dd>ops@host-7<", text)
     assert re.search(r"Began</dt><dd>2026-11-23 23:00:00 UTC", text)
+
+
+def test_the_report_says_what_load_the_service_took() -> None:
+    """The limits that were found and the waits of rows for them; nothing where none was found."""
+    found = page(replace(SUMMARY, rate={"final": 140.0, "history": [], "window": 8, "parked": 1200}))
+    assert "140 requests/s, 8 at once" in found
+    assert "Waits for a later attempt" in found
+    assert "1,200" in found
+    assert "The service takes" not in page()

@@ -41,7 +41,8 @@ def test_the_file_holds_rows_requests_latency_and_state(tmp_path: Path) -> None:
     meter.record(outcome(4, Result.FAILED, "order_not_found"))
     meter.record(outcome(5, Result.NOT_SENT, "stopped", State.PLANNED))
     requests = {"put": 9, "get": 1, "token": 2, "retried": 4, "throttled": 5}
-    meter.update(Progress("sending", 9, in_flight=7, limit=140.0, paused_until=1003.0, requests=requests))
+    waits = {"limit": 140.0, "window": 8, "paused_until": 1003.0, "outage_since": 990.0}
+    meter.update(Progress("sending", 9, in_flight=7, requests=requests, **waits))
     found = samples(tmp_path / "m.prom")
     assert found["batch_updater_rows_total ok updated"] == 2
     assert found["batch_updater_rows_total order_not_found failed"] == 1
@@ -50,6 +51,7 @@ def test_the_file_holds_rows_requests_latency_and_state(tmp_path: Path) -> None:
     assert (found["batch_updater_retries_total"], found["batch_updater_throttled_total"]) == (4, 5)
     assert (found["batch_updater_in_flight"], found["batch_updater_rate_limit"]) == (7, 140)
     assert (found["batch_updater_paused_seconds"], found["batch_updater_last_success_timestamp_seconds"]) == (3, 1000)
+    assert (found["batch_updater_window"], found["batch_updater_outage_seconds"]) == (8, 10)
     assert found["batch_updater_row_seconds_count"] == 3
     assert found["batch_updater_row_seconds_bucket 0.1"] == 0
     assert found["batch_updater_row_seconds_bucket 0.25"] == 3
