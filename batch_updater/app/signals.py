@@ -39,16 +39,25 @@ def handled_signals(stop: Stop, *, enabled: bool, farewell: Callable[[], str] = 
 
     handled = {}
     for number in _handled_numbers() if enabled else ():
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+        with contextlib.suppress(RuntimeError, ValueError):  # not the main thread
             before = signal.getsignal(number)
-            loop.add_signal_handler(number, handle, number)
+            _add_handler(loop, number, handle)
             handled[number] = before
     try:
         yield interrupted
     finally:
         for number, before in handled.items():
-            loop.remove_signal_handler(number)
+            with contextlib.suppress(NotImplementedError):  # Windows
+                loop.remove_signal_handler(number)
             signal.signal(number, before)
+
+
+def _add_handler(loop: asyncio.AbstractEventLoop, number: int, handle: Callable[[int], None]) -> None:
+    """Let the loop call `handle` with the number of a signal."""
+    try:
+        loop.add_signal_handler(number, handle, number)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(handle, got))
 
 
 def _handled_numbers() -> Iterator[int]:

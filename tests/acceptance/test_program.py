@@ -118,3 +118,12 @@ def test_the_lines_for_bash_turn_completion_on(tmp_path: Path, line: str) -> Non
     ended = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "completion" in ended.stdout
+
+
+def test_an_output_that_knows_few_characters_is_no_bug(tmp_path: Path) -> None:
+    """Into a file Windows writes cp1252: what that does not know is written as an escape."""
+    file = write_sheet(tmp_path / "sipariş.csv", [(order_id(1), DONE)])
+    env = environment(EVREKA360_BASE_URL="http://127.0.0.1:9", PYTHONIOENCODING="cp1252")
+    ended = program("plan", file, env=env)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    assert "sipari\\u015f.csv" in ended.stdout
