@@ -17,7 +17,7 @@ def _complete_topic(_context: click.Context, _param: click.Parameter, begun: str
 @click.command(name="help", cls=GroupedCommand, short_help="Explain a topic, or list the topics.")
 @click.argument("topic", required=False, metavar="[TOPIC]", shell_complete=_complete_topic)
 def explain(topic: str | None) -> int:
-    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, completion, api."""
+    """Explain a topic: inputs, results, resume, exit-codes, load, scheduling, security, completion, api."""
     from batch_updater.cli.help import TOPICS, contents, page, render_page
     from batch_updater.cli.terminal import detect_terminal
 
