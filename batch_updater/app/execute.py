@@ -85,6 +85,8 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
             run.facts = run.facts.with_changes(notes=notes, **found)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
                 run.journal.update_facts(**found)
+                if code == ExitCode.CREDENTIALS:
+                    run.journal.plan_unauthorized()
             summary = await asyncio.to_thread(finish, run, runner.counters, code, reason)
     code = interruption(stop, interrupted)
     if code and summary.exit_code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:

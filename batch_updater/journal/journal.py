@@ -148,6 +148,14 @@ class Journal(JournalWriter):
         """Take back the claim of rows that were certainly not sent."""
         self._change((schema.UNCLAIM, [(row,) for row in rows]))
 
+    def plan_unauthorized(self) -> None:
+        """Plan the rows again whose token was refused: it was no good for any row.
+
+        Not in a sequence, where later rows of the order may be on their way.
+        """
+        if not self.sequenced:
+            self._change((schema.PLAN_UNAUTHORIZED, [()]))
+
     def mark_interrupted(self) -> None:
         """Prepare to go on after a start that may have been killed.
 

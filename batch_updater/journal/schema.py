@@ -126,6 +126,9 @@ CLAIM_UP_TO = (  # one statement for a block of planned rows takes less time tha
 MARK_UNCOUNTED = f"UPDATE rows SET changes = changes + 1, uncounted = 1 WHERE {OPEN_CLAIM}"  # noqa: S608 - a constant
 UNCLAIM = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE row = ? AND state = 'claimed'"
 UNCLAIM_UNREAD = f"UPDATE rows SET changes = changes + 1, state = 'planned' WHERE {CERTAINLY_NOT_SENT.format('')}"  # noqa: S608 - constants
+PLAN_UNAUTHORIZED = (
+    "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'ended' AND code = 'unauthorized'"
+)
 RELEASE = "UPDATE rows SET changes = changes + 1, state = 'planned' WHERE state = 'queued' AND leader = ?"
 COUNT = "UPDATE counts SET claims = claims + ?, changes = changes + total_changes() - ?"
 

@@ -226,6 +226,18 @@ def test_a_token_that_one_order_refuses_is_good_for_the_others(
     assert rows[8]["result_code"] == ("unauthorized" if always else "ok")
 
 
+def test_a_token_that_all_orders_refuse_costs_none_of_them(tmp_path: Path, faulty: Callable[[Fault], None]) -> None:
+    """The first one, which might have been refused alone, is sent again with the others by the same command."""
+    is_good: list[str] = []
+    faulty(lambda request, _number: error(401) if is_put(request) and not is_good else None)
+    with served() as sandbox:
+        code, said, rows = send(tmp_path, sandbox, 20, "--concurrency", "1")
+        assert (code, results(rows)) == (5, {"failed": 2, "not_sent": 18}), said
+        is_good.append("the token")
+        code, said, rows = send(tmp_path, sandbox, 20)
+    assert (code, results(rows)) == (0, {"updated": 20}), said
+
+
 @pytest.mark.parametrize("headers", [{"Retry_After": "1"}, {}])
 def test_maintenance_ends_a_run_that_can_be_resumed(
     tmp_path: Path, faulty: Callable[[Fault], None], headers: dict[str, Any]
