@@ -92,5 +92,7 @@ async def read_every_order(
             run.journal, client, pacer, settings.sending, rows=run.journal.count_to_verify(), stop=stop,
             on_progress=on_progress,
         )  # fmt: skip
-        with handled_signals(stop, enabled=catch_signals) as interrupted:
+        with handled_signals(
+            stop, enabled=catch_signals, farewell=lambda: "Stopped at once; nothing was changed."
+        ) as interrupted:
             return await drive(runner.verify, stop, interrupted)
