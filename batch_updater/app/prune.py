@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from batch_updater.common.errors import JournalError, LockedError, SettingsError
@@ -19,17 +19,29 @@ DAY = 86_400  # seconds
 def prune(place: Path, days: int) -> list[RunFolder]:
     """Remove the runs of a sheet or folder that finished more than so many days ago; return them, oldest first.
 
-    Kept are those that a run which stays follows up, carries on or undoes, and those that somebody works with now.
+    Kept are those that a run which stays follows up, carries on or undoes, those that somebody works with now, and the
+    newest run of an input that has an older, unfinished one: without it the same command would pick up that.
     Raises SettingsError when there is no such place, or a run can't be removed.
     """
     found = {folder.path: _read(folder) for folder in run_folders(place)}
     known = {path: facts for path, facts in found.items() if facts}
     old = {path for path, facts in known.items() if _ended(path, facts) < time.time() - days * DAY}
     old -= {path for path in old if any(_is_unfinished(undo) for undo in _undos(path))}
+    old -= _hiding(known, old)
     for path in sorted(found, key=lambda one: one.name, reverse=True):  # whatever needs a run is newer
         if path not in old:
             old -= _needed(path, found[path])
     return [RunFolder(path) for path in sorted(old, key=lambda one: one.name) if _remove(path, known[path])]
+
+
+def _hiding(known: Mapping[Path, RunFacts], old: Collection[Path]) -> set[Path]:
+    """Return the newest run of each input of which an unfinished run stays."""
+    found = set()
+    for path, facts in known.items():
+        if path not in old and facts.phase is not Phase.FINISHED:
+            same = [one for one in known if one.parent == path.parent and known[one].has_input_of(facts)]
+            found.add(max(same, key=lambda one: one.name))
+    return found
 
 
 def _needed(path: Path, facts: RunFacts | None) -> set[Path]:

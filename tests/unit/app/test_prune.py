@@ -49,12 +49,21 @@ def test_only_runs_that_finished_longer_ago_are_removed(place: Path) -> None:
     """A younger run stays, and so does an old one that can still be resumed or that can't be read."""
     gone = run(place, 1, OLD)
     run(place, 2, NEW)
-    run(place, 3, OLD, Phase.STOPPED)
+    run(place, 3, OLD, Phase.STOPPED, name="other.csv", path="../other.csv")
     damaged = run(place, 4, OLD)
     (place / damaged / "journal.sqlite").write_bytes(b"no database")
     assert removed(place) == [gone]
     assert removed(place) == []
     assert removed(place, days=2) == ["20260101T000002Z-0000"]
+
+
+def test_a_run_that_hides_an_unfinished_one_stays(place: Path) -> None:
+    """Without the newest run of the sheet the same command would go on with one that was left long ago."""
+    run(place, 1, OLD, Phase.STOPPED)
+    gone = run(place, 2, OLD)
+    run(place, 3, OLD)
+    other = run(place, 4, OLD, name="other.csv", path="../other.csv")
+    assert removed(place) == [gone, other]
 
 
 def test_a_run_that_a_later_one_needs_stays(place: Path) -> None:
