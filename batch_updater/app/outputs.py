@@ -5,18 +5,24 @@ import logging
 import time
 import traceback
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
-from batch_updater.common.models import Counters
+from batch_updater.common.models import RESULT_COLUMNS, Counters
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls
+from batch_updater.inputs.excel.password import decrypted
+from batch_updater.inputs.header_row import is_result_file
 from batch_updater.inputs.pandas_io import read_results
+from batch_updater.inputs.source import Source
+from batch_updater.inputs.table import EXCEL
 from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
@@ -26,6 +32,7 @@ from batch_updater.reports.provenance import last_rate
 from batch_updater.reports.reasons import NOT_DONE
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
+from batch_updater.reports.workbook import Written
 
 
 def results(place: Path) -> RunSummary:
@@ -76,7 +83,8 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
 def write_outputs(run: Run) -> RunSummary:
     """Write the result file and `summary.json` of a run, finished or not, and return the summary."""
     rows = ResultRows(run.source, run.journal, run.folder.run_id)
-    path, trouble, about = _write_somewhere(run, rows)
+    path, trouble, written = _write_somewhere(run, rows)
+    reading = _reading_results(run, written)
     if path is None:
         rows.count_all()
     is_open = bool(what_is_left(run.journal, run.facts))
@@ -96,17 +104,48 @@ def write_outputs(run: Run) -> RunSummary:
         seconds=end.seconds, rows_per_second=end.rows_per_second,
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end.reason, trouble) if part),
-        notes=(*run.source.notes, *run.notes, *run.facts.notes, *about), reasons=rows.reasons.top(),
+        notes=(*run.source.notes, *run.notes, *run.facts.notes, *written.notes), reasons=rows.reasons.top(),
         rate=last_rate(run.facts, end.started),
         resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
         next_limit=next_limit,
-        follow_up_options=tuple(follow_up_options(run.facts)),
-        frame=None if path is None else lambda: read_results(path, run.source.delimiter),
+        follow_up_options=tuple(follow_up_options(run.facts, reading)),
+        frame=None if path is None else partial(_frame, path, reading, run.source),
     )  # fmt: skip
     summary = _report(run, summary, rows)
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
         run.folder.write_summary(summary.to_dict())
     return summary
+
+
+def _reading_results(run: Run, written: Written) -> dict[str, Any]:
+    """Return the settings, beside those of the run, with which its result file is read again."""
+    kept = {name: value for name, value in run.facts.reading.items() if name == "password_file" and value}
+    own = run.source.user_sheet
+    if not written.is_own or own is None:
+        return kept
+    kept |= {
+        name: value for name, value in run.facts.reading.items() if name in {"include_hidden", "max_cells"} and value
+    }
+    cells = (own.facts.last_row + 1) * (own.facts.last_column + 1 + len(RESULT_COLUMNS))
+    if cells > kept.get("max_cells", 0):
+        kept["max_cells"] = min(cells, 2_000_000_000)
+    if own.header_row > 1:
+        kept["header_row"] = own.header_row
+    if is_result_file(own.header) and run.source.left_out:  # rows of other runs keep their results there
+        kept["where"] = (f"result_run_id={run.folder.run_id}",)
+    return {**kept, "sheet": own.title}
+
+
+def _frame(path: Path, reading: dict[str, Any], source: Source) -> Any:
+    """Return the rows of a run from its result file, which may have others beside them, and a password."""
+    table: dict[str, Any] = {}
+    if "sheet" in reading:
+        rows = [row.number for row in source.rows()]
+        table = {"sheet": reading["sheet"], "header_row": reading.get("header_row", 1), "rows": rows}
+    if source.password is None or path.suffix.lower() not in EXCEL:
+        return read_results(path, source.delimiter, **table)
+    with decrypted(path, source.password) as plain:
+        return read_results(plain, **table)
 
 
 def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
@@ -129,10 +168,10 @@ def _end_of(run: Run, *, is_open: bool) -> Ended:
     return Ended(started=began, ended=began, seconds=0.001, exit_code=int(code), reason=reason, rows_per_second=0.0)
 
 
-def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list[str]]:
+def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, Written]:
     """Write the result file, beside its place or in the run folder when that can't be written.
 
-    Return where it is, what went wrong, and what a person should know about the file.
+    Return where it is, what went wrong, and what the file is.
     """
     path = run.results_path
     tries = (path, path.with_stem(f"{path.stem}-{run.folder.run_id}"), run.folder.path / f"results{path.suffix}")
@@ -140,10 +179,12 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, list
     for place in dict.fromkeys(tries):
         try:
             source = run.source
-            about = write_results(place, source.header, rows, source.widths, source.notes, delimiter=source.delimiter)
+            written = write_results(
+                place, source.header, rows, source.user_sheet, source.password, delimiter=source.delimiter
+            )
         except OSError as error:
             trouble = trouble or escape_controls(f"{path} can't be written ({error.strerror or error})")
             continue
-        return place, trouble and f"{trouble}; the results are in {escape_controls(str(place))}.", about
+        return place, trouble and f"{trouble}; the results are in {escape_controls(str(place))}.", written
     again = escape_controls(command_line(["results", str(run.folder.path)]))
-    return None, f"{trouble}.\n  hint: free some disk space, then: {again}", []
+    return None, f"{trouble}.\n  hint: free some disk space, then: {again}", Written(is_own=False, notes=[])

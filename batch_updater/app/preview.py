@@ -60,18 +60,19 @@ async def preview(
     )
 
 
-def write_problems(run: Run, path: Path) -> int:
-    """Write the rows of a planned run that will not be sent, with the reasons, as a result file; return their number.
+def write_problems(run: Run, path: Path) -> tuple[int, list[str]]:
+    """Write the rows of a planned run that will not be sent, with the reasons, as a result file.
 
-    They are the invalid and conflicting ones. The file can be corrected and run. Raises SettingsError.
+    They are the invalid and conflicting ones. The file can be corrected and run. Return their number, and notes on what
+    the file could not hold. Raises SettingsError.
     """
     rows, source = ResultRows(run.source, run.journal, ""), run.source
     problems = (row for row in rows if row.result in _PROBLEMS)
     try:
-        write_results(path, source.header, problems, source.widths, source.notes, delimiter=source.delimiter)
+        written = write_results(path, source.header, problems, None, source.password, delimiter=source.delimiter)
     except OSError as error:
         raise SettingsError(f"{path} can't be written: {error.strerror}.", "choose another place") from None
-    return sum(rows.results[word] for word in _PROBLEMS)
+    return sum(rows.results[word] for word in _PROBLEMS), written.notes
 
 
 def trial_summary(run: Run, found: Preview | None = None) -> dict[str, Any]:

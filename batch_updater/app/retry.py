@@ -9,7 +9,7 @@ from batch_updater.app.planner import OnRows, Planner, ignore_rows
 from batch_updater.app.planning import plan_locked
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import ResultRow
+from batch_updater.common.models import ResultRow, Value
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns
 from batch_updater.inputs.selection import RESUME_KEYS
@@ -43,7 +43,8 @@ def retry(
 
     `edits` go by the row numbers of the results. The follow-up lies beside its root run, knows it, and names rows as
     the root's sheet does, however many follow-ups lie between. The same words and edits give the same run: an
-    unfinished one is picked up. Raises SettingsError for an edited row that is not among them, LockedError while the
+    unfinished one is picked up. Of a workbook with a password, only the columns that are used are taken: its others
+    must not be read without it. Raises SettingsError for an edited row that is not among them, LockedError while the
     run is under way, and what `plan` raises.
     """
     folder = find_run(place)
@@ -67,9 +68,12 @@ def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[in
             return row
         return row._replace(cells=_corrected(row.cells, edit, run.columns))
 
+    places = _kept_columns(run)
     rows = map(edited, ResultRows(run.source, run.journal, run.folder.run_id))
+    kept = (row._replace(cells=tuple(row.cells[place] for place in places)) for row in rows)
+    header = [run.source.header[place] for place in places]
     try:
-        write_results(sheet, run.source.header, rows, delimiter=run.source.delimiter)
+        write_results(sheet, header, kept, delimiter=run.source.delimiter)
     except OSError as error:
         raise SettingsError(f"{sheet} can't be written: {error.strerror}.", "free some disk space") from None
     if left:
@@ -77,7 +81,15 @@ def _write_sheet(sheet: Path, run: Run, words: frozenset[str], edits: Mapping[in
         raise SettingsError(f"Row {unknown} is not among the rows to send again.", "correct only rows that are")
 
 
-def _corrected(cells: tuple[str, ...], edit: Edit, columns: Columns) -> tuple[str, ...]:
+def _kept_columns(run: Run) -> list[int]:
+    """Return the columns of the follow-up's sheet: of a workbook with a password, those that the journal has anyway."""
+    if run.source.password is None:
+        return list(range(len(run.source.header)))
+    used = {run.columns.order, run.columns.status, run.columns.expect}
+    return sorted(place for place in used if place is not None)
+
+
+def _corrected(cells: tuple[Value, ...], edit: Edit, columns: Columns) -> tuple[Value, ...]:
     new = list(cells)
     for place, text in ((columns.order, edit.order), (columns.status, edit.status)):
         if text is None:

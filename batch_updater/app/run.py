@@ -44,7 +44,8 @@ class Run:
         """Where the result file goes: `--output`, else the run folder (Excel in, Excel out)."""
         if self.facts.output:
             return Path(self.facts.output)
-        suffix = ".xlsx" if self.source.is_excel else ".csv"
+        macros = self.source.path.suffix.lower() == ".xlsm"
+        suffix = (".xlsm" if macros else ".xlsx") if self.source.is_excel else ".csv"
         return self.folder.path / f"results{suffix}"
 
     @property

@@ -165,8 +165,9 @@ def _show_trial(make: MakePlan, output: OutputOptions, *, reads: bool = False) -
         if trial.tenant.refused:
             raise trial.tenant.refused
         if output.problems:
-            number = write_problems(trial, output.problems)
-            click.echo(f"{count(number, 'row')} to correct in {escape_controls(str(output.problems))}", err=True)
+            number, notes = write_problems(trial, output.problems)
+            said = [f"{count(number, 'row')} to correct in {output.problems}", *notes]
+            click.echo("\n".join(map(escape_controls, said)), err=True)
         found = _read_orders(trial, output) if reads else None
         if output.as_json:
             click.echo(json.dumps(trial_summary(trial, found)))
@@ -222,8 +223,10 @@ def _ask(opened: Run) -> bool:
     send_all = f"end {count(number, 'update')} to {opened.facts.base_url}? (y: send, n: stop)"
     if opened.tenant.nobody:
         patience = duration(opened.settings.outage_budget)
-        return click.confirm(fill(f"Nobody answers there. Wait for up to {patience}, and s{send_all}", 72), err=True)
-    return click.confirm(fill(f"S{send_all}", 72), err=True)
+        send_all = f"Nobody answers there. Wait for up to {patience}, and s{send_all}"
+    else:
+        send_all = f"S{send_all}"
+    return click.confirm(fill(send_all, 72, break_long_words=False, break_on_hyphens=False), err=True)
 
 
 def _show_plan(opened: Run, *, err: bool) -> None:

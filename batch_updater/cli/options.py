@@ -71,8 +71,8 @@ SEND_OPTIONS = Group(PACE_OPTIONS.title, (
     *PACE_OPTIONS.options,
 ))  # fmt: skip
 RESULT_OPTIONS = Group("Writing", (
-    click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx or .jsonl.  [in the run folder]  Of"
-                 " `plan`: the rows that will not be sent."),
+    click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx, .xlsm or .jsonl.  [in the run folder]"
+                 "  Of `plan`: the rows that will not be sent."),
     click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
 ))  # fmt: skip
 WRITE_OPTIONS = Group(RESULT_OPTIONS.title, (

@@ -3,6 +3,7 @@
 Those made once or more for every row are named tuples, which take half the time of frozen dataclasses to make.
 """
 
+import datetime
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 from batch_updater.common.remedies import Remedy
 
 T_co = TypeVar("T_co", covariant=True)
+Value = str | float | int | bool | datetime.date | datetime.time | datetime.timedelta | None  # of a cell, as stored
 
 
 class Result(StrEnum):
@@ -63,13 +65,15 @@ class SourceRow(NamedTuple):
     """One row of the sheet: its number as a spreadsheet shows it (header is 1) and its cells as text.
 
     `flaws` are by the position of the cell; WHOLE_ROW stands for the row. `root_row` is the row's number in the sheet
-    that the work began with, when an earlier run's result file names one.
+    that the work began with, when an earlier run's result file names one. `stored` are the cells as a spreadsheet
+    holds them, where that is more than text.
     """
 
     number: int
     cells: tuple[str, ...]
     flaws: Mapping[int, Flaw] | None = None
     root_row: int | None = None
+    stored: tuple[Value, ...] | None = None
 
 
 class StatusUpdate(NamedTuple):
@@ -223,9 +227,13 @@ class ReadBack:
 
 
 class ResultRow(NamedTuple):
-    """One line of the result file: the input's cells, then the result columns, one for each other field."""
+    """One line of the result file: its row in the sheet, the sheet's cells, then a result column for each other field.
 
-    cells: tuple[str, ...]
+    `row` is the row's number in the sheet that the work began with.
+    """
+
+    number: int
+    cells: tuple[Value, ...]
     result: Result
     http_status: int | None
     code: str
@@ -241,7 +249,7 @@ class ResultRow(NamedTuple):
     run_id: str
 
 
-RESULT_COLUMNS = ("result", *(f"result_{name}" for name in ResultRow._fields[2:]))
+RESULT_COLUMNS = ("result", *(f"result_{name}" for name in ResultRow._fields[3:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Result
 from batch_updater.common.remedies import Remedy, as_option
 
-RESULT_SUFFIXES = (".csv", ".xlsx", ".jsonl")
+RESULT_SUFFIXES = (".csv", ".xlsx", ".xlsm", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
 OWN_WORDS = ("order", "status", "expected")  # columns that can have headers of a person's own

@@ -2,9 +2,9 @@
 
 import contextlib
 import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from batch_updater.common.text import HALVES, encodable
 from batch_updater.inputs.table import EXCEL
@@ -55,16 +55,26 @@ def open_workbook(path: Path) -> "Iterator[python_calamine.CalamineWorkbook]":
         yield file.book
 
 
-def read_results(path: Path, delimiter: str = ",") -> "pd.DataFrame":
-    """Return a result file as a DataFrame of text cells; `delimiter` is that of a CSV. Raises OSError."""
+def read_results(
+    path: Path, delimiter: str = ",", sheet: str | None = None, header_row: int = 1, rows: Sequence[int] = ()
+) -> "pd.DataFrame":
+    """Return a result file as a DataFrame of text cells; `delimiter` is that of a CSV. Raises OSError.
+
+    In a person's own workbook, that is the table of this sheet under this row, of which `rows` are taken, by the
+    numbers that a spreadsheet shows.
+    """
     import pandas as pd  # noqa: PLC0415 - see above
 
     if path.suffix.lower() == ".jsonl":
         return pd.read_json(path, lines=True, dtype=False)
     if path.suffix.lower() in EXCEL:
-        sheets = pd.read_excel(path, sheet_name=None, engine="calamine", dtype=str, keep_default_na=False)
-        rows = [frame for name, frame in sheets.items() if name != SUMMARY_SHEET]
-        return pd.concat(rows, ignore_index=True)
+        options: dict[str, Any] = {"engine": "calamine", "dtype": str, "keep_default_na": False}
+        if sheet is not None:
+            frame = pd.read_excel(path, sheet_name=sheet, header=None, **options)
+            names = frame.iloc[header_row - 1].rename(None)
+            return frame.iloc[[number - 1 for number in rows]].set_axis(names, axis=1).reset_index(drop=True)
+        sheets = pd.read_excel(path, sheet_name=None, **options)
+        return pd.concat([frame for name, frame in sheets.items() if name != SUMMARY_SHEET], ignore_index=True)
     return pd.read_csv(path, sep=delimiter, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
 
 

@@ -74,7 +74,10 @@ def _folded(text: str) -> str:
 
 
 class RowFilter:
-    """Selects rows. Values asked for in one column are alternatives; all other conditions must be true."""
+    """Selects rows. Values asked for in one column are alternatives; all other conditions must be true.
+
+    `compared` are the positions of the columns that conditions name.
+    """
 
     def __init__(self, options: ReadOptions, header: Sequence[str], name: Path) -> None:
         self._tests: list[RowTest] = []
@@ -106,6 +109,7 @@ class RowFilter:
             values = unwanted if excludes else wanted
             values.setdefault(names.index(normalise_header(column)), set()).add(_folded(value))
             self.descriptions.append(condition)
+        self.compared = sorted(wanted.keys() | unwanted.keys())
         for place, one_of in wanted.items():
             self._add_values(place, frozenset(one_of), excluded=False)
         for place, none_of in unwanted.items():

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import cast
 
 from batch_updater.common.errors import InputError
-from batch_updater.common.models import WHOLE_ROW, SourceRow
+from batch_updater.common.models import WHOLE_ROW, SourceRow, Value
 from batch_updater.common.remedies import Remedy
+from batch_updater.common.secret import Secret
 from batch_updater.common.text import shown, unescape_formula
-from batch_updater.inputs.excel.worksheet import column_letters
+from batch_updater.inputs.excel.cell_text import plain_text, texts_of
+from batch_updater.inputs.excel.ranges import column_letters
+from batch_updater.inputs.excel.worksheet import UserSheet
 from batch_updater.inputs.formats import open_table
 from batch_updater.inputs.header_row import (
     HEADER_WITHIN,
@@ -27,6 +30,7 @@ from batch_updater.inputs.superseded import Superseded
 from batch_updater.inputs.table import Flaws, Table
 
 _ROW = re.compile(r"[1-9][0-9]{0,10}")
+_EXAMPLES = 3  # of what stands in a column
 _SHOW = Remedy("show them, or use {include_hidden}")
 Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
@@ -55,14 +59,24 @@ class Source:
             for new, place in enumerate(self._places)
             if place in table.hidden_columns and not options.include_hidden
         )
-        widths = table.widths + (None,) * len(full)
-        self.widths = tuple(widths[place] for place in self._places)
+        self._full = tuple(full)
         above = f", header in row {self._header_row}" if self._header_row > 1 else ""
         self.description = table.description + above
         self._hidden_are_sent = options.include_hidden
         self.left_out = 0  # rows that are not chosen; known when all have been streamed
         self._superseded = Superseded(full) if options.only else None
         self.is_empty = not self._has_some(name)
+
+    @property
+    def user_sheet(self) -> UserSheet | None:
+        """The sheet in the person's own workbook, when results can be added there."""
+        sheet = self._table.user_sheet
+        return sheet and sheet._replace(header_row=self._header_row, header=self._full)
+
+    @property
+    def password(self) -> Secret | None:
+        """The password that the sheet was opened with."""
+        return self._table.password
 
     @property
     def selection(self) -> str:
@@ -102,10 +116,11 @@ class Source:
     def rows(self) -> Generator[SourceRow]:
         """Yield every chosen row that is not blank."""
         pick, header_row, row_filter, root = self._picker(), self._header_row, self._filter, self._root_row
+        has_values = self._table.is_excel
         chosen, self.left_out = 0, 0
         with contextlib.closing(self._table.records()) as records:
             for number, seen, flaws in records:
-                cells = unescape_cells(seen) if self._is_escaped else seen
+                cells = self._texts(seen)
                 if number <= header_row or (flaws is None and not any(map(str.strip, cells))):
                     continue
                 taken = not row_filter or row_filter.accepts(number, cells)
@@ -116,7 +131,13 @@ class Source:
                     continue
                 chosen += 1
                 root_row = None if root is None or not _ROW.fullmatch(cells[root]) else int(cells[root])
-                yield SourceRow(number, pick(cells), None if flaws is None else self._renumbered(flaws), root_row)
+                stored = cast("tuple[Value, ...]", pick(cast("Sequence[str]", seen))) if has_values else None
+                moved = None if flaws is None else self._renumbered(flaws)
+                yield SourceRow(number, pick(cells), moved, root_row, stored)
+
+    def _texts(self, cells: Sequence[Value]) -> Sequence[str]:
+        texts = texts_of(cells) if self._table.is_excel else cast("Sequence[str]", cells)
+        return unescape_cells(texts) if self._is_escaped else texts
 
     @property
     def superseded(self) -> Mapping[str, int]:
@@ -129,7 +150,8 @@ class Source:
         if self._run_id is not None:
             with contextlib.closing(self._table.records()) as records:
                 newest = max(
-                    (cells[self._run_id] for number, cells, _ in records if number > self._header_row), default=""
+                    (plain_text(cells[self._run_id]) for number, cells, _ in records if number > self._header_row),
+                    default="",
                 )
         return newest
 
@@ -151,11 +173,30 @@ class Source:
                 return True
         if self.left_out:
             raise InputError(
-                f"{name}: no row is chosen by {self.selection}.", Remedy("correct {only}, {where} or {rows}")
+                f"{name}: no row is chosen by {self.selection}{self._readings()}.",
+                Remedy("correct {only}, {where} or {rows}"),
             )
         if hidden := self._table.hidden_rows:
             raise InputError(f"{name}: all rows are hidden ({hidden:,}).", _SHOW)
         return False
+
+    def _readings(self) -> str:
+        """Say how the cells of the columns read that conditions name."""
+        found: dict[int, dict[str, None]] = {place: {} for place in self._filter.compared}
+        with contextlib.closing(self._table.records()) as records:
+            for number, seen, _flaws in records:
+                cells = self._texts(seen) if number > self._header_row else ()
+                for place, texts in found.items() if cells else ():
+                    if cells[place].strip() and len(texts) <= _EXAMPLES:
+                        texts[cells[place].strip()] = None
+                if all(len(texts) > _EXAMPLES for texts in found.values()):
+                    break
+        return "".join(f"; '{shown(self._full[place])}' reads {_some(list(texts))}" for place, texts in found.items())
+
+
+def _some(texts: list[str]) -> str:
+    listed = ", ".join(f"'{shown(text)}'" for text in texts[:_EXAMPLES])
+    return f"{listed} and others" if len(texts) > _EXAMPLES else listed or "blank"
 
 
 def unescape_cells(cells: Sequence[str]) -> list[str]:
@@ -169,7 +210,7 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
         return 0, table.header
     with contextlib.closing(table.records()) as records:
         most = max(HEADER_WITHIN, options.header_row or 0)
-        top = [(number, cells) for number, cells, _ in islice(records, most)]
+        top = [(number, texts_of(cells)) for number, cells, _ in islice(records, most)]
     filled = [(number, cells) for number, cells in top if any(cell.strip() for cell in cells)]
     if not filled:
         raise _blank(table, name, most)
@@ -191,7 +232,7 @@ def _header_of(table: Table, name: Path, options: ReadOptions) -> tuple[int, Seq
 def _blank(table: Table, name: Path, looked_at: int) -> InputError:
     """Return the error of a sheet whose first rows are all blank."""
     with contextlib.closing(table.records()) as records:
-        first = next((number for number, cells, _ in records if any(cell.strip() for cell in cells)), None)
+        first = next((number for number, cells, _ in records if any(cell.strip() for cell in texts_of(cells))), None)
     if first is not None:
         return InputError(
             f"{name}: rows 1 to {looked_at} are blank.", Remedy("use {header_row} {row}", {"row": str(first)})

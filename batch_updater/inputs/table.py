@@ -8,10 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from enum import StrEnum
 
-from batch_updater.common.models import Flaw
+from batch_updater.common.models import Flaw, Value
+from batch_updater.common.secret import Secret
+from batch_updater.inputs.excel.worksheet import UserSheet
 
 Flaws = dict[int, Flaw]  # by column (0-based) or WHOLE_ROW
-Record = tuple[int, Sequence[str], Flaws | None]  # row number as a spreadsheet shows it, cells as text, flaws if any
+Record = tuple[int, Sequence[Value], Flaws | None]  # row number as a spreadsheet shows it, its cells, flaws if any
 EXCEL = {".xlsx", ".xlsm", ".xls", ".ods", ".fods"}
 TEXT = {".csv", ".tsv", ".txt"}
 OTHER = {".jsonl", ".ndjson", ".parquet"}
@@ -43,11 +45,16 @@ class Table(ABC):
     hidden_rows = 0
     hidden_columns: frozenset[int] = frozenset()
     delimiter = ","  # of a text file, which the result file keeps
-    widths: tuple[float | None, ...] = ()  # of the columns, in characters; None for no set width, 0 when hidden
+    password: Secret | None = None  # that the file was opened with
+
+    @property
+    def user_sheet(self) -> UserSheet | None:
+        """The sheet in its own workbook, when results can be added there."""
+        return None
 
     @abstractmethod
     def records(self) -> Generator[Record]:
-        """Yield number, cells as displayed and flaws of each visible row. Raises InputError for damage beyond a row."""
+        """Yield number, cells as stored and flaws of each visible row. Raises InputError for damage beyond a row."""
 
     def require_width(self, header_row: int, width: int) -> None:  # noqa: B027 - only text can have rows of another width
         """Refuse rows below the header that have more cells than this, and fill up those with fewer."""

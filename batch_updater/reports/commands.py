@@ -3,7 +3,7 @@
 A command is the words after the program's name; `command_line` quotes them for a shell.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,13 @@ def _careful(facts: RunFacts, max_failures: int | None) -> dict[str, Any]:
     return {"base_url": facts.base_url, "max_failures": limit, "canary": canary}
 
 
-def follow_up_options(facts: RunFacts) -> list[str]:
-    """Return the options with which a result file of this run is read and sent as the run was."""
+def follow_up_options(facts: RunFacts, reading: Mapping[str, Any]) -> list[str]:
+    """Return the options with which a result file of this run is read, by these settings, and sent as the run was."""
     kept = {name: value for name, value in facts.reading.items() if name in _OF_COLUMNS}
     if used := facts.columns:
         kept["order_column"] = kept.get("order_column") or used.order_header or None
         kept["status_column"] = kept.get("status_column") or used.status_header or None
-    return option_words(Settings(base_url=facts.base_url, **kept, **_handling(facts)))
+    return option_words(Settings(base_url=facts.base_url, **kept, **reading, **_handling(facts)))
 
 
 def _handling(facts: RunFacts) -> dict[str, Any]:

@@ -7,21 +7,24 @@ from pathlib import Path
 
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.files import replaced
-from batch_updater.common.models import RESULT_COLUMNS, ResultRow
+from batch_updater.common.models import RESULT_COLUMNS, ResultRow, Value
+from batch_updater.common.secret import Secret
 from batch_updater.common.text import FORMULA, HALVES, encodable, escape_formula
-from batch_updater.reports.workbook import Value, write_workbook
+from batch_updater.inputs.excel.cell_text import plain_text, texts_of
+from batch_updater.inputs.excel.worksheet import UserSheet
+from batch_updater.reports.workbook import Written, write_workbook
 
 _FIRST_TO_ESCAPE = frozenset((*FORMULA, "'"))
 
 
 def write_results(
     path: Path, header: Sequence[str], rows: Iterable[ResultRow],
-    widths: Sequence[float | None] = (), notes: Sequence[str] = (), *, delimiter: str = ",",
-) -> list[str]:  # fmt: skip
-    """Write the result file in the format of its ending; return notes on what it could not hold.
+    own: UserSheet | None = None, password: Secret | None = None, *, delimiter: str = ",",
+) -> Written:  # fmt: skip
+    """Write the result file in the format of its ending.
 
-    `widths` and `notes` are for Excel, see `write_workbook`; `delimiter` is for CSV. Raises SettingsError for
-    an unknown ending.
+    `own` is the sheet in the person's own workbook, which an Excel result becomes; see `write_workbook`. `delimiter` is
+    for CSV. A text file can have no password, and a note says so. Raises SettingsError for an unknown ending.
     """
     with replaced(path) as part:
         match path.suffix.lower():
@@ -29,11 +32,12 @@ def write_results(
                 _write_csv(part, header, rows, delimiter)
             case ".jsonl":
                 _write_jsonl(part, header, rows)
-            case ".xlsx":
-                return write_workbook(part, header, rows, widths, notes)
+            case ".xlsx" | ".xlsm":
+                return write_workbook(part, header, rows, own, password)
             case _:
-                raise SettingsError(f"{path} has no known ending.", "use .csv, .xlsx or .jsonl")
-    return []
+                raise SettingsError(f"{path} has no known ending.", "use .csv, .xlsx, .xlsm or .jsonl")
+    notes = [] if password is None else ["the result file has no password, as the sheet has: only a workbook can"]
+    return Written(is_own=False, notes=notes)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow], delimiter: str) -> None:
@@ -44,17 +48,25 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[ResultRow], del
 
 
 def _csv_line(row: ResultRow) -> list[Value]:
-    cells: list[Value] = [escape_formula(cell) if cell[:1] in _FIRST_TO_ESCAPE else cell for cell in row.cells]
+    texts = texts_of(row.cells)
+    cells: list[Value] = [escape_formula(text) if text[:1] in _FIRST_TO_ESCAPE else text for text in texts]
     escaped = row._replace(detail=escape_formula(row.detail), status_name=escape_formula(row.status_name))
-    return [*cells, *escaped[1:]]
+    return [*cells, *escaped[2:]]
 
 
 def _write_jsonl(path: Path, header: Sequence[str], rows: Iterable[ResultRow]) -> None:
     names = _distinct([*map(encodable, header), *RESULT_COLUMNS])
     with path.open("w", encoding="utf-8") as stream:
         for row in rows:
-            values = [encodable(value) if isinstance(value, str) else value for value in (*row.cells, *row[1:])]
+            values = [_json_value(value) for value in (*row.cells, *row[2:])]
             stream.write(json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False) + "\n")
+
+
+def _json_value(value: Value) -> Value:
+    """Return a value as JSON can hold it: dates and times as text."""
+    if isinstance(value, str):
+        return encodable(value)
+    return value if value is None or isinstance(value, int | float) else plain_text(value)
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Result, ResultRow, State
+from batch_updater.common.models import Result, ResultRow, State, Value
 from batch_updater.inputs.source import Source
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import Entry, JournalReader
@@ -52,7 +52,8 @@ class ResultRows:
             entry = next(entries, None)
             if entry is None or entry.row != source_row.number:
                 raise JournalError(f"The journal and the copy of the sheet differ at row {source_row.number}.")
-            row = _result_row(source_row.cells, entry, self._facts, self._run_id)
+            cells = source_row.cells if source_row.stored is None else source_row.stored
+            row = _result_row(cells, entry, self._facts, self._run_id)
             self._count(row, entry)
             yield row
         if next(entries, None) is not None:
@@ -73,12 +74,12 @@ class ResultRows:
                 self.not_done.append(row._replace(cells=()))
 
 
-def _result_row(cells: tuple[str, ...], entry: Entry, facts: RunFacts, run_id: str) -> ResultRow:
+def _result_row(cells: tuple[Value, ...], entry: Entry, facts: RunFacts, run_id: str) -> ResultRow:
     result, code, detail = _result_of(entry)
     attempts = None if _is_uncounted(entry) else entry.attempts
     uncounted = "" if attempts is not None else "how often it was sent is not known, for a start was broken off"
     return ResultRow(
-        cells=cells, result=result, http_status=entry.http_status, code=code,
+        number=entry.row, cells=cells, result=result, http_status=entry.http_status, code=code,
         detail="; ".join(part for part in (detail, entry.remark, uncounted) if part), attempts=attempts,
         order_id=entry.order_id, status_id=entry.status_id, status_name=facts.status_names.get(entry.status_id, ""),
         previous_status_id=entry.previous_status_id or "", row=entry.root_row or entry.row,

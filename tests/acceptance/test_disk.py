@@ -27,7 +27,7 @@ from support.program import (
     summary_of,
     write_sheet,
 )
-from support.sheets import excel
+from support.sheets import old_excel
 from support.watched import Watched
 
 from batch_updater.sandbox.server import Sandbox
@@ -146,8 +146,8 @@ def test_a_run_without_its_results_is_not_finished(tmp_path: Path, way: str) -> 
 def test_an_excel_file_without_a_temporary_folder_is_made_later(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kind of result that needs one: exit 6 with all rows counted, also by `results`, and later the file."""
-    sheet = excel(watched.folder, [["order_id", "status_id"], *good_rows(30), ["broken", DONE]])
+    """A new workbook needs one: exit 6 with all rows counted, also by `results`, and later the file."""
+    sheet = old_excel(watched.folder, [["order_id", "status_id"], *good_rows(30), ["broken", DONE]])
     with served() as sandbox:
         env = environment(sandbox.base_url)
         with monkeypatch.context() as patched:
@@ -166,7 +166,7 @@ def test_results_that_can_not_be_written_again_leave_the_run_finished(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file was there once: the same command would be a new run, so that only `results` is proposed."""
-    sheet = excel(watched.folder, [["order_id", "status_id"], *good_rows(3)])
+    sheet = old_excel(watched.folder, [["order_id", "status_id"], *good_rows(3)])
     with served() as sandbox:
         assert watched.call("run", sheet, "--yes", env=environment(sandbox.base_url)).returncode == 0
     monkeypatch.setattr("tempfile.tempdir", "/nonexistent")

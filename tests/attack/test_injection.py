@@ -116,11 +116,8 @@ def test_result_files_give_the_sheet_back(kind: str, folder: Path, request: pyte
 
 
 def test_what_excel_cuts_is_told(in_text: Seen, in_json: Seen, on_terminal: Seen) -> None:
-    """On the terminal and in the summary sheet, with the first row; nothing is said where nothing was cut."""
-    said = "15 texts are cut in the Excel result file, the first in row"
-    with zipfile.ZipFile(in_text.sheet.parent / "csv.xlsx") as archive:
-        pages = [archive.read(name).decode() for name in archive.namelist() if "worksheets/sheet" in name]
-    assert [said in text for text in (in_text.err, *pages)] == [True, False, True]
+    """On the terminal, with the first row; nothing is said where nothing was cut."""
+    assert "15 texts are cut in the Excel result file, the first in row" in in_text.err
     assert "are cut" not in in_json.err + on_terminal.out
 
 

@@ -98,7 +98,7 @@ def test_the_same_words_stand_in_the_environment(watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"secret\n", ""),
+        (b"open-sesame-7\n", ""),
         (b"wrong\n", "does not open"),
         (b"", "does not open"),
         (b"\xff\xfe", "can't be read"),
@@ -112,7 +112,7 @@ def test_a_password_file_opens_the_workbook_or_is_named(watched: Watched, conten
     plain = excel(watched.folder, [HEAD, *map(list, good_rows(2))])
     sheet = watched.folder / "locked.xlsx"
     with plain.open("rb") as source, sheet.open("wb") as target:
-        OOXMLFile(source).encrypt("secret", target)
+        OOXMLFile(source).encrypt("open-sesame-7", target)
     password = watched.folder / "password.txt"
     if content is not None:
         password.write_bytes(content)
@@ -132,7 +132,7 @@ def test_a_password_file_opens_the_workbook_or_is_named(watched: Watched, conten
 
 def failing(watched: Watched, monkeypatch: pytest.MonkeyPatch, rows: int) -> Path:
     """An Excel result file whose sheets have three rows each, and in which every fourth order is not found."""
-    monkeypatch.setattr("batch_updater.reports.workbook.EXCEL_ROWS", 3)
+    monkeypatch.setattr("batch_updater.reports.workbook.plain.EXCEL_ROWS", 3)
     sheet = watched.folder / "orders.csv"
     write_sheet(sheet, [(order_id(n) if n % 4 else order_id(90_000 + n), DONE) for n in range(1, rows + 1)])
     result = watched.folder / "results.xlsx"

@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import is_zipfile
 
 import pytest
 from support.program import DONE, PLANNED, environment, good_rows, puts, read_result, served, write_sheet
+from support.sheets import locked
 
 from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import send
@@ -164,6 +166,36 @@ def test_a_follow_up_keeps_the_delimiter_of_the_first_sheet(tmp_path: Path, sett
         assert header.startswith("order_id;status_id;note;result;")
         assert f";{DONE};a,b;" in row
     assert row.startswith(order_id(1))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the library that encrypts the sample
+def test_a_workbook_with_a_password_leaves_none_of_its_other_cells_open(
+    tmp_path: Path, settings: Settings, tenant: Tenant
+) -> None:
+    """A run, its follow-up and their frames: no file of theirs has a text that neither order nor status is."""
+    grid = [["order_id", "status_id", "customer"], [order_id(1), DONE, "Ayşe Yılmaz"], ["x", DONE, "Ayşe Yılmaz"]]
+    sheet, opened = locked(tmp_path, grid), settings.model_copy(update={"password_file": tmp_path / "password"})
+    first = sent(sheet, opened, tenant)
+    assert list(first.results()["customer"]) == ["Ayşe Yılmaz"] * 2
+    with retry(Path(first.run_dir), ["invalid"], {3: Edit(order=order_id(2))}, opened, tenant) as run:
+        second = run_loop(send(run))
+    (tmp_path / "password").unlink()  # nothing else has it
+    assert numbers(second) == [("3", "updated", DONE)]
+    written = [file for folder in (first.run_dir, second.run_dir) for file in Path(folder).rglob("*") if file.is_file()]
+    assert {file.name for file in written} >= {"results.xlsx", "results.csv", f"retry-of-{first.run_id}.csv"}
+    assert [file.name for file in written if "Yılmaz".encode() in file.read_bytes() or is_zipfile(file)] == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the library that encrypts the sample
+def test_a_text_file_of_a_workbook_with_a_password_is_said_to_have_none(
+    tmp_path: Path, settings: Settings, tenant: Tenant
+) -> None:
+    """Who asks for CSV gets it, and reads at the end of the run that everybody can read it."""
+    grid = [["order_id", "status_id"], [order_id(1), DONE]]
+    more = {"password_file": tmp_path / "password", "output": tmp_path / "r.csv"}
+    summary = sent(locked(tmp_path, grid), settings.model_copy(update=more), tenant)
+    (tmp_path / "password").unlink()  # nothing else has it
+    assert "the result file has no password" in " ".join(summary.notes)
 
 
 def test_a_row_that_is_not_sent_again_is_not_corrected(tmp_path: Path, settings: Settings, tenant: Tenant) -> None:

@@ -17,7 +17,7 @@ import xlsxwriter
 from support.program import DONE, PROGRAM, environment, write_sheet
 
 from batch_updater.common.text import FORMULA
-from batch_updater.reports.workbook import _Texts as Texts
+from batch_updater.reports.workbook.plain import _Texts as Texts
 from batch_updater.sandbox.server import Sandbox, order_id
 
 FORGED = "FORGED"  # follows whatever may begin a line; no line begins with it

@@ -53,9 +53,9 @@ def rows_of(updates: Iterable[StatusUpdate]) -> list[int]:
 def result_row(number: int, **more: Any) -> ResultRow:
     """A line of a result file that failed, with these values among what is said of it."""
     usual = {
-        "cells": (), "result": Result.FAILED, "http_status": 400, "code": "order_not_found", "detail": "d",
-        "attempts": 1, "order_id": "oid", "status_id": "sid", "status_name": "", "previous_status_id": "",
-        "row": number, "sent_at": "", "duration_ms": None, "run_id": "run",
+        "number": number, "cells": (), "result": Result.FAILED, "http_status": 400, "code": "order_not_found",
+        "detail": "d", "attempts": 1, "order_id": "oid", "status_id": "sid", "status_name": "",
+        "previous_status_id": "", "row": number, "sent_at": "", "duration_ms": None, "run_id": "run",
     }  # fmt: skip
     return ResultRow(**{**usual, **more})
 

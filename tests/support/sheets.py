@@ -22,7 +22,7 @@ from batch_updater.planning.validate import RowValidator
 
 Grid = Sequence[Sequence[Any]]
 Maker = Callable[[Path, Grid], Path]
-PASSWORD = "secret"
+PASSWORD = "open-sesame-7"
 HEAD = ["order_id", "status_id"]
 DONE = "0f9c1d6e-5b0a-4c6e-9d61-2a8d3f7b1c11"
 OPEN = "7d1e2c3b-4a59-4887-8665-5443322110ff"
@@ -193,7 +193,8 @@ def raw_excel(
 ) -> Path:
     """A workbook with exactly this XML within its only sheet."""
     parts = {
-        "[Content_Types].xml": f'{XML}<Types xmlns="{TYPES}"/>',
+        "[Content_Types].xml": f'{XML}<Types xmlns="{TYPES}"><Override PartName="/xl/workbook.xml"'
+        ' ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
         "_rels/.rels": f'{XML}<Relationships xmlns="{PACKAGE}"><Relationship Id="r1" Type="{RELATIONS}/officeDocument"'
         ' Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'{XML}<workbook xmlns="{MAIN}" xmlns:r="{RELATIONS}"><sheets>'

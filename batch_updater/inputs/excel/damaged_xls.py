@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater.common.models import Flaw
+from batch_updater.common.models import Flaw, Value
 from batch_updater.inputs.excel.biff import RecordError, sheet_records, worksheets
-from batch_updater.inputs.excel.cell_text import plain_text, uncertain_format
+from batch_updater.inputs.excel.cell_text import uncertain_format
 from batch_updater.inputs.excel.merged_cells import MergedCells, Range
 from batch_updater.inputs.excel.sheet_choice import Sheet, Top, choose_sheet, top_of
 from batch_updater.inputs.excel.workbook import refuse_damage, too_many_cells
@@ -62,18 +62,17 @@ class DamagedExcelTable(Table):
     @staticmethod
     def _peek(book: "python_calamine.CalamineWorkbook", title: str) -> list[Top]:
         rows = enumerate(book.get_sheet_by_name(title).to_python(skip_empty_area=False), 1)
-        return top_of((number, [plain_text(value) for value in values], None) for number, values in rows)
+        return top_of((number, values, None) for number, values in rows)
 
-    def _rows(self) -> Generator[tuple[int, list[object]]]:
+    def _rows(self) -> Generator[tuple[int, list[Value]]]:
         yield from enumerate(map(list, self._sheet.to_python(skip_empty_area=False)))
 
     def records(self) -> Generator[Record]:
         merges = MergedCells(self._layout.merged, self._width)
-        for row, values in self._rows():
+        for row, cells in self._rows():
             if row in self._layout.hidden_rows and not self._hidden_too:
                 continue
-            cells = [plain_text(value) for value in values]
-            numbers = (place for place, value in enumerate(values) if not isinstance(value, str))
+            numbers = (place for place, value in enumerate(cells) if not isinstance(value, str))
             flaws: dict[int, Flaw] = dict.fromkeys(numbers, uncertain_format(""))
             yield row + 1, cells, (flaws | merges.flaws(row, cells)) or None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from batch_updater.common.models import Flaw
+from batch_updater.common.models import Flaw, Value
 from batch_updater.inputs.excel.worksheet import SheetError
 from batch_updater.inputs.table import Flaws
 
@@ -17,7 +17,7 @@ class MergedCells:
         self._here: list[Range] = []
         self._width = width
 
-    def flaws(self, row: int, cells: Sequence[str]) -> Flaws:
+    def flaws(self, row: int, cells: Sequence[Value]) -> Flaws:
         """Return flaws for the cells that a merged cell hides in this row; none for a row that is blank otherwise.
 
         Raises SheetError when ranges overlap, which no program writes and which would cost time for each row.
@@ -30,7 +30,7 @@ class MergedCells:
         self._here = [found for found in self._here if found[1][0] >= row]
         if coming and len(self._here) > self._width:
             raise SheetError("has merged cells that overlap")
-        if not any(cell.strip() for cell in cells):
+        if not any(cell is not None and str(cell).strip() for cell in cells):
             return {}
         return {column: flaw for found in self._here for column, flaw in _covered(found, row, len(cells))}
 

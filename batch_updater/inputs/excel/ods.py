@@ -9,8 +9,9 @@ from typing import IO
 from xml.parsers import expat  # document types, and so entities, are refused by `parse_in_pieces`
 
 from batch_updater.common.errors import InputError
-from batch_updater.common.models import Flaw
-from batch_updater.inputs.excel.cell_text import uncertain_format
+from batch_updater.common.models import Flaw, Value
+from batch_updater.inputs.excel.cell_text import texts_of
+from batch_updater.inputs.excel.ods_values import typed_value
 from batch_updater.inputs.excel.sheet_choice import Sheet, Top, choose_sheet
 from batch_updater.inputs.excel.workbook import refuse_damage, too_many_cells
 from batch_updater.inputs.excel.worksheet import LAST_COLUMN, LAST_ROW, SheetError, parse_in_pieces
@@ -25,8 +26,6 @@ _VALUES = {"float", "currency", "percentage", "date", "time", "boolean", "string
 _ASIDE = ("draw:", "dr3d:", "office:annotation", "table:shapes", "form:")
 _CELLS = {"table:table-cell", "table:covered-table-cell"}
 _BLANKS = {"text:s": " ", "text:tab": "\t", "text:line-break": "\n"}
-# The value itself is in one of these; what is displayed is the text beside it.
-_STORED = ("office:string-value", "office:value", "office:date-value", "office:time-value", "office:boolean-value")
 
 
 @dataclass
@@ -35,7 +34,7 @@ class _Row:
     number: int  # 0-based
     repeated: int = 1
     hidden: bool = False
-    cells: list[str] = field(default_factory=list)
+    cells: list[Value] = field(default_factory=list)
     flaws: Flaws = field(default_factory=dict)
 
 
@@ -51,7 +50,7 @@ class _Facts:
 
 
 class OpenDocumentTable(Table):
-    """One sheet. Cells are the text that is stored beside each value: what was displayed.
+    """One sheet. Cells have their values, which are compared with the texts that are stored beside them.
 
     The XML is read once for its size, and again whenever its rows are streamed: no row stays in memory.
     """
@@ -105,7 +104,7 @@ class FlatDocumentTable(OpenDocumentTable):
 
 def _measure(facts: _Facts, row: _Row) -> None:
     if row.cells and len(facts.top) < HEADER_WITHIN:
-        facts.top.append((row.number + 1, row.cells))
+        facts.top.append((row.number + 1, texts_of(row.cells)))
     facts.rows, facts.columns = row.number + row.repeated, max(facts.columns, len(row.cells), 1)
     if row.hidden:
         facts.hidden_rows += row.repeated
@@ -222,20 +221,17 @@ class _Content:
 
     def _end_cell(self) -> None:
         cell, column = self._cell, self._column
-        text = "".join(self._text)
-        flaw = None
+        value, flaw = typed_value(cell, "".join(self._text))
         if cell.get("name") == "table:covered-table-cell":
-            text, flaw = "", Flaw("merged_cell", "the cell is covered by a merged one; unmerge it")
-        elif not text and (key := next((key for key in _STORED if cell.get(key)), None)):
-            text, flaw = cell[key], None if key == _STORED[0] else uncertain_format("")
-        elif not text and "table:formula" in cell and cell.get("office:value-type") not in _VALUES:
+            value, flaw = "", Flaw("merged_cell", "the cell is covered by a merged one; unmerge it")
+        elif value == "" and "table:formula" in cell and cell.get("office:value-type") not in _VALUES:
             flaw = Flaw("formula_without_value", "the cell has a formula that was never calculated")
         repeated = min(_number(cell, "table:number-columns-repeated", LAST_COLUMN), LAST_COLUMN - column)
         if flaw and repeated:
             self._row.flaws[column] = flaw
         self._column += repeated
-        if text:  # each row of LibreOffice ends with 16,000 empty cells
-            self._row.cells.extend([""] * (column - len(self._row.cells)) + [text] * repeated)
+        if value != "":  # each row of LibreOffice ends with 16,000 empty cells
+            self._row.cells.extend([""] * (column - len(self._row.cells)) + [value] * repeated)
 
 
 def _number(attributes: Attributes, name: str, most: int) -> int:

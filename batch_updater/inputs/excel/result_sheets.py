@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
+from batch_updater.inputs.excel.cell_text import texts_of
 from batch_updater.inputs.excel.workbook import ExcelTable, list_sheets, refuse_damage
 from batch_updater.inputs.header_row import is_result_file
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
@@ -36,9 +37,9 @@ def _titles() -> Generator[str]:
         yield f"{RESULTS} {number}"
 
 
-def _row(table: Table, wanted: int) -> list[str]:
+def _row(table: ExcelTable, wanted: int) -> list[str]:
     """Return the cells of a row without the blank ones at its end."""
-    cells = list(next((cells for number, cells, _flaws in table.records() if number >= wanted), []))
+    cells = texts_of(next((cells for number, cells, _ in table.records() if number >= wanted), []))
     while cells and not cells[-1].strip():
         cells.pop()
     return cells
@@ -59,8 +60,7 @@ class _ResultTable(Table):
                     f"{name}: the sheets {RESULTS!r} and {title!r} have different headers.",
                     Remedy("make them alike, or read them one by one with {sheet}"),
                 )
-        self._width = max(len(table.widths) for table in self._tables)
-        self.widths = first.widths
+        self._width = max(table.width for table in self._tables)
         self.hidden_rows = sum(table.hidden_rows for table in self._tables)
         self.hidden_columns = frozenset[int]().union(*(table.hidden_columns for table in self._tables))
         self.description = f"Excel sheets {RESULTS!r} to {others[-1]!r}"

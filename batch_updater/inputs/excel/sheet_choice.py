@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
+from batch_updater.inputs.excel.cell_text import texts_of
 from batch_updater.inputs.header_row import HEADER_WITHIN, find_header, names_needed
 from batch_updater.inputs.pandas_io import SUMMARY_SHEET
 from batch_updater.inputs.selection import ReadOptions
@@ -68,5 +69,5 @@ def _has_columns(top: Sequence[Top], options: ReadOptions) -> bool:
 
 def top_of(records: Iterable[Record]) -> list[Top]:
     """Return the first rows that are not blank."""
-    filled = ((number, cells) for number, cells, _flaws in records if any(cell.strip() for cell in cells))
-    return list(islice(filled, HEADER_WITHIN))
+    rows = ((number, texts_of(cells)) for number, cells, _flaws in records)
+    return list(islice((row for row in rows if any(cell.strip() for cell in row[1])), HEADER_WITHIN))

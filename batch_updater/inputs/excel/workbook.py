@@ -4,22 +4,29 @@ import contextlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import python_calamine
 
 from batch_updater.common.errors import InputError
-from batch_updater.common.models import Flaw
+from batch_updater.common.models import Flaw, Value
 from batch_updater.common.remedies import Remedy
 from batch_updater.inputs.archive import find_part
 from batch_updater.inputs.excel import worksheet
-from batch_updater.inputs.excel.cell_text import BUILT_IN, displayed_text, formats_numbers, formats_texts, plain_text
+from batch_updater.inputs.excel.cell_text import BUILT_IN, formats_numbers, formats_texts, stored_value
 from batch_updater.inputs.excel.merged_cells import MergedCells
 from batch_updater.inputs.excel.sheet_choice import Sheet, Top, choose_sheet, top_of
-from batch_updater.inputs.excel.worksheet import Attributes, CellFormats, Mark, Marks, SheetError, each_element
+from batch_updater.inputs.excel.worksheet import (
+    Attributes,
+    CellFormats,
+    Mark,
+    Marks,
+    SheetError,
+    UserSheet,
+    each_element,
+)
 from batch_updater.inputs.pandas_io import open_workbook
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Flaws, Record, Table
@@ -42,20 +49,22 @@ class ExcelTable(Table):
             sheets = list_sheets(archive, name)
             self._sheet, self.choice = choose_sheet(name, sheets, options, self._peek)
             formats = _cell_formats(archive)
-            with archive.open(find_part(archive, sheets[self._sheet].part)) as stream:
+            self._part = sheets[self._sheet].part
+            with archive.open(find_part(archive, self._part)) as stream:
                 try:
                     self._facts = worksheet.scan(stream, formats, options.max_cells)
                 except worksheet.TooManyCellsError as error:
                     raise too_many_cells(name, self._sheet, error.cells, options.max_cells) from None
-        self.rows = self._facts.last_row + 1
+        self.rows, self.width = self._facts.last_row + 1, self._facts.last_column + 1
         self.hidden_rows = self._facts.hidden_rows
         self.hidden_columns = frozenset(self._facts.hidden_columns)
-        stored = self._facts.widths
-        self.widths = tuple(
-            to_characters(stored[column]) if column in stored else None for column in range(self._facts.last_column + 1)
-        )
         self._loaded: python_calamine.CalamineSheet | None = None
         self.description = f"Excel sheet {self._sheet!r}"
+
+    @property
+    def user_sheet(self) -> UserSheet:
+        """The sheet in the person's own workbook, to which results can be added."""
+        return UserSheet(self._path, self._part, self._sheet, self._facts)
 
     def _peek(self, title: str) -> list[Top]:
         whole = replace(self._options, sheet=title, include_hidden=True)
@@ -67,16 +76,16 @@ class ExcelTable(Table):
                 with open_workbook(self._path) as book:
                     self._loaded = book.get_sheet_by_name(self._sheet)
             sheet = self._loaded
-            left = [""] * (sheet.start or (0, 0))[1]
+            left: list[Value] = [""] * (sheet.start or (0, 0))[1]
             merges = MergedCells(sheet.merged_cell_ranges or [], self._facts.last_column + 1)
             for row, values in enumerate(sheet.iter_rows()):
                 hidden, marks = self._facts.of_row(row)
                 if hidden and not self._options.include_hidden:
                     continue
-                cells = left + [value if type(value) is str else plain_text(value) for value in values]
+                cells = left + values
                 flaws = merges.flaws(row, cells)
                 if marks:
-                    flaws |= _mark(cells, left, values, marks)
+                    flaws |= _mark(cells, marks)
                 yield row + 1, cells, flaws or None
             self._loaded = None  # to free the memory after the last row
 
@@ -97,11 +106,6 @@ def refuse_damage(name: Path) -> Iterator[None]:
 
 def _damaged(name: Path, what: str) -> InputError:
     return InputError(f"{name} is not a readable Excel file ({what:.200}).", "open it in Excel and save it again")
-
-
-def to_characters(stored: float) -> float:
-    """Return a column's width in characters, without the padding of 5 of 7 pixels (ECMA-376, part 1, 18.3.1.13)."""
-    return round(max(stored - 5 / 7, 0.1), 2) if stored else 0.0
 
 
 def list_sheets(archive: zipfile.ZipFile, name: Path) -> dict[str, Sheet]:
@@ -165,7 +169,7 @@ def _cell_formats(archive: zipfile.ZipFile) -> CellFormats:
             each_element(stream, style)
     except KeyError:
         return CellFormats({}, {})  # a workbook without styles
-    named = {str(index): codes.get(number, "") for index, number in enumerate(formats)}
+    named = {str(index): codes.get(number, f"no. {number}") for index, number in enumerate(formats)}
     return CellFormats(
         {index: code for index, code in named.items() if formats_numbers(code)},
         {index: code for index, code in named.items() if formats_texts(code)},
@@ -180,8 +184,8 @@ def too_many_cells(name: Path, sheet: str, cells: int, max_cells: int) -> InputE
     )
 
 
-def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: Marks) -> Flaws:
-    """Write marked cells as they are displayed; return the flaws of those that can't be."""
+def _mark(cells: list[Value], marks: Marks) -> Flaws:
+    """Write errors and padded numbers as they are displayed; return the flaws of what is displayed otherwise."""
     flaws: Flaws = {}
     for column, mark, text in marks:
         if mark is Mark.UNCALCULATED:
@@ -192,7 +196,7 @@ def _mark(cells: list[str], left: Sequence[str], values: Sequence[Any], marks: M
         elif mark is Mark.ERROR:
             cells[column] = text
         else:
-            cells[column], flaw = displayed_text(values[column - len(left)], text)
+            cells[column], flaw = stored_value(cells[column], text)
             if flaw:
                 flaws[column] = flaw
     return flaws

@@ -1,4 +1,4 @@
-"""Read from a worksheet's XML what is hidden, which formulas were never calculated, and number formats.
+"""Read from a worksheet's XML what is hidden, which formulas were never calculated, number formats, and the layout.
 
 One streaming pass with expat, without a tree. A document type is refused where it starts, so that no entity is ever
 expanded. The format is ECMA-376, part 1, chapter 18.
@@ -8,18 +8,15 @@ from array import array
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import IO, NamedTuple
 from xml.parsers import expat  # document types, and so entities, are refused below
+
+from batch_updater.inputs.excel.ranges import column_number, parse_range
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 LONGEST_TAG = 1 << 22  # bytes; attributes of real sheets have some hundred
 _PIECE = 1 << 13
-
-
-def column_letters(place: int) -> str:
-    """Return the name of a column (0-based) as a spreadsheet shows it: A, B, …, AA."""
-    before, last = divmod(place, 26)
-    return (column_letters(before - 1) if before else "") + chr(ord("A") + last)
 
 
 class Mark(Enum):
@@ -57,13 +54,18 @@ class TooManyCellsError(SheetError):
 class SheetFacts:
     """The results of a scan; rows and columns are 0-based.
 
-    `_marks` has each combination of marks once, `_rows` its index for each row.
+    `formulas` are the columns with formulas, `formula_spans` the first and last column of each range that one formula
+    fills, `merges` the last row of the merged cells from one column to another, `filter` the range of the sheet's
+    filter. `_marks` has each combination of marks once, `_rows` its index for each row.
     """
 
     last_row: int = -1
     last_column: int = -1
     hidden_columns: set[int] = field(default_factory=set)
-    widths: dict[int, float] = field(default_factory=dict)
+    formulas: set[int] = field(default_factory=set)
+    formula_spans: set[tuple[int, int]] = field(default_factory=set)
+    merges: dict[tuple[int, int], int] = field(default_factory=dict)
+    filter: str = ""
     hidden_rows: int = 0
     _combinations: dict[tuple[bool, Marks], int] = field(default_factory=lambda: {(False, ()): 0})
     _marks: list[tuple[bool, Marks]] = field(default_factory=lambda: [(False, ())])
@@ -85,6 +87,31 @@ class SheetFacts:
     def of_row(self, row: int) -> tuple[bool, Marks]:
         """Whether the row is hidden, and its marked cells."""
         return self._marks[self._rows[row]] if row < len(self._rows) else (False, ())
+
+
+# What stands below the rows, and never within one; rows can have extensions with elements of any name.
+_BELOW = (
+    "sheetCalcPr", "sheetProtection", "protectedRanges", "scenarios", "autoFilter", "sortState", "dataConsolidate",
+    "customSheetViews", "mergeCells", "conditionalFormatting", "dataValidations", "hyperlinks", "printOptions",
+    "pageMargins", "pageSetup", "headerFooter", "rowBreaks", "colBreaks", "customProperties", "cellWatches",
+    "ignoredErrors", "smartTags", "drawing", "legacyDrawing", "legacyDrawingHF", "drawingHF", "picture", "oleObjects",
+    "controls", "webPublishItems", "tableParts",
+)  # fmt: skip
+
+
+class UserSheet(NamedTuple):
+    """A sheet of a person's own workbook, to which results can be added.
+
+    The file (plain, if it has a password), the name of the sheet's part in it, its title and layout; the row of its
+    header (as a spreadsheet shows it) and the texts there.
+    """
+
+    path: Path
+    part: str
+    title: str
+    facts: SheetFacts
+    header_row: int = 0
+    header: tuple[str, ...] = ()
 
 
 def parse_in_pieces(stream: IO[bytes], parser: "expat.XMLParserType") -> Generator[None]:
@@ -156,21 +183,45 @@ class _Scanner:
             "row": self._start_row, "col": self._start_col,
         }  # fmt: skip
         found = {prefix + local: handler for local, handler in handlers.items()}
+        below: dict[str, Callable[[Attributes], None]] = {
+            prefix + "mergeCell": self._start_merge, prefix + "autoFilter": self._start_filter,
+        }  # fmt: skip
+        are_below = frozenset(prefix + local for local in _BELOW)
+        data = prefix + "sheetData"
 
         def start(name: str, attributes: Attributes) -> None:
             if handler := found.get(name):
                 handler(attributes)
+            elif name == data:
+                self.parser.StartElementHandler = start_in_data
+
+        def start_in_data(name: str, attributes: Attributes) -> None:
+            if handler := found.get(name):
+                handler(attributes)
+            elif name in are_below:
+                self.parser.StartElementHandler = start_below
+                start_below(name, attributes)
+
+        def start_below(name: str, attributes: Attributes) -> None:
+            if handler := below.get(name):
+                handler(attributes)
+            elif name == prefix + "customSheetViews":
+                below.pop(prefix + "autoFilter", None)  # what follows is a filter of such a view
 
         self.parser.StartElementHandler = start
 
     def _start_col(self, attributes: Attributes) -> None:
         first, last = int(attributes["min"]) - 1, min(int(attributes["max"]), LAST_COLUMN)
-        width = float(attributes.get("width", "0") or 0)
-        gone = attributes.get("hidden", "0") in {"1", "true"} or ("width" in attributes and width == 0)
-        for column in range(first, last):
-            if gone:
-                self.facts.hidden_columns.add(column)
-            self.facts.widths[column] = 0.0 if gone else width
+        has_no_width = "width" in attributes and float(attributes["width"] or 0) == 0
+        if attributes.get("hidden", "0") in {"1", "true"} or has_no_width:
+            self.facts.hidden_columns.update(range(first, last))
+
+    def _start_merge(self, attributes: Attributes) -> None:
+        left, _top, right, bottom = parse_range(attributes["ref"])
+        self.facts.merges[left, right] = max(bottom, self.facts.merges.get((left, right), -1))
+
+    def _start_filter(self, attributes: Attributes) -> None:
+        self.facts.filter = attributes.get("ref", "")
 
     def _start_row(self, attributes: Attributes) -> None:
         self.end_row()
@@ -206,17 +257,18 @@ class _Scanner:
             raise SheetError(f"has a cell {place!r} in row {self._row + 1}")
         column = self._letters.get(letters)
         if column is None:
-            column = 0
-            for letter in letters.upper():
-                column = column * 26 + ord(letter) - 64
-            column -= 1
+            column = column_number(letters)
             if not 0 <= column < LAST_COLUMN:
                 raise SheetError(f"has a cell {place!r}, beyond the last one of Excel")
             self._letters[letters] = column
         return column
 
-    def _start_formula(self, _attributes: Attributes) -> None:
+    def _start_formula(self, attributes: Attributes) -> None:
         self._formula = True
+        self.facts.formulas.add(self._column)
+        if "ref" in attributes:
+            left, _top, right, _bottom = parse_range(attributes["ref"])
+            self.facts.formula_spans.add((left, right))
         self._record_value()
 
     def _start_value(self, _attributes: Attributes) -> None:

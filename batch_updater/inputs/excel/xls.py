@@ -1,4 +1,4 @@
-"""Excel 97 workbooks (.xls) by xlrd: values, what is hidden, and how numbers are displayed."""
+"""Excel 97 workbooks (.xls) by xlrd: values, and what is hidden."""
 
 import contextlib
 import datetime
@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.common.errors import InputError
-from batch_updater.common.models import Flaw
+from batch_updater.common.models import Flaw, Value
 from batch_updater.inputs.archive import MEGABYTE
 from batch_updater.inputs.excel.biff import RecordError, blank_unneeded
-from batch_updater.inputs.excel.cell_text import displayed_text, plain_text
+from batch_updater.inputs.excel.cell_text import stored_value
 from batch_updater.inputs.excel.damaged_xls import DamagedExcelTable
 from batch_updater.inputs.excel.merged_cells import MergedCells
 from batch_updater.inputs.excel.ole import OleContainer, OleError
 from batch_updater.inputs.excel.sheet_choice import Sheet, Top, choose_sheet, top_of
-from batch_updater.inputs.excel.workbook import to_characters, too_many_cells
+from batch_updater.inputs.excel.workbook import too_many_cells
 from batch_updater.inputs.excel.worksheet import SheetError
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.table import Record, Table
 
 LARGEST = 64 * MEGABYTE  # 65,536 rows of text have 10; in memory it can become 30 times as much
-WIDTH_UNITS = 256  # a width of 256 is one character
 
 
 def open_old_excel(path: Path, name: Path, options: ReadOptions) -> Table:
@@ -55,12 +54,7 @@ class OldExcelTable(Table):
         sheet = self._sheet
         self._hidden = {row for row, info in sheet.rowinfo_map.items() if info.hidden}
         self.hidden_rows = sum(1 for row in self._hidden if row < sheet.nrows and any(map(str, sheet.row_values(row))))
-        columns = sheet.colinfo_map
-        self.hidden_columns = frozenset(column for column, info in columns.items() if info.hidden)
-        widths = {
-            column: 0.0 if info.hidden else to_characters(info.width / WIDTH_UNITS) for column, info in columns.items()
-        }
-        self.widths = tuple(map(widths.get, range(sheet.ncols)))
+        self.hidden_columns = frozenset(column for column, info in sheet.colinfo_map.items() if info.hidden)
         self._merged = [((top, left), (bottom - 1, right - 1)) for top, bottom, left, right in sheet.merged_cells]
         self.description = f"Excel sheet {sheet.name!r}"
 
@@ -70,23 +64,23 @@ class OldExcelTable(Table):
             for row in range(self._sheet.nrows):
                 if row in self._hidden and not self._hidden_too:
                     continue
-                seen = [self._seen(cell) for cell in self._sheet.row(row)]
-                cells = [text for text, _flaw in seen] + [""] * (self._sheet.ncols - len(seen))
-                flaws = {place: flaw for place, (_text, flaw) in enumerate(seen) if flaw}
+                found = [self._stored(cell) for cell in self._sheet.row(row)]
+                cells: list[Value] = [value for value, _flaw in found] + [""] * (self._sheet.ncols - len(found))
+                flaws = {place: flaw for place, (_value, flaw) in enumerate(found) if flaw}
                 yield row + 1, cells, (flaws | merges.flaws(row, cells)) or None
 
-    def _seen(self, cell: Any) -> tuple[str, Flaw | None]:
+    def _stored(self, cell: Any) -> tuple[Value, Flaw | None]:
         import xlrd  # noqa: PLC0415 - rarely needed
 
         match cell.ctype:
             case xlrd.XL_CELL_TEXT:
-                return displayed_text(str(cell.value), self._format(cell))
+                return stored_value(str(cell.value), self._format(cell))
             case xlrd.XL_CELL_NUMBER:
-                return displayed_text(cell.value, self._format(cell))
+                return stored_value(cell.value, self._format(cell))
             case xlrd.XL_CELL_DATE:
-                return displayed_text(_moment(cell.value, self._book.datemode), self._format(cell))
+                return stored_value(_moment(cell.value, self._book.datemode), self._format(cell))
             case xlrd.XL_CELL_BOOLEAN:
-                return plain_text(bool(cell.value)), None
+                return bool(cell.value), None
             case xlrd.XL_CELL_ERROR:
                 return str(xlrd.error_text_from_code.get(cell.value, "#ERROR")), None
             case _:
@@ -153,7 +147,7 @@ def _open(path: Path, name: Path, options: ReadOptions) -> tuple[Any, Any, str]:
 
         def peek(title: str) -> list[Top]:
             sheet = load(title)
-            rows = ((row + 1, [plain_text(cell.value) for cell in sheet.row(row)], None) for row in range(sheet.nrows))
+            rows = ((row + 1, [cell.value for cell in sheet.row(row)], None) for row in range(sheet.nrows))
             top = top_of(rows)
             book.unload_sheet(title)
             return top

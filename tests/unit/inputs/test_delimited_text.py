@@ -330,6 +330,16 @@ def test_a_choice_that_can_not_be_is_refused(tmp_path: Path, options: dict[str, 
     assert word in str(outcome(csv_file(tmp_path, f"{H},n,n,result\n{ROW_A},1,2,updated\n"), **options))
 
 
+def test_a_condition_that_no_row_meets_shows_how_its_column_reads(tmp_path: Path) -> None:
+    """The first different values of each column that is named, escaped and short; a column without any is blank."""
+    days = ["3 Nov", "3 Nov", "", "4\u200bNov", "5 Nov", "6 Nov"]
+    grid = [[*HEAD, "Day", "None", "n"], *([order(n), DONE, day, " ", "1"] for n, day in enumerate(days))]
+    sheet = csv_file(tmp_path, text(grid))
+    said = str(outcome(sheet, where=("day=3/11", "none=x", "n!=1")))
+    assert "'Day' reads '3 Nov', '4\\u200bNov', '5 Nov' and others; 'None' reads blank; 'n' reads '1'." in said
+    assert "reads" not in str(outcome(sheet, rows="900-"))
+
+
 def test_a_result_file_without_the_results_asked_for_is_refused(tmp_path: Path) -> None:
     """`--only failed` where nothing failed is a mistake: it is said, before anything is done."""
     with pytest.raises(InputError, match="no row is chosen by result=failed"):

@@ -151,13 +151,13 @@ def test_only_a_command_that_reads_stdin_asks_for_the_same_data() -> None:
 
 
 def test_a_result_file_is_read_and_sent_as_its_run_was() -> None:
-    """Its columns are named where the sheet's were; what said which rows to take, or how to read the file, is gone."""
+    """Its columns are named where the sheet's were; how to read the file is what its writer says."""
     reading = {key: CHANGED[key] for key in READ_WITH}
     facts = some_facts(base_url="https://x.test", reading=reading, on_conflict="last", compare=True)
     kept = {key: CHANGED[key] for key in ("order_column", "status_column", "expect_column", "order_by")}
-    words = ["run", "results.csv", *follow_up_options(facts)]
+    words = ["run", "results.csv", *follow_up_options(facts, {"sheet": "Nov", "header_row": 3})]
     assert read_back(command_line(words)) == Settings(
-        **kept, base_url="https://x.test", on_conflict="last", compare=True
+        **kept, base_url="https://x.test", on_conflict="last", compare=True, sheet="Nov", header_row=3
     )
 
 
@@ -166,9 +166,9 @@ def test_columns_that_only_the_config_file_or_the_cells_told_are_named_for_a_res
     used = UsedColumns(order=0, status=1, order_header="Ticket", status_header="status_id")
     facts = some_facts(base_url="https://x.test", reading={"columns": {"order": ["Ticket"]}}, columns=used)
     words = ["--base-url", "https://x.test", "--order-column", "Ticket", "--status-column", "status_id"]
-    assert follow_up_options(facts) == words
+    assert follow_up_options(facts, {}) == words
     typed = facts.with_changes(reading={"order_column": "typed", "status_column": "typed"})
-    assert "Ticket" not in follow_up_options(typed)
+    assert "Ticket" not in follow_up_options(typed, {})
 
 
 def test_a_run_that_compared_by_the_list_goes_on_by_the_list() -> None:

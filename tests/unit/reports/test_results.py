@@ -1,4 +1,5 @@
 import csv
+import datetime
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from support.journals import result_row
 
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import RESULT_COLUMNS, ResultRow
-from batch_updater.inputs.pandas_io import SUMMARY_SHEET, read_results
+from batch_updater.inputs.pandas_io import read_results
 from batch_updater.reports.results import write_results
 
 HEADER = ("Order", "note")
@@ -76,30 +77,24 @@ def test_jsonl_keeps_columns_of_one_name(tmp_path: Path) -> None:
 
 def test_more_rows_than_a_sheet_holds_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each sheet has the header; the rows follow each other, and are read back as one table."""
-    monkeypatch.setattr("batch_updater.reports.workbook.EXCEL_ROWS", 10)
+    monkeypatch.setattr("batch_updater.reports.workbook.plain.EXCEL_ROWS", 10)
     write_results(tmp_path / "r.xlsx", HEADER, (row(n) for n in range(2, 27)))
     book = load_workbook(tmp_path / "r.xlsx")
-    assert book.sheetnames == ["results", "results 2", "results 3", SUMMARY_SHEET]
+    assert book.sheetnames == ["results", "results 2", "results 3"]
     assert [book[name]["A1"].value for name in book.sheetnames[:3]] == ["Order"] * 3
     assert [book[name].max_row for name in book.sheetnames[:3]] == [11, 11, 6]
     assert list(read_results(tmp_path / "r.xlsx")["result_row"]) == [str(n) for n in range(2, 27)]
 
 
-def test_an_excel_result_looks_like_its_sheet(tmp_path: Path) -> None:
-    """Widths and hidden columns are those of the sheet; texts are text cells; the result has its colour."""
-    rows = [row(2, note="007"), row(3, note="=1+1")]
-    write_results(tmp_path / "r.xlsx", HEADER, rows, widths=(50, 0), notes=["3 hidden rows"])
-    book = load_workbook(tmp_path / "r.xlsx")
-    sheet = book["results"]
-    assert sheet.column_dimensions["A"].width == pytest.approx(50.7, abs=0.1)
-    assert sheet.column_dimensions["B"].hidden
-    assert sheet.column_dimensions["F"].width > 55, "a sentence"
-    assert (sheet["B2"].value, sheet["B2"].data_type, sheet["B2"].number_format) == ("007", "s", "@")
-    assert (sheet["B3"].value, sheet["B3"].data_type, sheet["B3"].quotePrefix) == ("=1+1", "s", True)
-    assert sheet["C2"].fill.fgColor.rgb == "FFFFC7CE"
-    summary = [line for line in book[SUMMARY_SHEET].iter_rows(values_only=True) if line[0]]
-    assert summary == [("rows", 2), ("result", None), ("failed", 2), ("code", None), ("order_not_found", 2),
-                       ("3 hidden rows", None)]  # fmt: skip
+def test_a_new_workbook_has_typed_cells(tmp_path: Path) -> None:
+    """Texts stay texts, numbers, dates and truth are cells of their own kind; the result has its colour."""
+    cells = ("007", 12.5, datetime.datetime(2026, 11, 23), True, datetime.timedelta(hours=30), None)
+    write_results(tmp_path / "r.xlsx", tuple("abcdef"), [row(2)._replace(cells=cells)])
+    sheet = load_workbook(tmp_path / "r.xlsx")["results"]
+    found = [cell.value for cell in sheet[2][:6]]
+    assert found == ["007", 12.5, datetime.datetime(2026, 11, 23), True, datetime.timedelta(hours=30), None]
+    assert (sheet["A2"].number_format, sheet["C2"].number_format) == ("@", "yyyy-mm-dd")
+    assert sheet["G2"].fill.fgColor.rgb == "FFFFC7CE"
 
 
 def test_jsonl_keeps_types(tmp_path: Path) -> None:

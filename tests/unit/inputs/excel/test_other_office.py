@@ -67,7 +67,7 @@ def _merged(_xlwt: Any, sheet: Any) -> None:
     sheet.write_merge(1, 2, 1, 1, DONE)
 
 
-@old("numbers and dates", ["2 bad_order_id … '000123'", "3 bad_order_id … '23.11.2026' is a date",
+@old("numbers and dates", ["2 bad_order_id … '000123'", "3 number_format",
                            "4 bad_order_id … 'TRUE'"])  # fmt: skip
 def _numbers(xlwt: Any, sheet: Any) -> None:
     old_rows(sheet, HEAD)

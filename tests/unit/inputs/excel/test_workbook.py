@@ -270,11 +270,11 @@ CASES: dict[str, tuple[Make, dict[str, Any], list[str] | str]] = {
     "boolean": (xml(TOP, f'<row r="2"><c r="A2" t="b"><v>1</v></c>{cell("B2", DONE)}</row>'), {},
                 ["2 bad_order_id … 'TRUE'"]),
     # numbers and dates
-    "numbers": (workbook(numbers), {}, ["2 bad_order_id … '000123'", "3 bad_order_id … '5.00'",
-                                        "4 bad_order_id … '1,234,567'", "5 bad_order_id … '50%'",
+    "numbers": (workbook(numbers), {}, ["2 bad_order_id … '000123'", "3 number_format … '0.00'",
+                                        "4 number_format … '#,##0'", "5 number_format … '0%'",
                                         "6 bad_order_id … '1.23456789012346e+18' … shortened",
                                         "7 bad_order_id … '12.5'", "8 bad_order_id … '7' is a number"]),
-    "dates": (workbook(dates), {}, ["2 bad_order_id … '23.11.2026' is a date", "3 number_format … 'd/m/yy hh:mm'"]),
+    "dates": (workbook(dates), {}, ["2 number_format … 'dd.mm.yyyy'", "3 number_format … 'd/m/yy hh:mm'"]),
     # merged
     "merged status": (workbook(merged_status), {}, ["2 ok", "3 merged_cell: status: the cell is merged with row 2",
                                                     "4 ok"]),
