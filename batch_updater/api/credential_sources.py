@@ -1,6 +1,6 @@
 """Find credentials in the environment, in files that it names, or in the system's keyring."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 
 
-def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentials:
+def find_credentials(environment: Mapping[str, str], base_url: str, login: Sequence[str] = ("login",)) -> Credentials:
     """Return credentials from the environment and the files that `<NAME>_FILE` names, else from the system's keyring.
 
-    The keyring stores them by `base_url`, so that no service gets the credentials of another.
+    The keyring stores them by `base_url`, so that no service gets the credentials of another; `login` is the command
+    that does so.
     Raises NoCredentialsError when there are none, SettingsError when one is missing or can't be used.
     """
 
@@ -30,9 +31,9 @@ def find_credentials(environment: Mapping[str, str], base_url: str) -> Credentia
         "No access token.",
         Remedy(
             "set EVREKA360_ACCESS_TOKEN, or EVREKA360_ACCESS_TOKEN_FILE to a file that holds it, or the four"
-            " {grant}, _SECRET, EVREKA360_API_USER, _PASS; or store them with `{command}`",
+            " {grant}, _SECRET, EVREKA360_API_USER, _PASS; or store them in the keyring",
             {"grant": GRANT_NAMES[0]},
-            ("login",),
+            tuple(login),
         ),
     )
 

@@ -67,10 +67,11 @@ def _read_authorities(path: Path) -> ssl.SSLContext:
     except ssl.SSLError:
         context = None
     except OSError as error:
-        raise SettingsError(f"--ca-file {path} can't be read: {error.strerror}.", "check the path") from None
+        said = Remedy("{ca_file} {path} can't be read: {why}.", {"path": str(path), "why": str(error.strerror)})
+        raise SettingsError(said, "check the path") from None
     if context is None or not context.cert_store_stats()["x509"]:
         raise SettingsError(
-            f"--ca-file {path} holds no certificate that can be read.",
+            Remedy("{ca_file} {path} holds no certificate that can be read.", {"path": str(path)}),
             "it must be text (PEM) with -----BEGIN CERTIFICATE-----; a binary one is turned into it by"
             " `openssl x509 -inform der -in FILE`",
         )
@@ -99,14 +100,14 @@ def _check_address(text: str) -> str:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise SettingsError("The address of --proxy can't be read.", _FORM) from None
+        raise SettingsError(Remedy("The address of {proxy} can't be read."), _FORM) from None
     if "@" in text:
         raise SettingsError(
-            "The address of --proxy holds credentials, which everybody on this machine could see.",
+            Remedy("The address of {proxy} holds credentials, which everybody on this machine could see."),
             f"take them out (and change the password), and set {' and '.join(PROXY_NAMES)}, or these names with _FILE",
         )
     if parts.scheme not in {"http", "https"} or not host or port == 0 or re.search(r"[^\x21-\x7e]|[%\\]", text):
-        raise SettingsError("--proxy must be an address of http:// or https://, with a host.", _FORM)
+        raise SettingsError(Remedy("{proxy} must be an address of http:// or https://, with a host."), _FORM)
     if parts.path not in {"", "/"} or "?" in text or "#" in text:
-        raise SettingsError("The address of --proxy must end after its port.", _FORM)
+        raise SettingsError(Remedy("The address of {proxy} must end after its port."), _FORM)
     return f"{parts.scheme}://{parts.netloc}"

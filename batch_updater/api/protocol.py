@@ -24,6 +24,7 @@ CONFIRMATION = "order status updated successfully"
 MAX_DETAIL = 300  # characters of what a service says
 MAX_TITLE = 100  # characters of the title of a web page
 PAGE_LENGTH = 50  # the longest that the API allows
+CHECK_ADDRESS = "check EVREKA360_BASE_URL: its host, its port, and whether a path such as /v1 is missing"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 NOT_LOOKED_AT = {425: "server_error", 429: "rate_limited", 503: "server_error"}  # but for a single 503
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # from JSON that is not as expected
@@ -223,6 +224,12 @@ def _unexpected(detail: str) -> Answer[Never]:
     return Answer(Verdict.UNKNOWN, "unexpected_response", detail, 200)
 
 
+def _no_list(of_what: str, body: bytes) -> Answer[Never]:
+    if page := _page_detail(200, body):
+        return Answer(Verdict.UNKNOWN, "wrong_address", page, 200)
+    return _unexpected(f"the answer is no list of {of_what}")
+
+
 def _done(payload: T) -> Answer[T]:
     return Answer(Verdict.DONE, "ok", "", 200, payload=payload)
 
@@ -237,7 +244,7 @@ def parse_statuses(status: int, headers: Mapping[str, str], body: bytes) -> Answ
     try:
         found = [_order_status(item) for item in json.loads(body)["items"]]
     except UNREADABLE:
-        return _unexpected("the answer is no list of statuses")
+        return _no_list("statuses", body)
     return _done([item for item in found if item is not None])
 
 
@@ -267,5 +274,5 @@ def parse_orders(status: int, headers: Mapping[str, str], body: bytes) -> Answer
             for item in json.loads(body)["items"]
         ]
     except UNREADABLE:
-        return _unexpected("the answer is no list of orders")
+        return _no_list("orders", body)
     return _done([order for order in found if UUID_SHAPE.fullmatch(order.id)])

@@ -19,7 +19,7 @@ from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.find_runs import FoundRun, newest_runs
 from batch_updater.journal.reader import JournalReader, read_journal
 from batch_updater.planning.preflight import Tenant
-from batch_updater.reports.commands import resume_command
+from batch_updater.reports.commands import RunCommands
 from batch_updater.sending.settling import Settler
 
 OnWait = Callable[[float], None]
@@ -92,10 +92,10 @@ class Keeping:
                 return []
             unreadable = asyncio.run(self._read(run, plan, ended + self.settings.timeout))
             if (left := _unsettled(run.journal)) and not unreadable:
-                finish = tuple(resume_command(found.folder.path, found.facts))
+                finish = tuple(RunCommands(found.folder.path, found.facts).resume())
                 raise StoppedError(
                     f"The orders of {count(left, 'row')} in doubt of {found.folder.run_id} could not be read.",
-                    Remedy("run again when they can be read, or finish that run: {command}", command=finish),
+                    Remedy("run again when they can be read, or finish that run", command=finish),
                 )
         sent = count(left, "row", "in doubt is sent again unread", "in doubt are sent again unread")
         return [f"{sent}: {unreadable}"] if left else []

@@ -5,11 +5,10 @@ import contextlib
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import pacer_for
-from batch_updater.app.outputs import finish
+from batch_updater.app.outputs import commands_about, finish
 from batch_updater.app.run import Run, overrule, supersede
 from batch_updater.app.signals import drive, handled_signals, interruption
 from batch_updater.common.errors import ExitCode, JournalError, SettingsError
@@ -21,7 +20,6 @@ from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import count, escape_lines
 from batch_updater.journal.facts import Phase
 from batch_updater.journal.lifecycle import what_is_left
-from batch_updater.reports.commands import run_command
 from batch_updater.reports.metrics import Meter, metered
 from batch_updater.reports.provenance import add_rates, start_facts
 from batch_updater.sending.stages import Runner
@@ -101,9 +99,8 @@ def _farewell(run: Run, counters: Counters) -> str:
     left = f"Stopped at once. {number:,} {'request was' if number == 1 else 'requests were'} in flight"
     if not number:
         left = "Stopped at once. Nothing was in flight; the results are not written"
-    command = run_command(Path(run.facts.input), run.folder.path, run.facts)
     reads = "; their orders are read before anything is sent again" if number else ""
-    return escape_lines(f"{left}{reads}.\nTo go on:\n  {command_line(command)}")
+    return escape_lines(f"{left}{reads}.\nTo go on:\n  {command_line(commands_about(run).go_on())}")
 
 
 def _canary_note(run: Run) -> list[str]:

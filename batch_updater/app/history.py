@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.common.errors import JournalError
+from batch_updater.common.remedies import command_line
 from batch_updater.common.text import escape_controls, moment
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.find_runs import run_folders
@@ -14,12 +16,14 @@ from batch_updater.journal.integrity import read_number
 from batch_updater.journal.lock import worker
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import CLAIMS, RunFolder
+from batch_updater.reports.commands import RunCommands, sheet_of
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """One line of `batch-updater runs`. `state` is a word or two; counts are of rows, and add up to all of them.
 
+    `command` is the one that resumes it, if it can be resumed.
     `root` is the run with whose sheet the work of a follow-up began. The counts of that run itself are those of its
     sheet after all `rounds`, its own and its follow-ups.
     """
@@ -34,6 +38,7 @@ class RunInfo:
     not_done: int
     root: str = ""
     rounds: int = 1
+    command: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return the line for a person."""
@@ -45,7 +50,10 @@ class RunInfo:
         began = moment(self.folder.began)
         how = "  (resumable)" if self.resumable else ""
         said = f"{began}  {self.state}{how}  {self.input}: {counts}"
-        return f"{escape_controls(said)}\n    {escape_controls(str(self.folder.path))}"
+        lines = [escape_controls(said), f"    {escape_controls(str(self.folder.path))}"]
+        if self.command:
+            lines.append(f"    {command_line(self.command)}")
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line as plain JSON types."""
@@ -56,13 +64,13 @@ class RunInfo:
         }  # fmt: skip
 
 
-def runs(place: Path) -> list[RunInfo]:
+def runs(place: Path | str = ".") -> list[RunInfo]:
     """Return the runs of a sheet, of a `.runs` folder, or of every sheet in a folder; newest first.
 
     Raises SettingsError when there is no such place.
     """
     newer: dict[Path, list[RunFacts]] = defaultdict(list)
-    folders = sorted(run_folders(place), key=lambda folder: folder.run_id, reverse=True)
+    folders = sorted(run_folders(Path(place)), key=lambda folder: folder.run_id, reverse=True)
     infos = [_info(folder, newer[folder.path.parent]) for folder in folders]
     follow_ups: dict[Path, list[RunFolder]] = defaultdict(list)
     for info in reversed(infos):
@@ -105,6 +113,7 @@ def _info(folder: RunFolder, newer: list[RunFacts]) -> RunInfo:
             results = Counter(journal.results()) + Counter(journal.results_of_duplicates())
             if facts.phase is not Phase.FINISHED:
                 journal.check()
+            limit = last_failure_limit(journal, facts).next_allowed
     except JournalError:
         return RunInfo(folder, "", "damaged", False, 0, 0, 0, 0)
     state, resumable = _state(facts, owner, is_left=any(map(facts.has_input_of, newer)))
@@ -112,9 +121,11 @@ def _info(folder: RunFolder, newer: list[RunFacts]) -> RunInfo:
     is_open = sum(states.values()) - sum(results.values())
     done = results["updated"] + results["unchanged"]
     not_done = sum(results.values()) - done
+    commands = RunCommands(folder.path, facts, sheet_of(folder.path, facts))
     return RunInfo(
-        folder, facts.input, state, resumable, sum(states.values()), done, is_open, not_done, root=facts.root
-    )
+        folder, facts.input, state, resumable, sum(states.values()), done, is_open, not_done, root=facts.root,
+        command=tuple(commands.go_on(limit)) if resumable else (),
+    )  # fmt: skip
 
 
 def _state(facts: RunFacts, owner: str, *, is_left: bool) -> tuple[str, bool]:

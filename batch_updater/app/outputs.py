@@ -13,35 +13,34 @@ from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import ExitCode, JournalError, LockedError
 from batch_updater.common.log import event
-from batch_updater.common.models import RESULT_COLUMNS, Counters
+from batch_updater.common.models import NOT_DONE, RESULT_COLUMNS, Counters
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import masked
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import escape_controls
 from batch_updater.inputs.excel.password import decrypted
 from batch_updater.inputs.header_row import is_result_file
-from batch_updater.inputs.pandas_io import read_results
+from batch_updater.inputs.pandas_io import read_results, with_types
 from batch_updater.inputs.source import Source
 from batch_updater.inputs.table import EXCEL
 from batch_updater.journal.facts import Ended, Phase, Requests
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.journal.lock import worker
-from batch_updater.reports.commands import follow_up_options, run_command
+from batch_updater.reports.commands import RunCommands, next_steps, sheet_of, with_commands
 from batch_updater.reports.provenance import last_rate
-from batch_updater.reports.reasons import NOT_DONE
 from batch_updater.reports.results import write_results
 from batch_updater.reports.rows import ResultRows, iso
 from batch_updater.reports.workbook import Written
 
 
-def results(place: Path) -> RunSummary:
+def results(place: Path | str) -> RunSummary:
     """Write the result file, summary and report of a run again, from its journal; nothing is sent.
 
     A run that lacked nothing but its result file is finished by that. Raises SettingsError when `place` is no run,
     LockedError while it is under way, JournalError.
     """
-    folder = find_run(place)
+    folder = find_run(Path(place))
     if who := worker(folder):  # what is written now could take the place of what that writes in the end
         raise LockedError(f"{folder.run_id} is under way ({who}).", "wait for it; it writes its results at its end")
     with reopen_run(folder) as run:
@@ -73,7 +72,8 @@ def finish(run: Run, counters: Counters, code: int = ExitCode.DONE, reason: str 
     summary = write_outputs(run)
     run.facts = run.facts.with_changes(phase=Phase.STOPPED if summary.resumable else Phase.FINISHED)
     try:
-        run.journal.update_facts(requests=requests, end=end, phase=run.facts.phase, notes=run.facts.notes)
+        kept = {"phase": run.facts.phase, "notes": run.facts.notes, "results_reading": run.facts.results_reading}
+        run.journal.update_facts(requests=requests, end=end, **kept)
     except JournalError as error:
         reason = f"{summary.reason}\n{error}".strip()
         return replace(summary, exit_code=int(error.exit_code), resumable=True, reason=reason)
@@ -84,7 +84,7 @@ def write_outputs(run: Run) -> RunSummary:
     """Write the result file and `summary.json` of a run, finished or not, and return the summary."""
     rows = ResultRows(run.source, run.journal, run.folder.run_id)
     path, trouble, written = _write_somewhere(run, rows)
-    reading = _reading_results(run, written)
+    run.facts = run.facts.with_changes(results_reading=_reading_results(run, written))
     if path is None:
         rows.count_all()
     is_open = bool(what_is_left(run.journal, run.facts))
@@ -95,6 +95,7 @@ def write_outputs(run: Run) -> RunSummary:
         code = ExitCode.NOT_ALL_DONE
     if path is None and code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
         code = ExitCode.STOPPED
+    commands = commands_about(run)
     summary = RunSummary(
         run_id=run.folder.run_id, input=run.facts.input, base_url=run.facts.base_url,
         started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code),
@@ -104,17 +105,23 @@ def write_outputs(run: Run) -> RunSummary:
         seconds=end.seconds, rows_per_second=end.rows_per_second,
         run_dir=str(run.folder.path), results_file=str(path or ""),
         reason="\n".join(part for part in (end.reason, trouble) if part),
-        notes=(*run.source.notes, *run.notes, *run.facts.notes, *written.notes), reasons=rows.reasons.top(),
-        rate=last_rate(run.facts, end.started),
-        resume_command=tuple(run_command(Path(run.facts.input), run.folder.path, run.facts, next_limit)),
+        notes=(*run.source.notes, *run.notes, *run.facts.notes, *written.notes),
+        reasons=rows.reasons.top(), rate=last_rate(run.facts, end.started),
         next_limit=next_limit,
-        follow_up_options=tuple(follow_up_options(run.facts, reading)),
-        frame=None if path is None else partial(_frame, path, reading, run.source),
+        frame=None if path is None else partial(_frame, path, run.facts.results_reading, run.source),
     )  # fmt: skip
-    summary = _report(run, summary, rows)
+    summary = replace(
+        summary, steps=tuple(next_steps(summary, commands)), reasons=with_commands(summary.reasons, commands),
+        report_file=_report(run, summary, rows, replace(commands, is_anywhere=True)),
+    )  # fmt: skip
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
         run.folder.write_summary(summary.to_dict())
     return summary
+
+
+def commands_about(run: Run) -> RunCommands:
+    """Return the maker of the commands about a run, which is resumed by what this call was given."""
+    return RunCommands(run.folder.path, run.facts, None if run.by_folder else sheet_of(run.folder.path, run.facts))
 
 
 def _reading_results(run: Run, written: Written) -> dict[str, Any]:
@@ -143,20 +150,23 @@ def _frame(path: Path, reading: dict[str, Any], source: Source) -> Any:
         rows = [row.number for row in source.rows()]
         table = {"sheet": reading["sheet"], "header_row": reading.get("header_row", 1), "rows": rows}
     if source.password is None or path.suffix.lower() not in EXCEL:
-        return read_results(path, source.delimiter, **table)
+        return with_types(read_results(path, source.delimiter, **table))
     with decrypted(path, source.password) as plain:
-        return read_results(plain, **table)
+        return with_types(read_results(plain, **table))
 
 
-def _report(run: Run, summary: RunSummary, rows: ResultRows) -> RunSummary:
-    """Write the report. A run whose report fails has ended well all the same."""
+def _report(run: Run, summary: RunSummary, rows: ResultRows, commands: RunCommands) -> str:
+    """Write the report; return where it is. A run whose report fails has ended well all the same."""
+    steps, reasons = tuple(next_steps(summary, commands)), with_commands(summary.reasons, commands)
     try:
         from batch_updater.reports.html import REPORT, write_report  # noqa: PLC0415 - loads jinja2 and pygal, at the end
 
-        return write_report(run.folder.path / REPORT, summary, rows, run.journal, run.facts)
+        path = run.folder.path / REPORT
+        write_report(path, replace(summary, steps=steps, reasons=reasons), rows, run.journal, run.facts)
     except Exception:  # the updates are sent and the results written: a page must not change how the run ends
         event("no_report", logging.ERROR, error=masked(traceback.format_exc()))
-        return summary
+        return ""
+    return str(path)
 
 
 def _end_of(run: Run, *, is_open: bool) -> Ended:
@@ -186,5 +196,5 @@ def _write_somewhere(run: Run, rows: ResultRows) -> tuple[Path | None, str, Writ
             trouble = trouble or escape_controls(f"{path} can't be written ({error.strerror or error})")
             continue
         return place, trouble and f"{trouble}; the results are in {escape_controls(str(place))}.", written
-    again = escape_controls(command_line(["results", str(run.folder.path)]))
-    return None, f"{trouble}.\n  hint: free some disk space, then: {again}", Written(is_own=False, notes=[])
+    again = command_line(RunCommands(run.folder.path, run.facts).write_results())
+    return None, f"{trouble}.\n  hint: free some disk space, then:\n          {again}", Written(is_own=False, notes=[])

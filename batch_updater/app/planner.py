@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_updater.app.carry_over import Keeping
 from batch_updater.app.run import Run, check_output, columns_of, read_options, refuse_if_strict
-from batch_updater.common.errors import InputError, SettingsError
+from batch_updater.common.errors import AddressError, InputError, SettingsError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.columns import Columns, columns_at, several_columns, typed_name
@@ -16,12 +16,13 @@ from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import RunFacts, UsedColumns
 from batch_updater.journal.reader import JournalReader
-from batch_updater.journal.run_folder import RunFolder
-from batch_updater.planning.order_names import OrderNames
+from batch_updater.journal.run_folder import RunFolder, called
+from batch_updater.planning.order_names import AnyOrder, OrderNames
 from batch_updater.planning.plan import PrepareBlock, ValidateRow, ignore_block, make_plan, read_plan
 from batch_updater.planning.preflight import Tenant, probe_service
 from batch_updater.planning.status_columns import Disagreement, find_id_column
 from batch_updater.planning.validate import RowValidator
+from batch_updater.reports.commands import service_command
 
 OnRows = Callable[[int], None]
 
@@ -47,7 +48,7 @@ class Planner:
         """
         settings = self.settings
         check_output(settings)
-        source = open_source(folder.input_path, read_options(settings), shown_as=self.file)
+        source = open_source(folder.input_path, read_options(settings), shown_as=called(self.file))
         found = columns_of(source, settings)
         tenant = asyncio.run(probe_service(self.tenant, settings.timeout, settings.status_map))
         columns = _take_ids(found, source, settings, tenant)
@@ -61,7 +62,7 @@ class Planner:
                 name=source.name, on_rows=self.on_rows, superseded=source.superseded,
             )  # fmt: skip
             _refuse_names(facts, settled, tenant)
-            refuse_if_strict(facts, settled, settings)
+            refuse_if_strict(self.file, facts, settled, settings)
             if keeping:
                 before = keeping.found
                 facts = facts.with_changes(carried_from=before.folder.run_id, not_before=before.facts.not_before)
@@ -77,21 +78,27 @@ class Planner:
             return self.validate, ignore_block
         set_status = self.settings.set_status or ""
         validator = RowValidator(columns.order, columns.status, columns.expect, tenant.book, set_status=set_status)
-        _check_set_status(validator, tenant)
+        _check_set_status(validator, tenant, self.settings)
         if self.settings.order_by != "name":
             return validator.validate, ignore_block
+        if tenant.tokens is None:
+            return replace(validator, orders=AnyOrder()).validate, ignore_block
+        if isinstance(tenant.failure, AddressError):
+            raise tenant.failure
         names = OrderNames(tenant, self.settings.sending)
         validator = replace(validator, orders=names.known)
         return validator.validate, lambda block: names.learn(map(validator.order_name, block))
 
 
-def _check_set_status(validator: RowValidator, tenant: Tenant) -> None:
+def _check_set_status(validator: RowValidator, tenant: Tenant, settings: Settings) -> None:
     """Raise for a status of all rows that can't be sent."""
     if not (why := validator.why_not_sendable()):
         return
     if tenant.book is not None:
-        hint = Remedy("correct {set_status}; to list the statuses: {command}", command=("statuses",))
-        raise SettingsError(f"No order can get this status: {why}", hint)
+        hints = [Remedy("correct {set_status}")]
+        if tenant.tokens:
+            hints.append(Remedy("to list the statuses", command=tuple(service_command("statuses", settings))))
+        raise SettingsError(f"No order can get this status: {why}", hints)
     if tenant.failure:
         raise tenant.failure
     raise SettingsError(
@@ -102,6 +109,8 @@ def _check_set_status(validator: RowValidator, tenant: Tenant) -> None:
 def _take_ids(columns: Columns, source: Source, settings: Settings, tenant: Tenant) -> Columns:
     """Return the columns with that of the status ids, where others hold the names of these. Raises InputError."""
     if columns.status is None or not columns.alike:
+        return columns
+    if tenant.tokens is None:
         return columns
     places, names = [columns.status, *columns.alike], read_options(settings).names
     why = f"the statuses that would tell whether they are ids and their names are not known ({tenant.unchecked})"
@@ -134,5 +143,5 @@ def _refuse_names(facts: RunFacts, journal: JournalReader, tenant: Tenant) -> No
         row, first, detail = found
         raise InputError(
             f"{facts.input}, {facts.name_row(row, first)}: {detail} ({tenant.unchecked}).",
-            Remedy("write status ids, or set the token for `{command}`", command=("plan",)),
+            "write status ids, for the account can't list their names",
         )

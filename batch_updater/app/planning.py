@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batch_updater.app.carry_over import Keeping, OnWait, finished_before, run_to_carry_over
-from batch_updater.app.follow_up import followed_run, lock_followed, origin
+from batch_updater.app.follow_up import find_origin, lock_followed, origin
 from batch_updater.app.planner import OnRows, Planner, ignore_rows
-from batch_updater.app.resume import resume_unfinished
+from batch_updater.app.resume import refuse_run, resume_unfinished
 from batch_updater.app.run import Run, delete_run, facts_for
 from batch_updater.common.errors import JournalError, SettingsError
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
 from batch_updater.inputs.sniff import check_file
 from batch_updater.journal.facts import Phase
 from batch_updater.journal.frozen_input import freeze
 from batch_updater.journal.lock import lock_input
-from batch_updater.journal.run_folder import STDIN, RunFolder, discard, new_run, path_from, runs_place
+from batch_updater.journal.run_folder import STDIN, RunFolder, called, discard, new_run, path_from, runs_place
 from batch_updater.planning.plan import ValidateRow
 from batch_updater.planning.preflight import Tenant
 
@@ -41,9 +42,9 @@ def plan(
     Raises InputError, ResumeError, LockedError or SettingsError; then nothing was sent and no new folder stays.
     """
     _check(file, settings)
-    followed = followed_run(file, settings)
-    planner = Planner(file, settings, tenant, validate, on_rows)
-    with lock_followed(followed), plan_locked(planner, followed, on_wait) as run:
+    found = find_origin(file, settings, tenant)
+    planner = Planner(file, found.settings, tenant, validate, on_rows)
+    with lock_followed(found.followed), plan_locked(planner, found.followed, on_wait) as run:
         yield run
 
 
@@ -59,9 +60,10 @@ def plan_locked(planner: Planner, followed: RunFolder | None, on_wait: OnWait = 
         hold_for(folder)
         try:
             wanted = facts_for(folder, file, freeze(file, folder), settings, tenant).with_changes(**first)
-            found = run_to_carry_over(file, wanted, place, settings)
+            shown = called(file)
+            found = run_to_carry_over(shown, wanted, place, settings)
             keeping = Keeping(found, settings, tenant, on_wait) if found else None
-            run = None if settings.restart or found else resume_unfinished(file, wanted, place, settings, tenant)
+            run = None if settings.restart or found else resume_unfinished(shown, wanted, place, settings, tenant)
             if run:
                 hold_for(run.folder)
                 discard(folder)
@@ -87,15 +89,16 @@ def try_plan(
 ) -> Iterator[Run]:  # fmt: skip
     """Yield the run that this sheet would get, in a place that is removed afterwards; nothing is sent from it."""
     _check(file, settings)
+    found = find_origin(file, settings, tenant)
+    followed, settings = found.followed, found.settings
     temporary = Path(tempfile.mkdtemp(prefix="batch-updater-plan-"))
     try:
         folder = new_run(temporary, file)
-        followed = followed_run(file, settings)
         place = settings.runs_dir or (followed.path.parent if followed else runs_place(file, None))
         wanted = facts_for(folder, file, freeze(file, folder), settings, tenant)
         wanted = wanted.with_changes(path=path_from(place, file), **origin(followed))
-        found = run_to_carry_over(file, wanted, place, settings)
-        keeping = Keeping(found, settings, tenant, ignore_wait, is_trial=True) if found else None
+        before = run_to_carry_over(called(file), wanted, place, settings)
+        keeping = Keeping(before, settings, tenant, ignore_wait, is_trial=True) if before else None
         planner = Planner(file, settings, tenant, validate, on_rows)
         run = planner.plan_into(folder, wanted, finished_before(place, wanted), keeping)
         with run.journal:
@@ -106,9 +109,11 @@ def try_plan(
 
 def _check(file: Path, settings: Settings) -> None:
     if file != STDIN:
+        refuse_run(file)
         check_file(file)
         if settings.output and settings.output.exists() and settings.output.samefile(file):
-            raise SettingsError(f"--output {settings.output} is the sheet itself.", "choose another name")
+            said = Remedy("{output} {file} is the sheet itself.", {"file": str(settings.output)})
+            raise SettingsError(said, "choose another name")
 
 
 def _nothing_left(run: Run) -> bool:

@@ -2,12 +2,14 @@
 
 import csv
 from collections import Counter
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.files import replaced
 from batch_updater.common.models import RejectedRow, SourceRow, StatusUpdate
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import escape_formula
 from batch_updater.journal.reader import JournalReader
 
@@ -41,14 +43,17 @@ def write_undo_sheet(journal: JournalReader, path: Path) -> None:
     """Write the sheet that puts back what a run has changed.
 
     The same journal gives the same bytes, so that an interrupted undo is picked up.
-    Raises SettingsError when there is nothing to undo, OSError.
+    Raises SettingsError when there is nothing to undo, or nothing to put back, OSError.
     """
-    rows = journal.to_undo()
-    if (first := next(rows, None)) is None:
-        raise SettingsError("This run has changed nothing; there is nothing to undo.")
-    # A sheet of the same bytes stays: another undo may be reading it now, and holds its lock.
-    with replaced(path, unless_same=True) as part, part.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows(chain((UNDO_COLUMNS, first), rows))
+    with closing(journal.to_undo()) as rows:
+        if (first := next(rows, None)) is None:
+            raise SettingsError("This run has changed nothing; there is nothing to undo.")
+        if not journal.has_previous():
+            what = "This run can't be undone: it has not recorded which status the orders had before; nothing was sent."
+            raise SettingsError(what, Remedy("set them by a sheet of their own; a run with {compare} can be undone"))
+        # A sheet of the same bytes stays: another undo may be reading it now, and holds its lock.
+        with replaced(path, unless_same=True) as part, part.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows(chain((UNDO_COLUMNS, first), rows))
 
 
 def validate_undo_row(row: SourceRow) -> StatusUpdate | RejectedRow:

@@ -10,7 +10,7 @@ from batch_updater.app.planning import plan_locked
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import ResultRow, Value
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import Settings, overlaid
 from batch_updater.inputs.columns import Columns
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
@@ -102,8 +102,8 @@ def _corrected(cells: tuple[Value, ...], edit: Edit, columns: Columns) -> tuple[
 
 def _settings(run: Run, settings: Settings, words: tuple[str, ...]) -> Settings:
     """Return the settings with which the follow-up's sheet is read and sent: its columns are those of the run."""
-    return settings.model_copy(
-        update={
+    return overlaid(
+        settings, {
             **{name: Settings.model_fields[name].default for name in RESUME_KEYS},  # they were for the first sheet
             "order_column": run.columns.order_header, "status_column": run.columns.status_header or None,
             "set_status": run.settings.set_status,

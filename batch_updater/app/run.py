@@ -9,16 +9,18 @@ from pathlib import Path
 from batch_updater.app.failure_limit import FailureLimit, failure_limit, wait_refusal
 from batch_updater.common.errors import InputError, JournalError, ResumeError, SettingsError, StoppedError
 from batch_updater.common.remedies import Remedy
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import Settings, as_facts, overlaid
 from batch_updater.inputs.columns import Columns, columns_at, find_columns
 from batch_updater.inputs.selection import RESUME_KEYS, ReadOptions
 from batch_updater.inputs.source import Source, open_source
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.reader import JournalReader
-from batch_updater.journal.run_folder import RunFolder, discard, path_from
+from batch_updater.journal.run_folder import FRAME, RunFolder, called, discard, path_from
 from batch_updater.planning.plan import Plan, read_plan
 from batch_updater.planning.preflight import Tenant
+from batch_updater.reports.commands import RunCommands, service_command
+from batch_updater.reports.provenance import settings_facts
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Run:
     facts: RunFacts
     tenant: Tenant
     resumed: bool = False
+    by_folder: bool = False  # resumed from its folder, whatever has become of its sheet
     notes: tuple[str, ...] = ()  # on what was done before, and what is left as it is
     earlier: RunFolder | None = None  # the run that it undoes or follows up
     started: float = field(default_factory=time.time)
@@ -65,12 +68,17 @@ class Run:
 
 
 @contextlib.contextmanager
-def reopen_run(folder: RunFolder, settings: Settings | None = None, tenant: Tenant | None = None) -> Iterator[Run]:
-    """Open an earlier run to read it. Raises JournalError; ResumeError when the tenant is not the run's own."""
+def reopen_run(
+    folder: RunFolder, settings: Settings | None = None, tenant: Tenant | None = None, asked: str = "verify"
+) -> Iterator[Run]:
+    """Open an earlier run to read it. Raises JournalError; ResumeError when the tenant is not the run's own.
+
+    `asked` is the command that would go to the right one.
+    """
     with Journal.open(folder.journal_path) as journal:
         facts = journal.facts()
         if tenant:
-            check_tenant(facts, tenant)
+            check_tenant(folder, facts, tenant, asked)
         settings = with_choices(settings, facts)
         source = open_source(folder.input_path, read_options(settings))
         tenant = tenant or Tenant(facts.base_url, names=facts.status_names)
@@ -120,12 +128,14 @@ def overrule(run: Run) -> None:
 
 def facts_for(folder: RunFolder, file: Path, sha256: str, settings: Settings, tenant: Tenant) -> RunFacts:
     """Return the facts of a run of this file that is planned now."""
+    name, path = called(file), path_from(folder.path.parent, file)
     return RunFacts(
-        run_id=folder.run_id, name=file.name, input=str(file), sha256=sha256, path=path_from(folder.path.parent, file),
+        run_id=folder.run_id, name=name.name, input=str(name), sha256=sha256, path=path,
         base_url=tenant.base_url, account=tenant.account,
         on_conflict=settings.on_conflict, compare=settings.compares, status_map=settings.status_map,
-        reading=settings.model_dump(mode="json", include=set(RESUME_KEYS)),
+        reading={name: value for name, value in as_facts(settings).items() if name in RESUME_KEYS},
         status_names=dict(tenant.names), output=str(settings.output) if settings.output else None,
+        **settings_facts(settings),
     )  # fmt: skip
 
 
@@ -138,7 +148,7 @@ def with_choices(settings: Settings | None, facts: RunFacts) -> Settings:
     unread = {
         name: Settings.model_fields[name].default for name in RESUME_KEYS
     }  # an older journal lacks the newer ones
-    return Settings(**{**(settings.model_dump() if settings else {}), **unread, **facts.reading, **planned})
+    return overlaid(settings or Settings.model_validate({}), {**unread, **facts.reading, **planned})
 
 
 def read_options(settings: Settings) -> ReadOptions:
@@ -163,12 +173,14 @@ def planned_columns(source: Source, settings: Settings, facts: RunFacts) -> Colu
     return columns_at(source.header, names, order=used.order, status=used.status, expect=used.expect)
 
 
-def check_tenant(facts: RunFacts, tenant: Tenant) -> None:
-    """Raise ResumeError when a run belongs to another service."""
+def check_tenant(folder: RunFolder, facts: RunFacts, tenant: Tenant, asked: str) -> None:
+    """Raise ResumeError when a run belongs to another service, with the command `asked` for that one."""
     if tenant.base_url != facts.base_url:
         raise ResumeError(
             f"{facts.run_id} was run on {facts.base_url}, and the settings name {tenant.base_url}.",
-            f"set EVREKA360_BASE_URL={facts.base_url}",
+            Remedy(
+                "to ask that service, with a token for it", command=tuple(RunCommands(folder.path, facts).ask(asked))
+            ),
         )
 
 
@@ -178,12 +190,16 @@ def check_output(settings: Settings, known: str | None = None) -> None:
         raise SettingsError(f"{settings.output} exists already.", Remedy("add {overwrite}, or choose another name"))
 
 
-def refuse_if_strict(facts: RunFacts, journal: JournalReader, settings: Settings) -> None:
+def refuse_if_strict(file: Path, facts: RunFacts, journal: JournalReader, settings: Settings) -> None:
     """Raise InputError for the first invalid or conflicting row of a sheet that `--strict` is asked of."""
     if settings.strict and (problems := journal.problems(1, planned=True)):
         row, first, result, detail = problems[0]
         problem = f"{facts.name_row(row, first)}, {result}: {detail}"
+        hints = [Remedy("correct it and the others, or leave out {strict}")]
+        if facts.name != FRAME.stem:  # no command can name a DataFrame
+            others = service_command("plan", settings, file, without="strict")
+            hints.append(Remedy("to see the others", command=tuple(others)))
         raise InputError(
-            f"{facts.input}: --strict refuses the sheet; the first problem is {problem}",
-            Remedy("see `{command}` for the others; correct them, or leave out {strict}", command=("plan",)),
+            Remedy("{file}: {strict} refuses it; the first problem is {what}", {"file": facts.input, "what": problem}),
+            hints,
         )

@@ -11,7 +11,7 @@ from batch_updater.app.planning import plan, try_plan
 from batch_updater.app.reconcile import UNDO_COLUMNS, validate_undo_row, write_undo_sheet
 from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import Settings, overlaid
 from batch_updater.inputs.selection import RESUME_KEYS
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_with_earlier_runs
@@ -37,7 +37,7 @@ def _undo(folder: RunFolder, settings: Settings, tenant: Tenant, on_rows: OnRows
     if settings.runs_dir:  # the undo is elsewhere, and names the run by this path, from whatever working folder
         sheet = sheet.absolute()
     with contextlib.ExitStack() as stack:
-        with reopen_run(folder, settings, tenant) as run:
+        with reopen_run(folder, settings, tenant, "undo") as run:
             stack.enter_context(lock_with_earlier_runs(folder, run.facts))
             try:
                 write_undo_sheet(run.journal, sheet)
@@ -68,4 +68,4 @@ def _undo_settings(settings: Settings) -> Settings:
         "encoding": "utf-8", "delimiter": ",", "on_conflict": "hold", "strict": False, "status_map": {},
         "carry_over": False,
     }  # fmt: skip
-    return settings.model_copy(update=reading)
+    return overlaid(settings, reading)

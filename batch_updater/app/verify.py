@@ -17,6 +17,7 @@ from batch_updater.common.log import LOG, log_to_file
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import Settings
 from batch_updater.common.text import count, escape_controls
+from batch_updater.inputs.pandas_io import read_verification
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_with_earlier_runs
 from batch_updater.planning.preflight import Tenant
@@ -32,6 +33,10 @@ class VerifySummary:
     symbols: dict[str, int]
     verify_file: str
     reason: str = ""
+
+    def results(self) -> Any:
+        """Return what was found as a pandas DataFrame: a row for each order, with its symbol, ids and names."""
+        return read_verification(Path(self.verify_file))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain JSON types."""

@@ -1,16 +1,11 @@
 """The command line. Heavy modules are imported inside the commands, so that --help is quick."""
 
-import contextlib
-import json
-import os
-import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from batch_updater.cli.call import call, settings_of
 from batch_updater.cli.options import (
     CONFIRM_OPTIONS,
     DISPLAY_OPTIONS,
@@ -28,19 +23,8 @@ from batch_updater.cli.options import (
 )
 from batch_updater.cli.past_runs import list_runs, write_again
 from batch_updater.cli.practice import demo, sandbox
-from batch_updater.cli.system_limits import check_memory, make_room
 from batch_updater.cli.topics import explain
-from batch_updater.common.errors import BatchUpdaterError, ExitCode
-from batch_updater.common.remedies import without_option
-from batch_updater.common.secret import Secret
-from batch_updater.common.text import escape_controls
-
-if TYPE_CHECKING:
-    from batch_updater.cli.console import OutputOptions
-    from batch_updater.common.settings import Settings
-
-INTERRUPTED = "Interrupted; nothing is under way."
-NO_MEMORY = "There is no memory left."
+from batch_updater.common.errors import ExitCode
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,7 +52,7 @@ def run(file: Path, dry_run: bool, **options: Any) -> int:
     An interrupted run of the same FILE is picked up again by the same command.
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
-    with _call(file, options) as (settings, output):
+    with call(file, options) as (settings, output):
         from batch_updater.cli.console import run_sheet
 
         return run_sheet(file, settings, output, dry_run=dry_run)
@@ -82,7 +66,7 @@ def _plan(file: Path, **options: Any) -> int:
 
     FILE is a CSV or Excel sheet, or - for CSV from stdin.
     """
-    with _call(file, options) as (settings, output):
+    with call(file, options) as (settings, output):
         from batch_updater.cli.console import run_sheet
 
         return run_sheet(file, settings, output, dry_run=True)
@@ -98,7 +82,7 @@ def _verify(run: Path, **options: Any) -> int:
     One symbol for each order: = as planned, * another status, - no such order, ! could not be read.
     Ends with 0 when all are as planned, with 3 when some are not.
     """
-    with _call(run, options) as (settings, output):
+    with call(run, options) as (settings, output):
         from batch_updater.cli import console
 
         return console.verify_run(run, settings, output)
@@ -114,7 +98,7 @@ def _undo(run: Path, dry_run: bool, **options: Any) -> int:
     Needs a run made with --compare, which records the statuses before. It is a run of its own, with a plan,
     a question and a result file: it can be interrupted, picked up by the same command, and undone.
     """
-    with _call(run, options) as (settings, output):
+    with call(run, options) as (settings, output):
         from batch_updater.cli import console
 
         return console.undo_run(run, settings, output, dry_run=dry_run)
@@ -129,7 +113,7 @@ def _resume(run: Path, dry_run: bool, **options: Any) -> int:
     It is sent from the copy of the sheet in its folder, by the choices that it was planned by; the sheet need not be
     there any more. RUN is a run folder or any file in it.
     """
-    with _call(run, options) as (settings, output):
+    with call(run, options) as (settings, output):
         from batch_updater.cli import console
 
         return console.resume_run(run, settings, output, dry_run=dry_run)
@@ -146,7 +130,7 @@ def _statuses(as_json: bool, **options: Any) -> int:
     """List the tenant's order statuses."""
     from batch_updater.cli import console
 
-    settings, output = _settings_of(options)
+    settings, output = settings_of(options)
     return console.show_statuses(settings, output.environment, as_json=as_json)
 
 
@@ -160,7 +144,7 @@ def login(only_token: bool, **options: Any) -> int:
     """
     from batch_updater.cli.login import log_in
 
-    settings, output = _settings_of(options)
+    settings, output = settings_of(options)
     click.echo(log_in(settings, output.environment, only_token=only_token))
     return ExitCode.DONE
 
@@ -171,7 +155,7 @@ def logout(**options: Any) -> int:
     """Remove what `login` has kept."""
     from batch_updater.cli.login import log_out
 
-    settings, output = _settings_of(options)
+    settings, output = settings_of(options)
     click.echo(log_out(settings, output.environment))
     return ExitCode.DONE
 
@@ -179,57 +163,3 @@ def logout(**options: Any) -> int:
 commands.add_command(sandbox)
 commands.add_command(demo)
 commands.add_command(explain)
-
-
-def _settings_of(options: dict[str, Any]) -> "tuple[Settings, OutputOptions]":
-    """Split what was typed into the run's settings and the output of talking about it. Raises SettingsError."""
-    from batch_updater.cli.console import OutputOptions
-    from batch_updater.cli.dotenv import with_dotenv
-    from batch_updater.common.settings import load_settings
-
-    names = ("yes", "as_json", "quiet", "no_color")
-    about: dict[str, Any] = {name: bool(options.pop(name)) for name in names if name in options}
-    output = replace(
-        OutputOptions(**about),
-        verbosity=options.pop("verbose", 0), problems=options.get("output"),
-        command=("batch-updater", *without_option(sys.argv[1:], "--notify")),
-        notify=Secret(address) if (address := options.pop("notify", None)) else None,
-    )  # fmt: skip
-    config, profile = options.pop("config"), options.pop("profile")
-    environment, said = with_dotenv(os.environ, config)
-    if said:
-        click.echo(escape_controls(said), err=True)
-    settings = load_settings(options, environment, config=config, profile=profile)
-    make_room(settings.concurrency)
-    return settings, replace(output, environment=environment)
-
-
-@contextlib.contextmanager
-def _call(subject: Path, options: dict[str, Any]) -> "Iterator[tuple[Settings, OutputOptions]]":
-    """Yield what was typed as settings and output; with --json whatever ends the call early is on stdout too."""
-    as_json = options["as_json"]
-    try:
-        check_memory()
-        from batch_updater.common.log import log_to_stderr
-
-        settings, output = _settings_of(options)
-        with log_to_stderr(output.verbosity, settings.log_format):
-            yield settings, output
-    except BaseException as error:
-        if as_json:
-            code, reason = _ending(error)
-            resumable = not isinstance(error, BatchUpdaterError)  # the same command begins anew or goes on
-            failed = {"schema": 1, "input": str(subject), "exit_code": int(code), "reason": reason}
-            click.echo(json.dumps({**failed, "resumable": resumable, "rows": 0, "results": {}, "codes": {}}))
-        raise
-
-
-def _ending(error: BaseException) -> tuple[int, str]:
-    """Return the exit status that `main` will end with, and a sentence."""
-    if isinstance(error, BatchUpdaterError):
-        return error.exit_code, error.message
-    if isinstance(error, MemoryError):
-        return ExitCode.STOPPED, NO_MEMORY
-    if isinstance(error, click.Abort | KeyboardInterrupt | SystemExit):
-        return ExitCode.TERMINATED if isinstance(error, SystemExit) else ExitCode.INTERRUPTED, INTERRUPTED
-    return ExitCode.BUG, f"Unexpected {type(error).__name__}; stderr has the traceback."

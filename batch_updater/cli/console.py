@@ -30,24 +30,23 @@ from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.cli.plan_view import describe
 from batch_updater.cli.preview_view import describe_preview
 from batch_updater.cli.progress import CheckedRows, ProgressBar
-from batch_updater.cli.summary import describe_summary, in_short
+from batch_updater.cli.summary import describe_summary, in_short, next_lines
 from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.errors import BatchUpdaterError, ExitCode, SettingsError
 from batch_updater.common.models import OrderStatus
-from batch_updater.common.remedies import command_line
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import count, duration, escape_controls, escape_lines, shown
-from batch_updater.reports.commands import next_step
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How to talk: whether to ask, whether the summary is JSON on stdout, and the command that was typed.
+    """How to talk: whether to ask, whether the summary is JSON on stdout, and the flags that say so.
 
-    `environment` is that of the program, with what a `.env` file adds; `problems` is where `plan` writes the rows that
-    will not be sent.
+    `again` is the command that goes on with what the call was doing, whatever that has begun. `environment` is that of
+    the program, with what a `.env` file adds; `problems` is where `plan` writes the rows that will not be sent.
     """
 
     yes: bool = False
@@ -55,12 +54,14 @@ class OutputOptions:
     quiet: bool = False
     no_color: bool = False
     verbosity: int = 0
-    command: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
     notify: Secret | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     problems: Path | None = None
 
 
+WIDTH = 70  # of a question, so that there is room to answer it
 Planned = AbstractContextManager[Run]
 MakePlan = Callable[[OnRows], Planned]
 
@@ -73,7 +74,7 @@ def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run:
     reads = settings.compare or settings.compare_list
 
     def make(on_rows: OnRows) -> Planned:
-        tenant = find_service(settings, output.environment, needs_token=not dry_run or reads)
+        tenant = find_service(settings, output.environment, is_needed=not dry_run or reads or settings.carry_over)
         if dry_run:
             return try_plan(file, settings, tenant, on_rows=on_rows)
         return plan(file, settings, tenant, on_rows=on_rows, on_wait=_say_wait)
@@ -126,7 +127,8 @@ def _plan_and_send(make: MakePlan, output: OutputOptions) -> RunSummary:
     checked = CheckedRows(sys.stderr, quiet=output.quiet)
     planned = make(checked.update)  # finds the service; the plan itself is made below
     if not output.yes and not sys.stdin.isatty():
-        raise SettingsError("There is no terminal to ask on; nothing was sent.", "look at `plan`, then add --yes")
+        look = Remedy("look at what it would do", command=(*output.again, "--dry-run"))
+        raise SettingsError("There is no terminal to ask on; nothing was sent.", [look, "then add --yes"])
     with checked, planned as opened:
         checked.clear()
         if not output.quiet:
@@ -190,13 +192,12 @@ def show_summary(summary: RunSummary, output: OutputOptions) -> None:
     if output.as_json:
         click.echo(json.dumps(summary.to_dict()))
     if output.as_json and not output.quiet:
-        why, command = next_step(summary, output.command[1:])
-        click.echo(escape_controls(f"{why}: {command_line(command)}"), err=True)
+        click.echo(escape_lines("\n".join(next_lines(summary, output.flags))), err=True)
     elif not output.quiet:
         shown = detect_terminal(sys.stdout, no_color=output.no_color)
-        click.echo(describe_summary(summary, output.command[1:], shown))
+        click.echo(describe_summary(summary, output.flags, shown))
     elif not output.as_json and summary.exit_code:
-        click.echo(escape_lines(in_short(summary, output.command[1:])), err=True)
+        click.echo(escape_lines(in_short(summary, output.flags)), err=True)
 
 
 def _confirm(opened: Run) -> None:
@@ -216,17 +217,25 @@ def _confirm(opened: Run) -> None:
 
 
 def _ask(opened: Run) -> bool:
-    number = opened.open_rows
+    number, undo = opened.open_rows, _about_undo(opened)
     if opened.settings.production:
-        typed = click.prompt(f"PRODUCTION. Type {number} to send that many updates", err=True, default="")
+        asked = f"PRODUCTION. {undo} Type {number} to send that many updates"
+        typed = click.prompt(fill(asked, WIDTH), err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
-    send_all = f"end {count(number, 'update')} to {opened.facts.base_url}? (y: send, n: stop)"
+    send_all = f"end {count(number, 'update')} to {opened.facts.base_url}? {undo} (y: send, n: stop)"
     if opened.tenant.nobody:
         patience = duration(opened.settings.outage_budget)
         send_all = f"Nobody answers there. Wait for up to {patience}, and s{send_all}"
     else:
         send_all = f"S{send_all}"
-    return click.confirm(fill(send_all, 72, break_long_words=False, break_on_hyphens=False), err=True)
+    return click.confirm(fill(send_all, WIDTH, break_long_words=False, break_on_hyphens=False), err=True)
+
+
+def _about_undo(opened: Run) -> str:
+    """Return whether what is sent can be undone, and what makes that possible while there is time."""
+    if opened.facts.compare:
+        return "They can be undone."
+    return "They can't be undone." if opened.resumed else "They can't be undone: add --compare for that."
 
 
 def _show_plan(opened: Run, *, err: bool) -> None:

@@ -12,12 +12,12 @@ from typing import NoReturn
 
 import click
 
-from batch_updater.cli.commands import INTERRUPTED, NO_MEMORY, commands
+from batch_updater.cli.call import INTERRUPTED, NO_MEMORY
+from batch_updater.cli.commands import commands
 from batch_updater.cli.streams import explain_loss, guard_streams
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
-from batch_updater.common.remedies import command_line, without_option
 from batch_updater.common.secret import masked
-from batch_updater.common.text import escape_controls, escape_lines
+from batch_updater.common.text import escape_lines
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -41,11 +41,11 @@ def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(lost)
 
 
-def _say_interrupted() -> None:
+def _say_interrupted(error: BaseException) -> None:
+    """Say so, and what the command has noted on the exception: how to go on. click wraps that of a Ctrl-C."""
     click.echo(INTERRUPTED, err=True)
-    words = without_option(sys.argv[1:], "--notify")
-    if words[:1] in (["run"], ["resume"]):
-        click.echo(escape_controls(f"To go on: {command_line(words)}"), err=True)
+    for note in getattr(error, "__notes__", getattr(error.__cause__, "__notes__", ())):
+        click.echo(escape_lines(note), err=True)
 
 
 def main() -> None:
@@ -61,13 +61,13 @@ def main() -> None:
         error.show(said)
         click.echo(escape_lines(said.getvalue().rstrip("\n")), err=True)
         code = ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        _say_interrupted()
+    except (click.Abort, KeyboardInterrupt) as error:
+        _say_interrupted(error)
         code = ExitCode.INTERRUPTED
     except SystemExit as ended:  # a signal, or click's shell completion, which ends so
         code = ended.code
         if code == ExitCode.TERMINATED:
-            _say_interrupted()
+            _say_interrupted(ended)
     except BatchUpdaterError as error:
         click.echo(escape_lines(f"error: {error}"), err=True)
         code = error.exit_code

@@ -11,7 +11,9 @@ import click
 from click.core import ParameterSource
 
 from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
+from batch_updater.common.descriptions import describe_setting
 from batch_updater.common.errors import SettingsError
+from batch_updater.common.remedies import as_option
 
 PATH = click.Path(path_type=Path)
 Decorator = Callable[[Any], Any]
@@ -25,81 +27,81 @@ class Group:
     options: tuple[Decorator, ...]
 
 
+def _help(setting: str, default: str = "") -> str:
+    """Return what --help says of the option for a setting."""
+    meaning = describe_setting(setting, as_option)
+    return f"{meaning}  [{default}]" if default else meaning
+
+
 READ_OPTIONS = Group("Reading the sheet", (
-    click.option("--order-column", help="Header of the column with order ids.  [found by name]"),
-    click.option("--order-by", type=click.Choice(["id", "name"]), help="What the order column holds.  [id]"),
-    click.option("--status-column", help="Header of the column with statuses to set, ids or names.  [found by name]"),
-    click.option("--set-status", metavar="STATUS", help="Every row gets this status, id or name; no column is needed."),
-    click.option("--sheet", help="Excel sheet by name or 1-based number.  [the only one with both columns]"),
-    click.option("--encoding", help="Encoding of a CSV file that is not UTF-8, e.g. cp1254."),
-    click.option("--delimiter", help="Delimiter of a CSV file: , ; | or tab.  [detected]"),
-    click.option("--header-row", type=int, metavar="N", help="Row of the column headers.  [found by itself]"),
-    click.option("--include-hidden", is_flag=True, default=None, help="Hidden and filtered rows are sent as well."),
-    click.option("--max-cells", type=int, metavar="N", help="Refuse an Excel sheet of more cells.  [25000000]"),
-    click.option("--password-file", type=PATH, help="File with the password of an Excel workbook."),
+    click.option("--order-column", help=_help("order_column", "found by name")),
+    click.option("--order-by", type=click.Choice(["id", "name"]), help=_help("order_by", "id")),
+    click.option("--status-column", help=_help("status_column", "found by name")),
+    click.option("--set-status", metavar="STATUS", help=_help("set_status")),
+    click.option("--sheet", help=_help("sheet", "the only one with both columns")),
+    click.option("--encoding", help=_help("encoding")),
+    click.option("--delimiter", help=_help("delimiter", "detected")),
+    click.option("--header-row", type=int, metavar="N", help=_help("header_row", "found by itself")),
+    click.option("--include-hidden", is_flag=True, default=None, help=_help("include_hidden")),
+    click.option("--max-cells", type=int, metavar="N", help=_help("max_cells", "25000000")),
+    click.option("--password-file", type=PATH, help=_help("password_file")),
     click.option("--where", multiple=True, metavar="COLUMN[!]=VALUE",
-                 callback=lambda _context, _name, given: given or None,
-                 help="Take only rows with (!=: without) this value, in any letter case; repeatable."),
-    click.option("--rows", metavar="N-M", help="Take only these rows, e.g. 2-500 or 2-500,700."),
-    click.option("--limit", type=int, metavar="N", help="Take only the first N rows of those chosen."),
-    click.option("--only", metavar="WORD[,WORD]", help="FILE is a result file: take only rows with these results."),
+                 callback=lambda _context, _name, given: given or None, help=_help("where")),
+    click.option("--rows", metavar="N-M", help=_help("rows")),
+    click.option("--limit", type=int, metavar="N", help=_help("limit")),
+    click.option("--only", metavar="WORD[,WORD]", help=_help("only")),
 ))  # fmt: skip
 PLAN_OPTIONS = Group("Deciding what to send", (
     click.option("--on-conflict", type=click.Choice(["hold", "first", "last", "sequence"]),
-                 help="One order with several statuses: send none, the first, the last, or each in turn.  [hold]"),
-    click.option("--strict", is_flag=True, default=None, help="Any invalid or conflicting row: send nothing, exit 4."),
-    click.option("--compare", is_flag=True, default=None,
-                 help="Read each order just before; leave it alone when it has the status already. Needed for `undo`."),
-    click.option("--compare-list", is_flag=True, default=None,
-                 help="As --compare, but read the paged list once where that is fewer requests."),
-    click.option("--carry-over", is_flag=True, default=None,
-                 help="FILE has changed since its unfinished run: keep what is done there, send the rest."),
-    click.option("--expect-column", help="Column with the status an order must have now, else it is not sent."),
+                 help=_help("on_conflict", "hold")),
+    click.option("--strict", is_flag=True, default=None, help=_help("strict")),
+    click.option("--compare", is_flag=True, default=None, help=_help("compare")),
+    click.option("--compare-list", is_flag=True, default=None, help=_help("compare_list")),
+    click.option("--carry-over", is_flag=True, default=None, help=_help("carry_over")),
+    click.option("--expect-column", help=_help("expect_column")),
 ))  # fmt: skip
 PACE_OPTIONS = Group("Sending", (
-    click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [20]"),
-    click.option("--rate", type=float, metavar="N", help="Most requests per second, all kinds together.  [none]"),
-    click.option("--adapt/--no-adapt", default=None,
-                 help="Search the highest rate that the service accepts, once it has refused something.  [adapt]"),
-    click.option("--timeout", type=float, metavar="S", help="Seconds for one attempt, in all.  [30]"),
-    click.option("--retries", type=int, metavar="N", help="Further attempts for one row.  [5]"),
-    click.option("--max-failures", metavar="N|P%", help="Stop when more rows of the run have failed.  [none]"),
-    click.option("--outage-budget", type=float, metavar="S", help="Seconds to wait for a silent service.  [300]"),
+    click.option("--concurrency", type=int, metavar="N", help=_help("concurrency", "20")),
+    click.option("--rate", type=float, metavar="N", help=_help("rate", "none")),
+    click.option("--adapt/--no-adapt", default=None, help=_help("adapt", "adapt")),
+    click.option("--timeout", type=float, metavar="S", help=_help("timeout", "30")),
+    click.option("--retries", type=int, metavar="N", help=_help("retries", "5")),
+    click.option("--max-failures", metavar="N|P%", help=_help("max_failures", "none")),
+    click.option("--outage-budget", type=float, metavar="S", help=_help("outage_budget", "300")),
 ))  # fmt: skip
 SEND_OPTIONS = Group(PACE_OPTIONS.title, (
-    click.option("--canary", type=int, metavar="N", help="Send N rows first, read them back, go on if right.  [0]"),
+    click.option("--canary", type=int, metavar="N", help=_help("canary", "0")),
     *PACE_OPTIONS.options,
 ))  # fmt: skip
 RESULT_OPTIONS = Group("Writing", (
-    click.option("-o", "--output", type=PATH, help="The result file: .csv, .xlsx, .xlsm or .jsonl.  [in the run folder]"
-                 "  Of `plan`: the rows that will not be sent."),
-    click.option("--overwrite", is_flag=True, default=None, help="Replace an existing --output file."),
+    click.option("-o", "--output", type=PATH,
+                 help=f"{_help('output', 'in the run folder')}  Of `plan`: the rows that will not be sent."),
+    click.option("--overwrite", is_flag=True, default=None, help=_help("overwrite")),
 ))  # fmt: skip
 WRITE_OPTIONS = Group(RESULT_OPTIONS.title, (
     *RESULT_OPTIONS.options,
-    click.option("--runs-dir", type=PATH, help="Where run folders are made.  [FILE's folder/<stem>.runs]"),
-    click.option("--restart", is_flag=True, default=None, help="Leave this file's unfinished run, start a new one."),
+    click.option("--runs-dir", type=PATH, help=_help("runs_dir", "FILE's folder/<stem>.runs")),
+    click.option("--restart", is_flag=True, default=None, help=_help("restart")),
 ))  # fmt: skip
 SERVICE_OPTIONS = Group("The service", (
-    click.option("--base-url", help="The service's address; usually from EVREKA360_BASE_URL."),
-    click.option("--ca-file", type=PATH, help="Certificate authorities to trust (PEM), in place of the system's."),
-    click.option("--proxy", metavar="URL", help="http:// or https:// proxy to the service, without credentials: they"
-                 " come from BATCH_UPDATER_PROXY_USER and BATCH_UPDATER_PROXY_PASS."),
-    click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help="Named settings of the config file."),
-    click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help="Config file.  [batch-updater.toml]"),
+    click.option("--base-url", help=_help("base_url")),
+    click.option("--ca-file", type=PATH, help=_help("ca_file")),
+    click.option("--proxy", metavar="URL", help=_help("proxy")),
+    click.option("--profile", envvar="BATCH_UPDATER_PROFILE", help=_help("profile")),
+    click.option("--config", type=PATH, envvar="BATCH_UPDATER_CONFIG", help=_help("config", "batch-updater.toml")),
 ))  # fmt: skip
 DISPLAY_OPTIONS = Group("Showing", (
     click.option("--json", "as_json", is_flag=True, envvar="BATCH_UPDATER_JSON", help="The summary as JSON on stdout."),
     click.option("-v", "--verbose", count=True, envvar="BATCH_UPDATER_VERBOSE",
                  help="Show retries, pauses and changes of the rate; -vv every answer."),
-    click.option("--log-format", type=click.Choice(["text", "json"]), help="How run.log and -v write.  [text]"),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help=_help("log_format", "text")),
     click.option("-q", "--quiet", is_flag=True, envvar="BATCH_UPDATER_QUIET",
                  help="No plan, no progress; at the end only what went wrong."),
     click.option("--no-color", is_flag=True, envvar="BATCH_UPDATER_NO_COLOR", help="No colours."),
 ))  # fmt: skip
 WATCH_OPTIONS = Group("Watching from elsewhere", (
-    click.option("--metrics-file", type=PATH, help="Write Prometheus metrics there, every 10 s and at the end."),
-    click.option("--metrics-port", metavar="[HOST:]N", help="Serve Prometheus metrics during the run.  [127.0.0.1]"),
+    click.option("--metrics-file", type=PATH, help=_help("metrics_file")),
+    click.option("--metrics-port", metavar="[HOST:]N", help=_help("metrics_port", "127.0.0.1")),
     click.option("--notify", metavar="URL", envvar="BATCH_UPDATER_NOTIFY",
                  help="Tell this apprise address how the run ended. It may hold a token, which everybody on this"
                       " machine can see in an option; BATCH_UPDATER_NOTIFY is for those."),

@@ -6,6 +6,8 @@ from textwrap import wrap
 from batch_updater.app.run import Run
 from batch_updater.common.text import count, escape_controls, shown
 
+FEW = 2000  # orders that are soon read
+
 
 def describe(run: Run, width: int = 80) -> str:
     """Return the plan of a run as text whose sentences fit `width` columns."""
@@ -15,7 +17,8 @@ def describe(run: Run, width: int = 80) -> str:
 def _lines(run: Run, width: int) -> Iterator[str]:
     plan, tenant, settings = run.plan, run.tenant, run.settings
     yield f"Plan for {run.facts.input} ({run.source.description})"
-    yield f"  SERVICE   {tenant.base_url}{'   ** PRODUCTION **' if settings.production else ''}"
+    service = tenant.base_url or "none yet"
+    yield f"  SERVICE   {service}{'   ** PRODUCTION **' if settings.production else ''}"
     yield from _labelled("columns", _columns(run), width)
     if unused := run.columns.unused:
         yield from _labelled("not used", ", ".join(repr(shown(title)) for title in unused), width)
@@ -40,12 +43,23 @@ def _lines(run: Run, width: int) -> Iterator[str]:
     if settings.canary and not run.facts.canary_passed and run.open_rows:
         first = count(min(settings.canary, run.open_rows), "row", "is", "are")
         yield from _labelled("canary", f"{first} sent first and read back; the others follow when that is right", width)
+    if plan.to_send:
+        yield from _labelled("undo", _about_undo(run), width)
     for note in _notes(run):
         yield from _labelled("note", note, width) if note else []
     for row, result, detail in plan.problems:
         yield from wrap(f"{row}: {result}: {detail}", width - 2, initial_indent="  ", subsequent_indent="      ")
     if (hidden := plan.invalid + plan.conflicts - len(plan.problems)) > 0:
         yield f"  … and {hidden:,} more; the result file names each"
+
+
+def _about_undo(run: Run) -> str:
+    if run.facts.compare:
+        return "possible: what each order has now is recorded first"
+    if run.resumed:
+        return "not possible: nothing records what the orders had before"
+    advice = "add --compare" if run.plan.to_send <= FEW else "with --compare it is"
+    return f"not possible: nothing records what the orders have now; {advice}, which reads each of them first"
 
 
 def _columns(run: Run) -> str:

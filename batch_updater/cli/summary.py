@@ -9,7 +9,6 @@ from batch_updater.common.models import Result
 from batch_updater.common.remedies import command_line
 from batch_updater.common.summary import RunSummary
 from batch_updater.common.text import count, duration, moment, shortened
-from batch_updater.reports.commands import next_step
 
 SHOWN_REASONS = 5
 WIDEST = 100  # longer lines of prose are hard to read
@@ -19,23 +18,32 @@ STYLES: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def describe_summary(summary: RunSummary, command: Sequence[str] = (), terminal: TerminalStyle | None = None) -> str:
+def describe_summary(summary: RunSummary, flags: Sequence[str] = (), terminal: TerminalStyle | None = None) -> str:
     """Return counts, reasons with what to do, files, and the next command, ready to be printed.
 
-    The command stands on a line of its own, so that it can be copied whole however narrow the terminal is.
+    A command stands on a line of its own, so that it can be copied whole however narrow the terminal is. One that
+    resumes the run has the `flags` of the present call.
     """
-    return render(_lines(summary, command, terminal or TerminalStyle()), terminal or TerminalStyle())
+    return render(_lines(summary, flags, terminal or TerminalStyle()), terminal or TerminalStyle())
 
 
-def in_short(summary: RunSummary, command: Sequence[str] = ()) -> str:
+def in_short(summary: RunSummary, flags: Sequence[str] = ()) -> str:
     """Return what --quiet says of a run whose rows are not all done: counts, the result file, and the next command."""
     counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
-    why, words = next_step(summary, command)
     where = summary.results_file or "no file"
-    return f"{count(summary.rows, 'row')}: {counts}; results in {where}\n{why}: {command_line(words)}"
+    return "\n".join([f"{count(summary.rows, 'row')}: {counts}; results in {where}", *next_lines(summary, flags)])
 
 
-def _lines(summary: RunSummary, command: Sequence[str], terminal: TerminalStyle) -> Iterator[Line]:
+def next_lines(summary: RunSummary, flags: Sequence[str] = ()) -> list[str]:
+    """Return what to do next, and the command for it on a line of its own."""
+    if not summary.steps:
+        return []
+    first, *_others = summary.steps
+    words = [*first.command, *(flags if summary.resumable else ())]
+    return [f"{first.why}:", f"  {command_line(words)}"]
+
+
+def _lines(summary: RunSummary, flags: Sequence[str], terminal: TerminalStyle) -> Iterator[Line]:
     took, rate = duration(summary.seconds), f"{count(round(summary.rows_per_second), 'row')}/s"
     yield [(count(summary.rows, "row"), "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
     yield []
@@ -49,10 +57,8 @@ def _lines(summary: RunSummary, command: Sequence[str], terminal: TerminalStyle)
         yield [("Report   ", "dim"), (summary.report_file, "")]
     if summary.rate["history"]:
         yield [("Limit    ", "dim"), (f"{summary.rate['final']:,.3g} requests/s, found by what was refused", "")]
-    why, words = next_step(summary, command)
     yield []
-    yield [(f"{why}:", "bold")]
-    yield [(f"  {command_line(words)}", "bold cyan")]
+    yield from ([(line, style)] for line, style in zip(next_lines(summary, flags), ("bold", "bold cyan"), strict=False))
 
 
 def _counts(summary: RunSummary, terminal: TerminalStyle) -> Iterator[Line]:
@@ -82,6 +88,8 @@ def _reasons(summary: RunSummary, terminal: TerminalStyle) -> Iterator[Line]:
             yield [(f"    {line}" if place == 0 else f"      {line}", "dim")]
         for place, line in enumerate(wrap(reason.what_to_do, room - 3)):
             yield [(f"    {arrow} " if place == 0 else " " * (5 + len(arrow)), style), (line, "")]
+        if reason.command:
+            yield [(f"{' ' * (5 + len(arrow))}{command_line(reason.command)}", "cyan")]
     if (hidden := len(summary.reasons) - SHOWN_REASONS) > 0:
         yield []
         yield [(f"  and {hidden} more kinds; the report names each", "dim")]

@@ -12,6 +12,12 @@ ABOUT_THE_CALL = {"yes": "yes", "json": "as_json", "quiet": "quiet", "no_color":
 _SECRET_WORDS = ("token", "secret", "pass", "password", "client_id")
 
 
+def find_config(config: Path | None) -> Path | None:
+    """Return the whole path of the file that is named, else of the one in the working folder; None when it has none."""
+    path = config or Path(CONFIG_NAME)
+    return path.absolute() if config or path.is_file() else None
+
+
 def read_config(config: Path | None, profile: str | None) -> dict[str, Any]:
     """Return what the file and the profile hold, names with `_` for `-`. Raises SettingsError; a secret is refused."""
     path = config or Path(CONFIG_NAME)

@@ -1,9 +1,10 @@
 """Every exception the package raises, and the exit status each one means."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import Self
 
-from batch_updater.common.remedies import Remedy
+from batch_updater.common.remedies import Remedy, as_option
 from batch_updater.common.text import escape_controls
 
 Hint = str | Remedy
@@ -27,21 +28,38 @@ class ExitCode(IntEnum):
 class BatchUpdaterError(Exception):
     """Base of every error that is raised on purpose: what is wrong and what to do next, one or several lines of each.
 
-    Control characters in a line are escaped. `remedies` are the typed next steps; `hint` has one line for each, in
-    the words of the command line. `exit_code` is the exit status of the program when nothing catches the error.
+    Control characters in a line are escaped. `said` and `remedies` are the message and the next steps, typed; `message`
+    and `hint` have one line for each, and one for a command, in the words of the command line until they are reworded.
+    `exit_code` is the exit status of the program when nothing catches the error.
     """
 
     exit_code = ExitCode.BUG
 
-    def __init__(self, message: str | Sequence[str], hint: Hint | Sequence[Hint] = ()) -> None:
+    def __init__(self, message: Hint | Sequence[Hint], hint: Hint | Sequence[Hint] = ()) -> None:
         super().__init__(message)
-        self.message = _lines([message] if isinstance(message, str) else message, "\n  ")
-        hints = [hint] if isinstance(hint, Hint) else hint
-        self.remedies = tuple(Remedy("{text}", {"text": one}) if isinstance(one, str) else one for one in hints if one)
-        self.hint = _lines([str(remedy) for remedy in self.remedies], "\n        ")
+        self.said, self.remedies = _typed(message), _typed(hint)
+        self.reworded(as_option)
+
+    def reworded(self, write: Callable[[str], str]) -> Self:
+        """Put message and hint into the words of another face, which spells settings by `write`; return the error."""
+        self.message = _lines([said.render(write) for said in self.said], "\n  ")
+        self.hint = _lines([line for remedy in self.remedies for line in _hint_lines(remedy, write)], "\n        ")
+        return self
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+def _typed(words: Hint | Sequence[Hint]) -> tuple[Remedy, ...]:
+    lines = [words] if isinstance(words, Hint) else words
+    return tuple(Remedy("{text}", {"text": one}) if isinstance(one, str) else one for one in lines if one)
+
+
+def _hint_lines(remedy: Remedy, write: Callable[[str], str]) -> Sequence[str]:
+    """Return the sentence and, on a line of its own, the command: a line break within either is none of them."""
+    said = remedy.render(write)
+    sentence, line_break, command = said.rpartition(":\n  ") if remedy.command else (said, "", "")
+    return [f"{sentence}:", f"  {command}"] if line_break else [sentence]
 
 
 def _lines(lines: Sequence[str], between: str) -> str:
@@ -78,6 +96,10 @@ class StoppedError(BatchUpdaterError):
 
 class BlockedError(StoppedError):
     """No connection can be made until you change something: certificates, a proxy; the run can be resumed."""
+
+
+class AddressError(StoppedError):
+    """Somebody answers at the address of the service, but not as the service does; the run can be resumed."""
 
 
 class LockedError(BatchUpdaterError):

@@ -29,6 +29,9 @@ class Result(StrEnum):
     NOT_SENT = "not_sent"
 
 
+NOT_DONE = (Result.FAILED, Result.UNKNOWN, Result.INVALID, Result.CONFLICT, Result.NOT_SENT)
+
+
 class State(StrEnum):
     """The state of a row in the journal."""
 

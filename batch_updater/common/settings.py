@@ -4,21 +4,24 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 
-from batch_updater.common.config_file import ABOUT_THE_CALL, read_config
+from batch_updater.common.config_file import ABOUT_THE_CALL, find_config, read_config
+from batch_updater.common.descriptions import describe_setting
 from batch_updater.common.errors import SettingsError
-from batch_updater.common.models import Result
-from batch_updater.common.remedies import Remedy, as_option
+from batch_updater.common.models import NOT_DONE, Result
+from batch_updater.common.remedies import as_argument, as_option
+from batch_updater.common.setting_errors import as_configured, did_you_mean, explain_wrong_setting
 
 RESULT_SUFFIXES = (".csv", ".xlsx", ".xlsm", ".jsonl")
 PREFIX = "BATCH_UPDATER_"
 BASE_URL_NAME = "EVREKA360_BASE_URL"
+ALL_NOT_DONE = "not-done"  # stands for every result that is not done
 OWN_WORDS = ("order", "status", "expected")  # columns that can have headers of a person's own
+_FILE = {"config", "profile"}  # which settings are read, so they can't be among them
 GONE = {  # settings of earlier versions, and why
     "wire": "the program chooses by itself how it sends requests",
     "forget_rate": "no run remembers the rate of an earlier one",
@@ -48,10 +51,17 @@ class SendOptions:
 
 
 class Settings(BaseModel):
-    """Every choice of a run. Times are seconds, `rate` is requests per second."""
+    """Every choice of a run; what is wrong raises SettingsError. Times are seconds, `rate` is requests per second.
+
+    It can't be changed; `settings.with_changes(rate=50)` returns a changed copy.
+    `config` and `profile` say which file the settings come from; to read one there is `load_settings`.
+    `model_fields_set` has what the caller names himself: what is typed, not what file and environment say.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
+    config: Path | None = None
+    profile: str | None = None
     base_url: str | None = None
     ca_file: Path | None = None
     proxy: str | None = Field(None, repr=False)  # it may hold a password until it is checked, and refused
@@ -96,20 +106,38 @@ class Settings(BaseModel):
     metrics_file: Path | None = None
     metrics_port: str | None = Field(None, coerce_numbers_to_str=True)
 
+    if not TYPE_CHECKING:  # a type checker knows the arguments by the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise explain_wrong_setting(error, type(self).model_fields) from None
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                super().__setattr__(name, value)
+            except (ValidationError, ValueError):
+                raise SettingsError("Settings can't be changed.", f"use with_changes({name}=…)") from None
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Return these settings with other values for some, checked like new ones. Raises SettingsError."""
+        return type(self).model_construct(self.model_fields_set | changes.keys(), **dict(overlaid(self, changes)))
+
     @field_validator("set_status")
     @classmethod
     def _without_column(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("status_column") is not None:
-            raise ValueError(f"it gives every row its status, so leave out {as_option('status_column')}")
+            raise ValueError("it gives every row its status, so leave out {status_column}")
         return value
 
     @field_validator("carry_over")
     @classmethod
     def _not_in_turn(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("on_conflict") == "sequence":
-            raise ValueError(f"with {as_option('on_conflict')} sequence an order has several statuses in turn")
+            raise ValueError("with {on_conflict} sequence an order has several statuses in turn")
         if value and info.data.get("restart"):
-            raise ValueError(f"{as_option('restart')} leaves what is done; choose one of the two")
+            raise ValueError("{restart} leaves what is done; choose one of the two")
         return value
 
     @field_validator("only", mode="before")
@@ -120,9 +148,10 @@ class Settings(BaseModel):
     @field_validator("only")
     @classmethod
     def _results(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if set(value) - set(Result):
-            raise ValueError(f"the results are {', '.join(Result)}")
-        return value
+        words = [one for word in value for one in (map(str, NOT_DONE) if word == ALL_NOT_DONE else [word])]
+        if set(words) - set(Result):
+            raise ValueError(f"the results are {', '.join(Result)}, or {ALL_NOT_DONE} for all that are not done")
+        return tuple(dict.fromkeys(words))
 
     @field_validator("where", mode="before")
     @classmethod
@@ -173,7 +202,7 @@ class Settings(BaseModel):
     @classmethod
     def _no_word(cls, value: object) -> object:
         if value in ("each", "list"):
-            raise ValueError(f"it is on or off; {as_option('compare_list')} reads the paged list")
+            raise ValueError("it is on or off; {compare_list} reads the paged list")
         return value
 
     @field_validator("delimiter")
@@ -215,6 +244,26 @@ class Settings(BaseModel):
         return int(self.max_failures)
 
 
+for _name, _field in Settings.model_fields.items():
+    _field.description = describe_setting(_name, as_argument)
+    Settings.__doc__ = f"{Settings.__doc__}\n    {_name} [{_field.default!r}]: {_field.description}"
+Settings.model_rebuild(force=True)
+PATHS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation == Path | None)
+
+
+def overlaid(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings with these values in place of their own; what the caller has named stays the same."""
+    checked = Settings(**{**dict(settings), **values})
+    return Settings.model_construct(settings.model_fields_set, **dict(checked))
+
+
+def as_facts(settings: Settings) -> dict[str, Any]:
+    """Return the settings as plain JSON types; paths are whole, for they are read in other working folders, too."""
+    values = dict(settings)
+    whole = {name: values[name].absolute() for name in PATHS if values[name] is not None}
+    return settings.model_copy(update=whole).model_dump(mode="json")
+
+
 def load_settings(
     options: Mapping[str, Any],
     environment: Mapping[str, str] = os.environ,
@@ -222,36 +271,29 @@ def load_settings(
     profile: str | None = None,
 ) -> Settings:
     """Return options (None: not given) over `BATCH_UPDATER_*` over the config file. Raises SettingsError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    config = config or (Path(named) if (named := environment.get(f"{PREFIX}CONFIG")) else None)
+    profile = profile or environment.get(f"{PREFIX}PROFILE") or None
     merged = {name: value for name, value in read_config(config, profile).items() if name not in ABOUT_THE_CALL}
-    for name in (*Settings.model_fields, *GONE):
+    if inside := next((name for name in _FILE if name in merged), None):
+        raise SettingsError(f"The config file has an unknown setting {inside!r}.", f"use {as_option(inside)} instead")
+    for name in (*Settings.model_fields.keys() - _FILE, *GONE):
         if (value := environment.get(PREFIX + name.upper())) not in {None, ""}:
             merged[name] = value
     if environment.get(BASE_URL_NAME):
         merged["base_url"] = environment[BASE_URL_NAME]
-    given = {name for name, value in options.items() if value is not None}
     for one, other in (("set_status", "status_column"), ("status_column", "set_status")):
         if one in given and other not in given:
             merged.pop(other, None)  # what is typed wins over a file that is meant for other sheets
-    merged.update({name: options[name] for name in given})
+    merged.update(given)
     for name in GONE.keys() & merged.keys():
         raise SettingsError(f"The setting {name!r} is gone: {GONE[name]}.", "leave it out")
-    try:
-        return Settings(**merged)
-    except ValidationError as error:
-        raise _as_settings_error(error) from None
-
-
-def _as_settings_error(error: ValidationError) -> SettingsError:
-    problem = error.errors()[0]
-    name = str(problem["loc"][0])
-    if problem["type"] == "extra_forbidden":
-        near = get_close_matches(name, Settings.model_fields, 1)
-        return SettingsError(
-            f"The config file has an unknown setting {name!r}.", f"did you mean {near[0]!r}?" if near else ""
+    for name in merged.keys() - Settings.model_fields.keys():
+        raise SettingsError(
+            f"The config file has an unknown setting {name!r}.", did_you_mean(name, Settings.model_fields)
         )
-    message = problem["msg"].removeprefix("Value error, ")
-    if name == "columns":
-        return SettingsError(f"[columns] in the config file can't be used: {message}.", 'write e.g. order = ["Ticket"]')
-    given = problem["input"]
-    words = [str(part) if isinstance(part, Path) else part for part in (given if isinstance(given, tuple) else [given])]
-    return SettingsError(f"{as_option(name)} can't be {', '.join(map(repr, words))}: {message}.", Remedy("see {help}"))
+    try:
+        loaded = Settings(**merged, config=find_config(config), profile=profile)
+    except SettingsError as error:
+        raise error.reworded(as_configured) from None
+    return Settings.model_construct(given.keys() & Settings.model_fields.keys(), **dict(loaded))

@@ -6,13 +6,15 @@ from typing import Any
 
 from batch_updater.common.errors import BatchUpdaterError
 from batch_updater.common.models import Result
+from batch_updater.common.text import count
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Rows that are not done for the same reason: what it means, what to do, the first rows as examples.
 
-    An example has the number of its row, what a person calls it, and the detail.
+    An example has the number of its row, what a person calls it, and the detail. `command` holds the words of the
+    command that helps; empty for none.
     """
 
     result: Result
@@ -21,6 +23,7 @@ class Reason:
     explanation: str
     what_to_do: str
     examples: tuple[tuple[int, str, str], ...]
+    command: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the group as `summary.json` has it."""
@@ -32,14 +35,21 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What can be done next: what for, and the words of the command after the program's name."""
+
+    why: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """The outcome of a run. Times are ISO 8601 UTC, `seconds` is the wall time of this start.
 
     `rate` holds the limit at the end and how it was found, in requests per second, the most requests in flight when
-    that was limited, and how often a row waited for its next attempt. `resume_command` holds the words
-    after the program's name that resume the run, `follow_up_options` the options for `run` of its result file;
-    `next_limit` is the limit of failures to go on with, when more rows have failed than might. `frame` reads the result
-    file as a pandas DataFrame; `results()` calls it.
+    that was limited, and how often a row waited for its next attempt. `steps` are what can be done next, the way on
+    first; `next_limit` is the limit of failures to go on with, when more rows have failed than might. `frame` reads the
+    result file as a pandas DataFrame; `results()` calls it.
     """
 
     run_id: str
@@ -62,13 +72,22 @@ class RunSummary:
     reasons: tuple[Reason, ...] = ()
     report_file: str = ""
     rate: Mapping[str, Any] = field(default_factory=lambda: {"final": None, "history": [], "window": None, "parked": 0})
-    resume_command: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
     next_limit: int | None = None
-    follow_up_options: tuple[str, ...] = ()
     frame: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
+    def __str__(self) -> str:
+        counts = ", ".join(f"{number:,} {word}" for word, number in self.result_counts.items())
+        said = f"{self.input}: {count(self.rows, 'row')}" + (f", {counts}" if counts else "")
+        return f"{said}. {self.reason}".strip()
+
     def results(self) -> Any:
-        """Return the result file as a pandas DataFrame of text cells. Raises BatchUpdaterError when there is none."""
+        """Return the result file as a pandas DataFrame. Raises BatchUpdaterError when there is none.
+
+        Of a sheet its own columns are texts; those of a DataFrame that was sent are the caller's, under the caller's
+        index. `result_http_status`, `result_attempts`, `result_row` and `result_duration_ms` (milliseconds) are Int64,
+        `result_sent_at` is a time in UTC, the other columns of results are texts.
+        """
         if self.frame is None:
             raise BatchUpdaterError("This run has no result file.")
         return self.frame()
@@ -76,7 +95,7 @@ class RunSummary:
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain JSON types, as `summary.json` has it."""
         keys = {"result_counts": "results", "code_counts": "codes"}
-        own = {"frame", "resume_command", "next_limit", "follow_up_options"}  # for callers in this process only
+        own = {"frame", "steps", "next_limit"}  # for callers in this process only
         values = {keys.get(name, name): getattr(self, name) for name in _FIELDS if name not in own}
         reasons = [reason.to_dict() for reason in self.reasons]
         return {"schema": 1, **values, "notes": list(self.notes), "reasons": reasons, "rate": dict(self.rate)}

@@ -102,8 +102,12 @@ class RowFilter:
             column, excludes, value = split_condition(condition)
             if names.count(normalise_header(column)) != 1:
                 which = "no column" if normalise_header(column) not in names else "several columns"
+                found = f"{name} has {which} {column.strip()!r}"
                 raise InputError(
-                    f"{name} has {which} {column.strip()!r} for --where; the headers are {list_headers(header)}.",
+                    Remedy(
+                        "{found} for {where}; the headers are {headers}.",
+                        {"found": found, "headers": list_headers(header)},
+                    ),
                     Remedy("correct {where}"),
                 )
             values = unwanted if excludes else wanted

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from batch_updater.common.errors import ExitCode
-from batch_updater.journal.run_folder import is_nameless
+from batch_updater.common.remedies import Remedy
+from batch_updater.journal.run_folder import FRAME, is_nameless
 
 
 class Phase(StrEnum):
@@ -94,6 +95,7 @@ class RunFacts(_Frozen):
     then carry its row numbers. `carried_from` is the unfinished run of the sheet before it changed, whose done rows
     this one has kept, `superseded_by` the run that has kept those of this one.
     `overruled_by` is the newest run that has undone or followed up this one before it was finished.
+    `results_reading` are the settings, beside those of the columns, with which the result file is read again.
     `not_before` is when the service wants to be asked again, in seconds since the epoch; 0 for any time.
     """
 
@@ -125,6 +127,7 @@ class RunFacts(_Frozen):
     starts: tuple[Start, ...] = ()
     rates: tuple[Rates, ...] = ()
     notes: tuple[str, ...] = ()
+    results_reading: dict[str, Any] = {}
     requests: Requests = Requests()
     end: Ended | None = None
 
@@ -161,14 +164,17 @@ class RunFacts(_Frozen):
             return f"row {row}"
         return f"row {root_row} of {self.root_name or 'the first sheet'} (row {row} here)"
 
-    def differences(self, wanted: "RunFacts") -> list[str]:
+    def differences(self, wanted: "RunFacts") -> list[Remedy]:
         """Return how a new start differs from what this run was planned for, one sentence each."""
-        found = [] if self.sha256 == wanted.sha256 else ["the file's bytes differ"]
+        what = "its cells differ" if self.name == FRAME.stem else "the file's bytes differ"
+        found = [] if self.sha256 == wanted.sha256 else [Remedy("{what}", {"what": what})]
         was, now = ({**facts.reading, **facts.model_dump(include=_SAME)} for facts in (self, wanted))
         for key, value in now.items():
             if (was.get(key) or None) != (value or None):  # an older journal lacks the settings of newer versions
-                option = f"[{key}]" if isinstance(value, dict) else "--" + key.replace("_", "-")
-                found.append(f"{option} differs: was {was.get(key) or 'not set'}, now {value or 'not set'}")
+                name = f"[{key}]" if isinstance(value, dict) else Remedy.of_setting(key)
+                before, after = str(was.get(key) or "not set"), str(value or "not set")
+                said = Remedy("{name} differs: was {was}, now {now}", {"name": name, "was": before, "now": after})
+                found.append(said)
         return found
 
 

@@ -20,7 +20,7 @@ from batch_updater.common.remedies import Remedy
 from batch_updater.common.text import moment
 from batch_updater.journal.facts import RunFacts, who
 from batch_updater.journal.reader import read_journal
-from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder, runs_place, short_name
+from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder, called, runs_place, short_name
 
 PATIENCE = 0.5  # seconds: `worker` holds a lock for a moment to see whether a run is under way
 
@@ -39,7 +39,8 @@ def lock_input(place: Path, file: Path, parent: str = "") -> Iterator[Callable[[
         lock = FileLock(place / f".{name}.lock", thread_local=False)
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        raise LockedError(f"Another run of {file.name} is under way ({_read_owner(owner)}).", "wait for it") from None
+        who = _read_owner(owner)
+        raise LockedError(f"Another run of {called(file).name} is under way ({who}).", "wait for it") from None
     except OSError as error:
         hint = Remedy("choose another place with {runs_dir}")
         raise SettingsError(f"{place} can't be written: {error.strerror}.", hint) from None
@@ -57,7 +58,7 @@ def _lock_name(file: Path, parent: str) -> str:
     run = file.parent.name
     if parent:
         return f"{parent}.follow-up"
-    return f"{run}.{file.name}" if file.name == UNDO_SHEET and RUN_ID.fullmatch(run) else short_name(file.name)
+    return f"{run}.{file.name}" if file.name == UNDO_SHEET and RUN_ID.fullmatch(run) else short_name(called(file).name)
 
 
 @contextlib.contextmanager
@@ -106,10 +107,11 @@ def _flock_sheet(file: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockedError(
-                f"Another run of {file.name} is under way, with another --runs-dir ({_read_owner(owner)}).",
-                "wait for it",
-            ) from None
+            said = Remedy(
+                "Another run of {file} is under way, with another {runs_dir} ({who}).",
+                {"file": file.name, "who": _read_owner(owner)},
+            )
+            raise LockedError(said, "wait for it") from None
         except OSError:
             yield  # a file system without locks: the lock of the runs folder has to do
             return

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -177,7 +177,7 @@ class JournalReader(AcrossRuns):
         query = f"SELECT {UPDATE} FROM rows WHERE order_id = ? AND status_id = ? AND state = 'planned'"  # noqa: S608 - constants
         return [update_of(row) for order in orders for row in self._select(query, (order.id, order.status_id))]
 
-    def to_undo(self) -> Iterator[tuple[str, str, str]]:
+    def to_undo(self) -> Generator[tuple[str, str, str], None, None]:
         """Yield orders that the run has or may have changed: id, previous status ('' if not known), status set last.
 
         When it is not known which of several statuses was set last there are several, separated by spaces.
@@ -192,6 +192,11 @@ class JournalReader(AcrossRuns):
             " ON l.order_id = o.order_id AND l.row >= o.sure GROUP BY o.first ORDER BY o.first"
         )
         yield from self._select(query, (self.facts().compare,) * 2)
+
+    def has_previous(self) -> bool:
+        """Return whether it is known of any order that the run may have changed which status it had before."""
+        query = f"SELECT EXISTS (SELECT 1 FROM rows WHERE previous_status_id <> '' AND ({lifecycle.MAY_HAVE_CHANGED}))"  # noqa: S608 - constants
+        return any(found for (found,) in self._select(query, (self.facts().compare,)))
 
     def readings(self) -> Iterator[tuple[ReadBack, str, str]]:
         """Yield what `verify` has read, in order, each with the order's id and the status it should have."""

@@ -18,7 +18,7 @@ JOURNAL = "journal.sqlite"
 CLAIMS = "journal.claims"
 UNDO_SHEET = "undo.csv"  # in the folder of the run that it undoes
 STDIN = Path("-")
-FRAME = Path("dataframe.csv")  # what a DataFrame is written to
+FRAME = Path("the DataFrame.csv")  # what a DataFrame is written to; messages call it by the stem
 ID_TIME = "%Y%m%dT%H%M%SZ"
 LONGEST = 240  # bytes of a name that a folder or a lock is called by; a file system takes 255 with what is added
 
@@ -81,7 +81,12 @@ def run_of(file: Path) -> RunFolder | None:
 
 def is_nameless(name: str) -> bool:
     """Whether an input has no name of its own, so that the same name does not mean the same data."""
-    return name in {STDIN.name, FRAME.name}
+    return name in {STDIN.name, FRAME.name, FRAME.stem}
+
+
+def called(file: Path) -> Path:
+    """Return what messages, locks and facts call an input: the file that a DataFrame was written to is soon gone."""
+    return Path(FRAME.stem) if file.name == FRAME.name else file
 
 
 def path_from(place: Path, file: Path) -> str:

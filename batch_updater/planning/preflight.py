@@ -9,12 +9,20 @@ from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.credentials import Credentials
 from batch_updater.api.network import DIRECT, Network
+from batch_updater.api.protocol import CHECK_ADDRESS
 from batch_updater.api.retry import RETRIED_VERDICTS, Attempts
-from batch_updater.common.errors import BatchUpdaterError, BlockedError, CredentialsError, StoppedError
+from batch_updater.common.errors import (
+    AddressError,
+    BatchUpdaterError,
+    BlockedError,
+    CredentialsError,
+    StoppedError,
+)
 from batch_updater.common.models import Answer, Verdict
-from batch_updater.planning.statuses import StatusBook
+from batch_updater.planning.statuses import AnyStatus, StatusBook
 
 ATTEMPTS = 4
+WRONG = "wrong_address"
 LONGEST = 10.0  # seconds; a slow list of statuses must not delay the run
 
 
@@ -22,8 +30,9 @@ LONGEST = 10.0  # seconds; a slow list of statuses must not delay the run
 class Tenant:
     """A service, the network to it, the credentials, and its statuses when they are known.
 
-    `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one answer;
-    `account` identifies the user without a name. `failure` is what sending would probably fail with.
+    Without an address, which is empty then, or without `tokens` nobody can be asked: such a tenant is for looking at a
+    plan only. `book` is None while statuses are not known, and `unchecked` then says why. `latency` is seconds for one
+    answer; `account` identifies the user without a name. `failure` is what sending would probably fail with.
     """
 
     base_url: str
@@ -39,7 +48,7 @@ class Tenant:
     @property
     def nobody(self) -> str:
         """What was seen last, when nobody served the list of statuses; "" when somebody answered."""
-        is_silent = isinstance(self.failure, StoppedError) and not isinstance(self.failure, BlockedError)
+        is_silent = isinstance(self.failure, StoppedError) and not isinstance(self.failure, BlockedError | AddressError)
         return self.failure.message if self.failure and is_silent else ""
 
     @property
@@ -56,7 +65,10 @@ def with_credentials(tenant: Tenant, credentials: Credentials) -> Tenant:
 async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str, str]) -> Tenant:  # noqa: ASYNC109 - of one request
     """Sign in and read the statuses; no update is sent. `unchecked` and `failure` say what went wrong."""
     if tenant.tokens is None:
-        return replace(tenant, unchecked="statuses are not checked: there is no token to ask the service with")
+        lacking = "token to ask the service with" if tenant.base_url else "address of the service (EVREKA360_BASE_URL)"
+        anything = AnyStatus(status_map)
+        unchecked = f"statuses and orders are not checked: there is no {lacking}"
+        return replace(tenant, book=anything, names=anything.names, unchecked=unchecked)
     began = time.monotonic()
     try:
         async with OrderClient(
@@ -69,6 +81,7 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
                 return replace(listed, wait=min(listed.wait or 0.0, LONGEST / ATTEMPTS))  # so that all attempts fit in
 
             answer = await Attempts(ATTEMPTS, until=began + LONGEST).run(list_statuses, client.renew)
+            is_elsewhere = answer.code == WRONG and (await client.list_orders(1)).code == WRONG
     except BatchUpdaterError as error:
         return replace(tenant, unchecked=f"statuses are not checked: {error.message}", failure=error)
     latency = time.monotonic() - began
@@ -77,8 +90,13 @@ async def probe_service(tenant: Tenant, timeout: float, status_map: Mapping[str,
         return replace(tenant, book=book, latency=latency, names=book.names)
     why = f"answered {answer.http_status}" if answer.http_status else answer.detail
     unlisted = answer.detail if answer.needs_human else f"the service does not list them ({why})"
-    unchecked = f"statuses are not checked: {unlisted}"
-    return replace(tenant, unchecked=unchecked, failure=explain_failure(answer, tenant.base_url))
+    failure = explain_failure(answer, tenant.base_url)
+    if is_elsewhere:  # a service may list no statuses, but every one lists orders
+        failure = AddressError(
+            f"{tenant.base_url} does not answer as the service does: {answer.detail}.", CHECK_ADDRESS
+        )
+        unlisted = f"the service does not list them ({why}); {CHECK_ADDRESS}"
+    return replace(tenant, unchecked=f"statuses are not checked: {unlisted}", failure=failure)
 
 
 def explain_failure(answer: Answer[Any], base_url: str) -> BatchUpdaterError | None:

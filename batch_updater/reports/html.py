@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +28,6 @@ from batch_updater.journal.facts import RunFacts, program_version
 from batch_updater.journal.reader import JournalReader
 from batch_updater.reports import charts
 from batch_updater.reports.activity import Activity, gather
-from batch_updater.reports.commands import command_about, next_step
 from batch_updater.reports.provenance import rate_lines
 from batch_updater.reports.rows import ResultRows
 
@@ -53,16 +52,13 @@ class _Line:
     link: str = ""
 
 
-def write_report(
-    path: Path, summary: RunSummary, rows: ResultRows, journal: JournalReader, facts: RunFacts
-) -> RunSummary:
-    """Write the page, completely or not at all, after `rows` were streamed; return the summary that names it.
+def write_report(path: Path, summary: RunSummary, rows: ResultRows, journal: JournalReader, facts: RunFacts) -> None:
+    """Write the page, completely or not at all, after `rows` were streamed. The steps of `summary` work in any folder.
 
     Raises OSError when it can't be written, JournalError when the journal can't be read.
     """
     with replaced(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(render_report(summary, rows, facts, gather(journal.ends())))
-    return replace(summary, report_file=str(path))
 
 
 def render_report(summary: RunSummary, rows: ResultRows, facts: RunFacts, activity: Activity) -> Iterator[str]:
@@ -73,6 +69,7 @@ def render_report(summary: RunSummary, rows: ResultRows, facts: RunFacts, activi
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["visible"] = escape_controls
+    environment.filters["command_line"] = command_line
     kind, word = _ENDS.get(summary.exit_code, ("some", f"exit {summary.exit_code}"))
     return environment.get_template("report.html.j2").generate(
         summary=summary, name=escape_controls(facts.name), headline=headline(summary),
@@ -181,19 +178,9 @@ def _readable(when: str) -> str:
 
 def _steps(summary: RunSummary, facts: RunFacts) -> Iterator[dict[str, str]]:
     """Yield what you can do next with this run: resume or retry, verify, undo."""
-    why, command = next_step(summary)
-    yield {"why": f"{why}:", "command": command_line(command)}
-    if command[0] != "verify":
-        verify = command_line(command_about(summary, "verify"))
-        yield {"why": "To read every order back and compare:", "command": verify}
-    if not summary.result_counts.get(Result.UPDATED.value):
-        return
-    if facts.compare:
-        yield {
-            "why": "To put back the status each order had before, where it still has the one this run set:",
-            "command": command_line(command_about(summary, "undo")),
-        }
-    else:
+    for step in summary.steps:
+        yield {"why": f"{step.why}:", "command": command_line(step.command)}
+    if summary.result_counts.get(Result.UPDATED.value) and not facts.compare:
         why = "Undo: not possible; only a run with --compare records what each order had before."
         yield {"why": why, "command": ""}
 

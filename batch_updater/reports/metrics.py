@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import RowOutcome, State
 from batch_updater.common.progress import Progress
+from batch_updater.common.remedies import Remedy
 from batch_updater.common.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Meter:
             "rate_limit": ("Most requests per second at present, 0 for no limit", now.limit or 0.0),
             "window": ("Most requests in flight that the service takes at present, 0 for no limit", now.window or 0.0),
             "paused_seconds": ("Seconds until sending goes on, spent on load", paused),
-            "outage_seconds": ("Seconds since the service stopped working, spent of --outage-budget", outage),
+            "outage_seconds": ("Seconds since the service stopped working, spent of the outage budget", outage),
             "last_success_timestamp_seconds": ("When a row was last confirmed", self._last_success),
         }
         if self._exit_code is not None:
@@ -122,7 +123,12 @@ def metered(file: Path | None, server: str | None) -> Iterator[Meter | None]:
     except ImportError:
         raise SettingsError("Metrics need prometheus-client.", "pip install 'batch-updater[metrics]'") from None
     if file and not file.parent.is_dir():
-        raise SettingsError(f"--metrics-file {file}: there is no folder {file.parent}.", "make it, or choose another")
+        raise SettingsError(
+            Remedy(
+                "{metrics_file} {file}: there is no folder {folder}.", {"file": str(file), "folder": str(file.parent)}
+            ),
+            "make it, or choose another",
+        )
     meter = Meter(CollectorRegistry(), file)
     with ExitStack() as stack:
         if server is not None:
@@ -130,7 +136,8 @@ def metered(file: Path | None, server: str | None) -> Iterator[Meter | None]:
             try:
                 httpd, thread = start_http_server(port, host, meter.registry)
             except OSError as error:
-                raise SettingsError(f"--metrics-port {server}: {error.strerror}.", "choose another") from None
+                said = Remedy("{metrics_port} {server}: {why}.", {"server": server, "why": str(error.strerror)})
+                raise SettingsError(said, "choose another") from None
             stack.callback(thread.join)
             stack.callback(httpd.server_close)
             stack.callback(httpd.shutdown)
@@ -141,5 +148,7 @@ def address(text: str) -> tuple[str, int]:
     """Return host and port of `9123` (this machine only) or `0.0.0.0:9123`. Raises SettingsError."""
     found = re.fullmatch(r"(?:([\w.-]+|\[[0-9a-fA-F:]+\]):)?([0-9]{1,5})", text)
     if not found or not 0 < int(found[2]) < 65_536:
-        raise SettingsError(f"--metrics-port can't be {text!r}.", "use a port, or HOST:PORT")
+        raise SettingsError(
+            Remedy("{metrics_port} can't be {given}.", {"given": repr(text)}), "use a port, or HOST:PORT"
+        )
     return (found[1] or "127.0.0.1").strip("[]"), int(found[2])

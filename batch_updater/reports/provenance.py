@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from batch_updater.common.settings import Settings
+from batch_updater.common.settings import Settings, as_facts
 from batch_updater.journal.facts import Rates, RunFacts, Start, program_version, who
 
 KEPT_RATES = 20  # the newest starts
@@ -28,10 +28,17 @@ def start_facts(facts: RunFacts, settings: Settings) -> dict[str, Any]:
 
     Settings hold no secret: a config file that does is refused, and no option takes one.
     """
-    chosen = settings.model_dump(mode="json", exclude_defaults=True)
     return {
         "starts": (*facts.starts, Start(at=time.time(), by=who(), version=program_version())),
-        "settings": settings.model_dump(mode="json", exclude={"status_map"}) | {"status_map": len(settings.status_map)},
+        **settings_facts(settings),
+    }
+
+
+def settings_facts(settings: Settings) -> dict[str, Any]:
+    """Return the facts of what a start was told: all settings, and which of them are typed or not the default."""
+    chosen = settings.model_fields_set | settings.model_dump(exclude_defaults=True).keys()
+    return {
+        "settings": as_facts(settings) | {"status_map": len(settings.status_map)},
         "chosen": tuple(sorted(chosen)),
     }
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batch_updater.common.models import Result, ResultRow
+from batch_updater.common.models import NOT_DONE, Result, ResultRow
 from batch_updater.common.summary import Reason
 
-NOT_DONE = (Result.FAILED, Result.UNKNOWN, Result.INVALID, Result.CONFLICT, Result.NOT_SENT)
+REFUSED = frozenset({  # codes of rows that the service refuses again while nothing else is changed
+    "order_not_found", "wrong_address", "forbidden", "validation_error", "conflict", "precondition_failed",
+})  # fmt: skip
 EXAMPLES = 3
 OTHER = "other"
 KINDS = 200  # pairs of result and code; the program knows some 30, a damaged journal may hold any
@@ -14,10 +16,11 @@ KINDS = 200  # pairs of result and code; the program knows some 30, a damaged jo
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a `result_code` means for a row, and what to do about it; empty for nothing."""
+    """What a `result_code` means for a row, and what to do about it, perhaps by a command; empty for nothing."""
 
     explanation: str
     what_to_do: str = ""
+    command: str = ""
 
 
 _RETRY = "Run the result file again with --only failed,unknown; nothing is sent twice that is confirmed."
@@ -59,7 +62,8 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "unknown_status": Meaning(
         "The tenant has no such status, or several with this name.",
-        "Look the names up with `batch-updater statuses`, or map them under [status_map] in the config file.",
+        "Look the names up, or map them under [status_map] in the config file.",
+        "statuses",
     ),
     "conflicting_rows": Meaning(
         "Several rows give one order different statuses.",
@@ -120,7 +124,8 @@ _LEFT_IN_DOUBT = Meaning(
 )
 _UNSETTLED = Meaning(
     "Sent, and neither an answer nor reading back could settle it.",
-    "Read the orders with `batch-updater verify`, or run the result file with --only unknown.",
+    "Read the orders back, or run the result file with --only unknown.",
+    "verify",
 )
 
 
@@ -131,10 +136,17 @@ def meaning(result: Result, code: str) -> Meaning:
         if code == "stopped":
             return _LEFT_IN_DOUBT
         last = known.explanation[0].lower() + known.explanation[1:]
-        return Meaning(f"{_UNSETTLED.explanation} Last: {last}", _UNSETTLED.what_to_do)
+        return Meaning(f"{_UNSETTLED.explanation} Last: {last}", _UNSETTLED.what_to_do, _UNSETTLED.command)
     if result is Result.NOT_SENT and "same command" not in known.what_to_do:
         return Meaning(f"The run stopped. {known.explanation}", _GO_ON)
     return known
+
+
+def fails_again(reason: Reason) -> bool:
+    """Whether rows that are not done for this reason would end the same way if they were sent as they are."""
+    return reason.result in {Result.INVALID, Result.CONFLICT} or (
+        reason.result is Result.FAILED and reason.code in REFUSED
+    )
 
 
 class ReasonCounts:
@@ -163,4 +175,6 @@ class ReasonCounts:
 
     def _reason(self, group: tuple[Result, str], number: int) -> Reason:
         known = meaning(*group)
-        return Reason(*group, number, known.explanation, known.what_to_do, tuple(self._examples[group]))
+        examples = tuple(self._examples[group])
+        command = (known.command,) if known.command else ()
+        return Reason(*group, number, known.explanation, known.what_to_do, examples, command)

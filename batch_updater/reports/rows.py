@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from batch_updater.common.errors import JournalError
-from batch_updater.common.models import Result, ResultRow, State, Value
+from batch_updater.common.models import NOT_DONE, Result, ResultRow, State, Value
 from batch_updater.inputs.source import Source
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import Entry, JournalReader
-from batch_updater.reports.reasons import NOT_DONE, ReasonCounts
+from batch_updater.reports.reasons import ReasonCounts
 
 KEPT_NOT_DONE = 10_000
 _RESULTS = {result.value: result for result in Result}

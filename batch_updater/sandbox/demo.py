@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from batch_updater.common.remedies import command_line
 from batch_updater.common.text import escape_controls, shortened, unescape_formula
 from batch_updater.sandbox.server import STATUSES, order_id, status_id
 
@@ -68,7 +69,7 @@ def _play(folder: Path, base_url: str, say: Say) -> int:
     environment = {**_environment(), "EVREKA360_BASE_URL": base_url, "EVREKA360_ACCESS_TOKEN": _TOKEN}
 
     def type_in(*command: str) -> int:
-        say(f"\n$ batch-updater {shlex.join(command)}\n")
+        say(f"\n$ {command_line(command)}\n")
         return subprocess.run([*_PROGRAM, *command], env=environment, cwd=folder, check=False).returncode  # noqa: S603 - our own program
 
     ran = type_in("run", "orders.csv", "--yes", "--compare")
@@ -82,7 +83,10 @@ def _play(folder: Path, base_url: str, say: Say) -> int:
     say("  results.csv       the sheet with what happened to each row")
     say("  report.html       the same as a page")
     say("  journal.sqlite    the full record: what was planned, announced, sent and answered")
-    say("\nYour turn: `batch-updater sandbox` runs such a service until Ctrl-C and prints the settings for your shell.")
+    say("\nYour turn: this serves the orders as they were at first, until Ctrl-C:")
+    say(f"  {command_line(['sandbox', '--port', base_url.rpartition(':')[2]])}")
+    say("\nIn another terminal set what it prints, and type the commands above, or your own, in this folder:")
+    say(f"  cd {shlex.quote(escape_controls(str(folder)))}")
     return 0 if (ran, verified) == (3, 3) else 1
 
 

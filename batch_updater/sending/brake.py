@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from batch_updater.api.protocol import CHECK_ADDRESS
 from batch_updater.common.errors import BatchUpdaterError, CredentialsError, StoppedError
 from batch_updater.common.models import Result, RowOutcome
 
 FEW, MANY = 20, 100  # refusals by which a reason is told: of any address or account, or of the orders in a sheet
 ABOUT_ORDERS = frozenset({"order_not_found", "validation_error", "conflict", "precondition_failed", "server_error"})
 CHECKS = {
-    "wrong_address": "check EVREKA360_BASE_URL: its host, its port, and whether a path such as /v1 is missing",
+    "wrong_address": CHECK_ADDRESS,
     "forbidden": "check which rights the account has",
     "server_error": "tell whoever runs the service, and run again when it is mended",
     "order_not_found": "check that the ids are those of orders, and of this tenant",

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import proposed_after
 from support.program import (
     DONE,
     PLANNED,
@@ -54,12 +54,6 @@ def statuses(sandbox: Sandbox, numbers: range) -> list[str]:
     return [sandbox.orders[order_id(number)]["status"]["id"] for number in numbers]
 
 
-def proposed(said: str, words: str) -> list[str]:
-    """The command that follows these words in a message."""
-    (line,) = [line for line in said.splitlines() if words in line]
-    return shlex.split(line.partition("batch-updater ")[2])
-
-
 def test_a_changed_sheet_keeps_what_is_done_and_sends_the_rest(watched: Watched, sandbox: Sandbox) -> None:
     """Killed twice between: as the refusal proposes it; no row is lost, kept wrongly, or sent again without need."""
     env, sheet = environment(sandbox.base_url), write_sheet(watched.folder / "o.csv", good_rows(60))
@@ -70,8 +64,8 @@ def test_a_changed_sheet_keeps_what_is_done_and_sends_the_rest(watched: Watched,
     refused = watched.call("run", sheet, "--yes", env=env)
     assert refused.returncode == 2
     assert f"the sheet as it was then is {first / 'input.csv'}" in refused.stderr
-    assert proposed(refused.stderr, "to finish that run from its copy")[:2] == ["resume", str(first)]
-    words = proposed(refused.stderr, "to keep what is done there")
+    assert proposed_after(refused.stderr, "to finish that run from its copy")[:2] == ["resume", str(first)]
+    words = proposed_after(refused.stderr, "to keep what is done there")
     assert words[-1] == "--carry-over"
     sent = len(puts(sandbox))
     kill(sheet, sandbox, 10, *words[2:])
@@ -191,7 +185,7 @@ def test_there_must_be_an_unfinished_run_to_carry_over_from(watched: Watched, sa
     write_sheet(other, good_rows(20))
     sequence = watched.call("run", other, "--yes", "--carry-over", env=env)
     assert (sequence.returncode, "several statuses in turn" in sequence.stderr) == (2, True)
-    assert proposed(sequence.stderr, "to finish that run from its copy")[0] == "resume"
+    assert proposed_after(sequence.stderr, "to finish that run from its copy")[0] == "resume"
 
 
 @pytest.mark.parametrize("how", ["undo", "undo elsewhere", "follow-up"])

@@ -1,6 +1,5 @@
 """Which run the same command picks up: only the newest of its input; any other is named, and both ways on."""
 
-import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.commands import proposed_after
 from support.program import (
     DONE,
     PLANNED,
@@ -50,9 +50,7 @@ def statuses(sandbox: Sandbox) -> set[str]:
 
 def resume_line(said: str) -> list[str]:
     """The words of the command by which a refused run is resumed from its folder."""
-    _, found, line = said.partition("to finish that run from its copy of the sheet: ")
-    assert found, said
-    return shlex.split(line.splitlines()[0])
+    return ["batch-updater", *proposed_after(said, "to finish that run from its copy of the sheet:\n")]
 
 
 Start = Callable[..., subprocess.CompletedProcess[str]]
@@ -164,7 +162,7 @@ def test_a_sheet_picks_up_no_run_that_another_edition_of_it_followed(watched: Wa
     first = newest_run(sheet)
     changed = watched.call("run", write_sheet(sheet, rows(PLANNED)), "--yes", env=env)
     assert (changed.returncode, resume_line(changed.stderr)[1:3]) == (2, ["resume", str(first)])
-    assert f"to finish that run, put the file back as it was: batch-updater run {sheet}" in changed.stderr
+    assert "to finish that run by its own command, put the file back as it was\n" in changed.stderr
     assert watched.call("run", sheet, "--yes", "--restart", env=env).returncode == 3
     sent = len(sandbox.ledger)
     refused = watched.call("run", write_sheet(sheet, rows(DONE)), "--yes", env=env)

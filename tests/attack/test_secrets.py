@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from support.commands import proposed_in
 from support.program import environment, good_rows, newest_run, puts, served, write_sheet
 from support.secrecy import TOKEN, WATCH
 from support.watched import Watched, grant_environment
@@ -23,7 +24,6 @@ from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
 from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials
 from batch_updater.api.transport import Request
-from batch_updater.cli import main as cli
 from batch_updater.common.models import StatusUpdate
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
@@ -233,14 +233,19 @@ def test_a_bug_of_another_command_shows_no_secret(watched: Watched, monkeypatch:
     assert "Bearer ***" in ended.stderr
 
 
-def test_an_interrupted_run_does_not_show_where_notices_go(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The command to go on with leaves --notify out: its address may hold a token."""
+def test_an_interrupted_run_does_not_show_where_notices_go(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command to go on with leaves --notify out, for its address may hold a token, but not what the call needs."""
+
+    def interrupted(*_arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("batch_updater.cli.console.find_service", interrupted)
     for option in (["--notify", f"json://{TOKEN}"], [f"--notify=json://{TOKEN}"]):
-        monkeypatch.setattr(sys, "argv", ["batch-updater", "run", "o.csv", *option])
-        cli._say_interrupted()
-        assert "batch-updater run o.csv\n" in capsys.readouterr().err
+        ended = watched.call(
+            "run", "o.csv", "--yes", "--restart", *option, "--rate", 3, env=environment("https://x.test")
+        )
+        assert ended.returncode == 130
+        assert proposed_in(ended.stderr) == ["batch-updater run o.csv --base-url https://x.test --rate 3 --yes"]
 
 
 def test_a_token_where_the_path_of_a_file_belongs_is_not_shown(watched: Watched) -> None:

@@ -129,11 +129,13 @@ def test_names_are_looked_up_with_tokens_that_expire(watched: Watched) -> None:
         assert len([entry for entry in puts(sandbox) if entry["applied"]]) == 200
 
 
-def test_a_plan_without_a_token_says_that_names_need_one(watched: Watched) -> None:
-    """Exit 2 and the variable to set; a sheet of ids needs none."""
+def test_a_plan_without_a_token_says_that_names_are_not_looked_up(watched: Watched) -> None:
+    """The sheet is checked as far as that goes; only what sends needs the token."""
     sheet = sheet_of(watched.folder / "o.csv", ["WO-00001"])
     env = environment("http://127.0.0.1:9", EVREKA360_ACCESS_TOKEN="")
     ended = watched.call("plan", sheet, "--order-by", "name", env=env)
+    assert (ended.returncode, "orders are not checked: there is no token" in ended.stdout) == (0, True)
+    ended = watched.call("run", sheet, "--order-by", "name", "--yes", env=env)
     assert (ended.returncode, "EVREKA360_ACCESS_TOKEN" in ended.stderr) == (2, True)
 
 

@@ -148,10 +148,10 @@ def test_a_result_file_of_several_sheets_is_an_input(watched: Watched, monkeypat
     assert load_workbook(result).sheetnames[:5] == ["results", *(f"results {n}" for n in range(2, 6))]
     again = watched.folder / "again.xlsx"
     with served(orders=1000) as sandbox:
-        env = environment(sandbox.base_url)
-        ended = watched.call("run", result, "--only", "failed", "--yes", "-o", again, env=env)
+        env, here = environment(sandbox.base_url), ("--base-url", sandbox.base_url)
+        ended = watched.call("run", result, "--only", "failed", "--yes", "-o", again, *here, env=env)
         sent = [entry["order_id"] for entry in puts(sandbox)]
-        every = watched.call("plan", result, "--json", env=env)
+        every = watched.call("plan", result, "--json", *here, env=env)
     assert ended.returncode == 3, ended.stderr
     assert "Excel sheets 'results' to 'results 5'" in ended.stderr
     assert set(sent) == {order_id(90_000 + n) for n in (4, 8, 12)}
@@ -168,7 +168,8 @@ def test_one_of_several_result_sheets_can_be_named(watched: Watched, monkeypatch
     """--sheet takes that sheet alone, with its own row numbers."""
     result = failing(watched, monkeypatch, rows=7)
     with served(orders=1000) as sandbox:
-        ended = watched.call("plan", result, "--sheet", "results 2", "--json", env=environment(sandbox.base_url))
+        words = ("--sheet", "results 2", "--base-url", sandbox.base_url)
+        ended = watched.call("plan", result, *words, "--json", env=environment(sandbox.base_url))
     assert json.loads(ended.stdout)["rows"] == 3
 
 

@@ -32,7 +32,7 @@ def test_a_run_leaves_a_page_and_reasons(tmp_path: Path) -> None:
     assert "\u202e" not in text + ended.stdout
     assert "Rows that ended per second" in text
     assert TOKEN not in text + ended.stdout + ended.stderr
-    command = f"batch-updater run {run / 'results.csv'} --only failed --base-url {sandbox.base_url}"
+    command = f"batch-updater run {run / 'results.csv'} --only invalid --base-url {sandbox.base_url}"
     assert ended.stdout.rstrip().endswith(command)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.commands import check_understood
 from support.judging import Rows, judge_rows
 from support.ledger import Request
 from support.secrecy import TOKEN, WATCH
@@ -33,11 +34,13 @@ def environment(base_url: str = "", **more: str) -> dict[str, str]:
 
 
 def program(*arguments: object, env: dict[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end, without a terminal."""
-    return subprocess.run(
+    """Run the program to its end, without a terminal; the commands that it proposes must be ones."""
+    ended = subprocess.run(
         [*PROGRAM, *map(str, arguments)],
         capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False, env=env, cwd=cwd,
     )  # fmt: skip
+    check_understood(ended.stdout + ended.stderr)
+    return ended
 
 
 def start(*arguments: object, env: dict[str, str]) -> subprocess.Popen[str]:

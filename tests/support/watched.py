@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from support.commands import check_understood
 from support.program import PROGRAM, environment
 from support.secrecy import WATCH
 
@@ -66,6 +67,7 @@ class Watched:
                     signal.signal(number, handler)
         for what, text in (("stdout", out), ("stderr", err)):
             WATCH.hear(f"{what} of the program", text.getvalue())
+            check_understood(text.getvalue())
         return Ended(code, out.getvalue(), err.getvalue())
 
     @contextlib.contextmanager

@@ -5,7 +5,7 @@ from importlib.resources import files
 from textwrap import fill
 
 from batch_updater.cli.terminal import TerminalStyle
-from batch_updater.reports.reasons import MEANINGS
+from batch_updater.reports.reasons import MEANINGS, Meaning
 
 TOPICS = ("inputs", "results", "resume", "exit-codes", "load", "scheduling", "security", "completion", "api")
 WIDEST = 100  # longer lines of prose are hard to read
@@ -21,7 +21,9 @@ def contents() -> str:
     """Return the topics, each with the first sentence of its page."""
     width = max(map(len, TOPICS))
     lines = [f"  {topic:<{width}}  {page(topic).split(chr(10) * 2)[1]}" for topic in TOPICS]
-    return "\n".join(["Topics:", *lines, "", "batch-updater help TOPIC shows one; --help lists commands and options."])
+    return "\n".join(
+        ["Topics:", *lines, "", "`batch-updater help TOPIC` shows one; --help lists commands and options."]
+    )
 
 
 def render_page(text: str, terminal: TerminalStyle) -> str:
@@ -41,5 +43,12 @@ def render_page(text: str, terminal: TerminalStyle) -> str:
 
 def _reasons() -> str:
     """Return the codes as a list; a table of these sentences would be too wide for a plain terminal."""
-    items = (f"- `{code}`: {meaning.explanation} {meaning.what_to_do}" for code, meaning in MEANINGS.items())
+    items = (f"- `{code}`: {_sentences(meaning)}" for code, meaning in MEANINGS.items())
     return "\n".join(fill(item, WIDEST, subsequent_indent="  ", break_on_hyphens=False) for item in items)
+
+
+def _sentences(meaning: Meaning) -> str:
+    advice = meaning.what_to_do
+    if meaning.command:
+        advice = f"{advice.removesuffix('.')} (`batch-updater {meaning.command}`)."
+    return f"{meaning.explanation} {advice}"

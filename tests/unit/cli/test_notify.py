@@ -10,7 +10,6 @@ import pytest
 
 from batch_updater.cli.notify import Notices, of_error, of_summary
 from batch_updater.common.errors import ExitCode, LockedError, SettingsError
-from batch_updater.common.remedies import without_option
 from batch_updater.common.secret import Secret
 from batch_updater.common.summary import RunSummary
 
@@ -96,10 +95,3 @@ def test_the_sentence_says_how_it_ended_with_counts() -> None:
     assert "stopped early" in stopped[0]
     assert stopped[1].endswith("The service is down.")
     assert of_error("o.csv", LockedError("Another run is under way.", "wait"))[1] == "o.csv: Another run is under way."
-
-
-def test_the_address_is_not_shown_again() -> None:
-    """The command that is printed as the next step leaves the address out, however it was written."""
-    words = ["run", "o.csv", "--notify", "json://hunter2", "--yes"]
-    assert without_option(words, "--notify") == ["run", "o.csv", "--yes"]
-    assert without_option(["run", "--notify=json://hunter2", "o.csv"], "--notify") == ["run", "o.csv"]

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from batch_updater.cli.summary import describe_summary
+from batch_updater.cli.summary import describe_summary, in_short, next_lines
 from batch_updater.cli.terminal import TerminalStyle, detect_terminal
 from batch_updater.common.models import Result
-from batch_updater.common.summary import Reason, RunSummary
+from batch_updater.common.remedies import command_line
+from batch_updater.common.summary import Reason, RunSummary, Step
 from batch_updater.common.text import duration
-from batch_updater.reports.commands import next_step
 
 REASONS = (
     Reason(Result.FAILED, "order_not_found", 300, "The service has no order with this id.",
@@ -25,6 +25,7 @@ SUMMARY = RunSummary(
     result_counts={"failed": 300, "updated": 12_000, "invalid": 45}, rows_per_second=148.4, reasons=REASONS,
     run_dir="orders.runs/20261123T101500Z-3f9a", results_file="orders.runs/20261123T101500Z-3f9a/results.csv",
     report_file="orders.runs/x/report.html",
+    steps=(Step("After correcting those", ("run", "r.csv", "--only", "invalid")), Step("Later", ("verify", "r"))),
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def test_the_summary_fits_the_terminal(width: int) -> None:
 
 def test_the_summary_says_what_happened_why_and_what_to_do() -> None:
     """Counts in a fixed order and aligned, each reason with example and advice, the command last."""
-    text = describe_summary(SUMMARY, ["run", "orders.csv"])
+    text = describe_summary(SUMMARY)
     lines = text.splitlines()
     assert lines[0] == "12,345 rows in 1 min 23 s (148 rows/s)"
     counts = [line for line in lines if re.match(r"  (updated|failed|invalid) ", line)]
@@ -45,7 +46,7 @@ def test_the_summary_says_what_happened_why_and_what_to_do() -> None:
     assert len({line.index("%") for line in counts}) == 1
     assert "row 17: Order (\\x1b[31mboo) not found" in text
     assert "→ Check the ids" in text
-    assert lines[-1].strip() == f"batch-updater run {SUMMARY.results_file} --only failed"
+    assert lines[-2:] == ["After correcting those:", "  batch-updater run r.csv --only invalid"]
 
 
 def test_a_limit_is_told_where_one_was_found() -> None:
@@ -69,34 +70,24 @@ def test_a_stream_without_unicode_gets_ascii() -> None:
     describe_summary(SUMMARY, [], TerminalStyle(80, unicode=False)).encode("ascii")
 
 
-@pytest.mark.parametrize(
-    ("changes", "command", "why", "words"),
-    [
-        ({"resumable": True}, ["run", "orders.csv", "--yes", "--restart"], "To go on", "run orders.csv --yes"),
-        ({"resumable": True, "input": "-"}, ["run", "-", "-y"], "To go on, with the same data on stdin", "run - -y"),
-        ({"resumable": True}, ["undo", "orders.runs/x"], "To go on", "undo orders.runs/x"),
-        ({"result_counts": {"failed": 1, "unknown": 1, "invalid": 1}}, [], "To try those again",
-         "run r.csv --only failed,unknown"),
-        ({"result_counts": {"failed": 1}, "results_file": "-r.csv"}, [], "To try those again",
-         "run ./-r.csv --only failed"),
-        ({"result_counts": {"conflict": 1}}, [], "After correcting those", "run r.csv --only conflict"),
-        ({"result_counts": {"failed": 1}, "results_file": ""}, [], "When there is space, to write the results",
-         "results folder"),
-        ({"result_counts": {"updated": 1}}, [], "To read every order back",
-         "verify folder --base-url https://api.example.com/v1"),
-        ({"result_counts": {"failed": 1}, "follow_up_options": ("--order-column", "No")}, [], "To try those again",
-         "run r.csv --only failed --order-column No"),
-    ],
-)  # fmt: skip
-def test_the_next_command_fits_the_end(changes: dict[str, object], command: list[str], why: str, words: str) -> None:
-    """An unfinished run is resumed, failures are tried again, bad rows corrected, a good run verified."""
-    summary = replace(SUMMARY, **{"results_file": "r.csv", "run_dir": "folder", **changes})  # type: ignore[arg-type]
-    assert next_step(summary, command) == (why, shlex.split(words))
+@pytest.mark.parametrize(("resumable", "flags"), [(True, " --yes -v"), (False, "")])
+def test_only_the_command_that_goes_on_repeats_the_flags_of_the_call(resumable: bool, flags: str) -> None:
+    """Going on is what was agreed to; a new run, of other rows, asks."""
+    lines = next_lines(replace(SUMMARY, resumable=resumable), ["--yes", "-v"])
+    assert lines == ["After correcting those:", f"  batch-updater run r.csv --only invalid{flags}"]
+    assert in_short(replace(SUMMARY, resumable=resumable), ["--yes", "-v"]).splitlines()[1:] == lines
+
+
+def test_the_command_that_helps_stands_below_its_advice() -> None:
+    """It can be copied whole, as every command."""
+    words = ("statuses", "--profile", "a profile with a long name that no line of a narrow terminal has room for")
+    lines = describe_summary(replace(SUMMARY, reasons=(replace(REASONS[1], command=words),))).splitlines()
+    assert f"      {command_line(words)}" in [line.rstrip().replace("       ", "      ") for line in lines]
 
 
 def test_a_path_with_blanks_can_be_typed() -> None:
     """The command is quoted for a shell."""
-    text = describe_summary(replace(SUMMARY, results_file="my sheets/r.csv"))
+    text = describe_summary(replace(SUMMARY, steps=(Step("Then", ("run", "my sheets/r.csv")),)))
     assert shlex.split(text.splitlines()[-1])[2] == "my sheets/r.csv"
 
 

@@ -52,14 +52,13 @@ def test_remedies_are_found() -> None:
 
 @pytest.mark.parametrize(("place", "call"), remedies())
 def test_a_remedy_names_what_exists(place: str, call: ast.Call) -> None:
-    """Its sentence stands there whole; each placeholder is a fact, a setting, or the command, which exists."""
+    """Its sentence stands there whole; each placeholder is a fact or a setting, and the command exists."""
     parts = dict(zip(("sentence", "values", "command"), call.args, strict=False))
     parts |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     names = placeholders(ast.literal_eval(parts["sentence"]))
     values = {ast.literal_eval(key) for key in getattr(parts.get("values"), "keys", [])}
     assert values <= names - Settings.model_fields.keys(), place
-    assert names - values - {"command"} <= Settings.model_fields.keys() | ABOUT_THE_CALL, place
-    assert ("command" in names) == ("command" in parts), place
+    assert names - values <= Settings.model_fields.keys() | ABOUT_THE_CALL, place
     if isinstance(parts.get("command"), ast.Tuple):
         name, *words = ast.literal_eval(parts["command"])
         assert isinstance(commands.commands[name], click.Command), place
@@ -97,16 +96,22 @@ def test_every_face_writes_a_remedy_in_its_own_words() -> None:
 
 
 def test_a_remedy_may_hold_a_smaller_one_and_a_command() -> None:
-    """The settings of both are known, and the command is quoted for a shell."""
-    remedy = Remedy("check {what}, then: {command}", {"what": Remedy("{proxy}")}, ("verify", "my runs/r"))
-    assert str(remedy) == "check --proxy, then: batch-updater verify 'my runs/r'"
+    """The settings of both are known, and the command stands on a line of its own, quoted for a shell."""
+    remedy = Remedy("check {what}, then read back", {"what": Remedy("{proxy}")}, ("verify", "my runs/r"))
+    assert str(remedy) == "check --proxy, then read back:\n  batch-updater verify 'my runs/r'"
     assert remedy.render("<{}>".format).startswith("check <proxy>,")
     assert remedy.settings == ("proxy",)
 
 
 def test_an_error_has_its_remedies_typed_and_in_words() -> None:
-    """Plain words are a remedy without settings; one remedy for each line of the hint."""
-    error = InputError("It fails.", ["wait {a} while", Remedy("raise {limit}")])
-    assert error.hint.splitlines() == ["wait {a} while", "        raise --limit"]
-    assert [remedy.settings for remedy in error.remedies] == [(), ("limit",)]
+    """Plain words are a remedy without settings; one remedy for each line of the hint, but a command has its own."""
+    hints = ["wait {a} while", Remedy("raise {limit}"), Remedy("list:\n  them {x}", {"x": "a\nb"}, ("runs", "a\nb"))]
+    error = InputError("It fails.", hints)
+    assert error.hint.splitlines() == [
+        "wait {a} while",
+        "        raise --limit",
+        "        list:\\n  them a\\nb:",
+        "          batch-updater runs $'a\\x0ab'",
+    ]
+    assert [remedy.settings for remedy in error.remedies] == [(), ("limit",), ()]
     assert InputError("It fails.").remedies == ()

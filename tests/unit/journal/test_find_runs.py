@@ -49,7 +49,7 @@ def test_a_sheet_of_the_same_name_elsewhere_is_another_input(tmp_path: Path) -> 
 def test_what_has_no_name_is_one_input_of_its_place(tmp_path: Path) -> None:
     """The newest run of stdin or a DataFrame counts, whatever its bytes; a sheet's runs beside them do not."""
     run(tmp_path, 1, name="-", path="", phase=Phase.FINISHED)
-    run(tmp_path, 2, name="dataframe.csv", path="", sha256="b", phase=Phase.FINISHED)
+    run(tmp_path, 2, name="the DataFrame", path="", sha256="b", phase=Phase.FINISHED)
     run(tmp_path, 3, sha256="c")
     assert found(tmp_path, some_facts(name="-", sha256="a")) == [2, 1]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import OrderStatus
 from batch_updater.common.secret import Secret
-from batch_updater.planning.statuses import StatusBook, UnknownStatusError, folded
+from batch_updater.planning.statuses import AnyStatus, StatusBook, UnknownStatusError, folded
 from batch_updater.sandbox.server import status_id
 
 NAMES = ("Planned", "In Progress", "Completed", "Teslim Edildi", "İptal", "Kısmi Boşaltıldı", "Çöp", "COMPLETED LATE")
@@ -116,3 +116,22 @@ def test_a_secret_in_a_name_is_matched_but_not_shown() -> None:
     with pytest.raises(UnknownStatusError, match=r"did you mean '\*\*\*'\?"):
         book.find("k4n4rY-tokem")
     assert (book.names, book.statuses) == ({status_id("x"): "***"}, (OrderStatus(status_id("x"), "***", "#***"),))
+
+
+def test_any_status_is_taken_while_nobody_can_be_asked() -> None:
+    """Ids as they are, names by their letters, so that equal ones agree; what is clearly no name is refused."""
+    book = AnyStatus({"x1": status_id("Completed"), "erledigt": "Completed"})
+    book.check_id(status_id("Completed"))
+    assert book.find(status_id("Completed").upper()) == book.find("x1") == status_id("Completed")
+    assert book.find("Erledigt") == book.find("COMPLETED") != book.find("Cancelled")
+    for text in ("#REF!", "12345", "-"):
+        with pytest.raises(UnknownStatusError):
+            book.find(text)
+
+
+def test_any_status_remembers_so_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column of free text does not fill the memory."""
+    monkeypatch.setattr("batch_updater.planning.statuses.MOST_NAMED", 3)
+    book = AnyStatus()
+    assert len({book.find(f"name {letter}") for letter in "abcdef"}) == 6
+    assert len(book.names) == 3

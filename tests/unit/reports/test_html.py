@@ -14,13 +14,12 @@ from support.journals import result_row, sealed, some_facts
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.models import RejectedRow, Result, ResultRow
 from batch_updater.common.settings import Settings
-from batch_updater.common.summary import Reason, RunSummary
+from batch_updater.common.summary import Reason, RunSummary, Step
 from batch_updater.inputs.selection import ReadOptions
 from batch_updater.inputs.source import open_source
 from batch_updater.journal.draft import Draft
 from batch_updater.journal.facts import Rates, RunFacts, Start
 from batch_updater.reports.activity import Activity, gather
-from batch_updater.reports.commands import run_command
 from batch_updater.reports.html import headline, render_report, write_report
 from batch_updater.reports.provenance import add_rates, last_rate, rate_lines, start_facts
 from batch_updater.reports.rows import ResultRows
@@ -32,6 +31,7 @@ SUMMARY = RunSummary(
     result_counts={"updated": 98, "failed": 2}, code_counts={}, requests={"put": 98}, seconds=60.0,
     rows_per_second=1.7, run_dir="orders.runs/20261123T101500Z-3f9a", results_file="results.csv",
     reasons=(Reason(Result.FAILED, "order_not_found", 2, "Says.", "Do.", ((1_700, "row 1700", EVIL),)),),
+    steps=(Step("Next", ("run", "results.csv", "--only", "failed")),),
 )  # fmt: skip
 FACTS = some_facts(
     name="orders.csv", sha256="ab" * 32, compare=True,
@@ -91,6 +91,7 @@ def test_nothing_of_the_sheet_is_markup() -> None:
     facts = FACTS.with_changes(name=EVIL, starts=starts, settings={"sheet": EVIL}, chosen=("sheet",))
     summary = replace(
         SUMMARY, base_url=EVIL, run_dir=EVIL, results_file=EVIL, reason=EVIL, run_id=EVIL,
+        steps=(Step("Next", ("run", EVIL)),),
         reasons=(replace(SUMMARY.reasons[0], code=EVIL),),
     )  # fmt: skip
     hostile = row(17, EVIL, EVIL)._replace(order_id=EVIL, status_id=EVIL)
@@ -130,15 +131,14 @@ def test_the_page_says_what_was_run_by_whom_where_and_how() -> None:
     words = Tags(page(facts=facts)).words
     for part in ("2 of 100 rows are not done", "orders.csv", "https://api.example.com/v1", "updated 98.0 %",
                  facts.starts[0].by, "2026-11-23 10:16:00 UTC", "Says.", "Do.", "row 1700", "rate", "200",
-                 "batch-updater run results.csv --only failed", "batch-updater undo orders.runs"):  # fmt: skip
+                 "batch-updater run results.csv --only failed"):  # fmt: skip
         assert part in words
 
 
 def test_undo_is_offered_only_where_it_is_possible() -> None:
     """Without --compare nobody knows the status before, and the page says so."""
-    words = Tags(page(facts=FACTS.with_changes(compare=False))).words
-    assert "batch-updater undo" not in words
-    assert "--compare" in words
+    assert "Undo: not possible" in Tags(page(facts=FACTS.with_changes(compare=False))).words
+    assert "Undo: not possible" not in Tags(page()).words
 
 
 def test_the_page_of_a_run_without_rows_or_sends_is_whole() -> None:
@@ -170,11 +170,17 @@ def test_the_headline_counts_what_is_not_done() -> None:
     assert headline(replace(SUMMARY, rows=0, reasons=())) == "Nothing to do"
 
 
-def test_the_first_command_of_an_unfinished_run_picks_it_up() -> None:
-    """It names the service and every choice that must be the same."""
-    same = tuple(run_command(Path("orders.csv"), Path(SUMMARY.run_dir), FACTS))
-    words = Tags(page(replace(SUMMARY, resumable=True, resume_command=same))).words
-    assert "batch-updater run orders.csv --base-url http://x --sheet 'Sheet 2' --compare" in words
+def test_the_first_command_is_the_way_on() -> None:
+    """What can be done next stands whole and quoted, each below what it is for, in its order."""
+    steps = (Step("To go on", ("run", "my orders.csv")), Step("To read back", ("verify", "r")))
+    words = Tags(page(replace(SUMMARY, steps=steps))).words
+    assert words.index("To go on:") < words.index("batch-updater run 'my orders.csv'") < words.index("To read back:")
+
+
+def test_the_command_that_helps_with_a_reason_stands_below_its_advice() -> None:
+    """It is whole, as every command."""
+    reason = replace(SUMMARY.reasons[0], command=("statuses", "--profile", "my own"))
+    assert "batch-updater statuses --profile 'my own'" in Tags(page(replace(SUMMARY, reasons=(reason,)))).words
 
 
 def test_starts_are_kept_and_settings_are_those_of_the_last() -> None:
@@ -196,8 +202,7 @@ def test_a_report_is_written_with_every_run(tmp_path: Path) -> None:
         journal = sealed(draft, name="input.csv")
         rows = ResultRows(open_source(sheet, ReadOptions()), journal, "run")
         assert len(list(rows)) == 1
-        summary = write_report(tmp_path / "report.html", SUMMARY, rows, journal, journal.facts())
-    assert summary.report_file == str(tmp_path / "report.html")
+        write_report(tmp_path / "report.html", SUMMARY, rows, journal, journal.facts())
     assert "bad_order_id" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not list(tmp_path.glob(".report*"))
 
