@@ -236,7 +236,7 @@ def test_a_bug_of_another_command_shows_no_secret(watched: Watched, monkeypatch:
 def test_an_interrupted_run_does_not_show_where_notices_go(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command to go on with leaves --notify out, for its address may hold a token, but not what the call needs."""
 
-    def interrupted(*_arguments: Any) -> None:
+    def interrupted(*_arguments: Any, **_more: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("batch_updater.cli.console.find_service", interrupted)
