@@ -1,6 +1,7 @@
 """Three budgets: a row's own failures, a service that has too much to do, and a service that is not there."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
