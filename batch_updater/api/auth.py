@@ -6,13 +6,14 @@ The vendor's sign-in is OAuth 2 (RFC 6749): password grant and refresh at `POST 
 import asyncio
 import contextlib
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from batch_updater.api.credentials import GRANT_NAMES, Credentials, Grant, Granted
 from batch_updater.api.retry import Attempts
-from batch_updater.common.errors import BlockedError, CredentialsError, StoppedError
+from batch_updater.common.errors import BlockedError, CredentialsError, SettingsError, StoppedError
 from batch_updater.common.log import event
 from batch_updater.common.models import Answer, Verdict
 from batch_updater.common.secret import Secret
@@ -30,7 +31,8 @@ class Tokens:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:  # fmt: skip
         self._grant = credentials.grant
-        self._access = credentials.token
+        self._access = self._static = credentials.token
+        self._read_again = credentials.read_again
         self._refresh: Secret | None = None
         self._renew_at: float | None = None
         self._refusal: CredentialsError | None = None  # of the last sign-in
@@ -66,7 +68,7 @@ class Tokens:
         not answer, or the run stops meanwhile.
         """
         async with self._turn:
-            if self.generation > refused:
+            if self.generation > refused or self._take_rotated_token():
                 return True
             if self._grant is None or self._ask is None:
                 return False
@@ -77,16 +79,39 @@ class Tokens:
                 if (await self._once(form, self._grant, self._ask)).verdict is Verdict.DONE:
                     return True
                 self._refresh = None  # whatever the reason was: the password is good as well
-            user, password = self._grant.user.reveal(), self._grant.password.reveal()
-            form = {"grant_type": "password", "username": user, "password": password, "scope": "profile"}
-            answer = await self._request(form, self._grant, self._ask)
+            answer = await self._sign_in(self._grant, self._ask)
+            if answer.verdict is not Verdict.DONE and (rotated := self._rotated_grant()):
+                self._grant = rotated
+                answer = await self._sign_in(rotated, self._ask)
             if answer.verdict is not Verdict.DONE:
-                self._refusal = CredentialsError(
-                    f"The service refused to sign in ({answer.detail}).",
-                    f"check {', '.join(GRANT_NAMES)} and the service's address, then run again",
-                )
+                self._refusal = _refused_sign_in(answer.detail, self._grant)
                 raise self._refusal
             return True
+
+    async def _sign_in(self, grant: Grant, ask: Ask) -> Answer[Granted]:
+        user, password = grant.user.reveal(), grant.password.reveal()
+        form = {"grant_type": "password", "username": user, "password": password, "scope": "profile"}
+        return await self._request(form, grant, ask)
+
+    def _take_rotated_token(self) -> bool:
+        """Use the token that now stands in the file, if it is another one than was last read there."""
+        token = self._now().token
+        if token is None or (self._static and token.reveal() == self._static.reveal()):
+            return False
+        self._store(Granted(token, None, None), self._clock())
+        self._static = token
+        return True
+
+    def _rotated_grant(self) -> Grant | None:
+        """Return the values to sign in with that now stand in their files; None when they are those that were used."""
+        grant = self._now().grant
+        return grant if grant and self._grant and grant.values != self._grant.values else None
+
+    def _now(self) -> Credentials:
+        """Return what the files hold now; nothing while one is missing, or where there are none."""
+        with contextlib.suppress(SettingsError):
+            return self._read_again() if self._read_again else Credentials()
+        return Credentials()
 
     async def _once(self, form: dict[str, str], grant: Grant, ask: Ask) -> Answer[Granted]:
         """Send a grant request, unless the run stops, and store what it grants."""
@@ -132,3 +157,13 @@ class Tokens:
         self._renew_at = None if life is None else asked + life - min(life / 40, 30.0)
         self.generation += 1
         event("token", generation=self.generation, seconds=life, reason="renewed" if self.generation > 1 else "issued")
+
+
+def _refused_sign_in(why: str, grant: Grant) -> CredentialsError:
+    quoted = [
+        name for name, value in zip(GRANT_NAMES, grant.values, strict=True) if re.fullmatch(r"([\"']).*\1", value)
+    ]
+    hint = f"check {', '.join(GRANT_NAMES)} and the service's address, then run again"
+    if quoted:
+        hint = f"{', '.join(quoted)}: leave out the quotation marks around it; an env file of docker keeps them"
+    return CredentialsError(f"The service refused to sign in ({why}).", hint)

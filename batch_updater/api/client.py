@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from aiohttp import encode_basic_auth
 
-from batch_updater.api import protocol, transport
+from batch_updater.api import protocol, token_answer, transport
 from batch_updater.api.auth import Tokens
 from batch_updater.api.connector import Connector
 from batch_updater.api.credentials import Grant, Granted
@@ -50,7 +50,7 @@ class OrderClient:
         self._transport: transport.Transport = (
             transport.PreparedTransport(connector, base_url) if prepared else transport.SessionTransport(connector)
         )
-        self._deadlines = Deadlines(timeout)
+        self._deadlines, self._ignored_proxy = Deadlines(timeout), network.ignored_proxy
         tokens.attach(self._ask_for_token)
 
     async def __aenter__(self) -> Self:
@@ -117,7 +117,8 @@ class OrderClient:
         basic = encode_basic_auth(grant.client_id.reveal(), grant.client_secret.reveal())
         headers = {**ALWAYS, "Authorization": basic, "Content-Type": "application/x-www-form-urlencoded"}
         url, data = f"{self._base_url}/auth/oauth/token", urlencode(form).encode("ascii")
-        return await self._exchange(transport.Request("POST", url, headers, data), protocol.parse_token)
+        answer = await self._exchange(transport.Request("POST", url, headers, data), token_answer.parse_token)
+        return replace(answer, detail=_without(answer.detail, basic, *grant.values))  # it may repeat what was sent
 
     async def _exchange(self, request: transport.Request, read: ResponseReader[T]) -> Answer[T]:
         try:
@@ -125,4 +126,18 @@ class OrderClient:
                 reply = await self._transport.request(request)
                 return with_quota(read(*reply), reply.headers)
         except transport.FAILURES as error:
-            return transport.failure(error)
+            return self._with_proxy(transport.failure(error))
+
+    def _with_proxy(self, answer: Answer[T]) -> Answer[T]:
+        """Return the answer; where nobody can be reached, it says which proxy of the environment is not used."""
+        if answer.was_sent or answer.code not in {"connection_error", "timeout"} or not self._ignored_proxy:
+            return answer
+        said = f"{answer.detail}; the proxy of {self._ignored_proxy} is not used, only the one of the setting `proxy`"
+        return replace(answer, detail=said)
+
+
+def _without(text: str, basic: str, *values: str) -> str:
+    """Return what the token endpoint says without the values of the sign-in, which may be too short to be masked."""
+    for secret in sorted((basic.partition(" ")[2], *values), key=len, reverse=True):
+        text = text.replace(secret, "***") if secret else text
+    return shortened(masked(text), protocol.MAX_DETAIL)

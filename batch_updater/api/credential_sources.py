@@ -1,6 +1,7 @@
 """Find credentials in the environment, in files that it names, or in the system's keyring."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from batch_updater.api.credentials import GRANT_NAMES, TOKEN_NAMES, Credentials, Grant, check_token
@@ -17,19 +18,15 @@ def find_credentials(environment: Mapping[str, str], base_url: str, login: Seque
     that does so.
     Raises NoCredentialsError when there are none, SettingsError when one is missing or can't be used.
     """
-    places: tuple[tuple[Callable[[str], Secret | None], Callable[[str], str]], ...] = (
-        (lambda name: secret_from(name, environment), lambda name: _variable(name, environment)),
-        (lambda name: read_keyring(name, base_url), "{} in the keyring".format),
-    )
-    for find, called in places:
-        token = next((check_token(secret, called(name)) for name in TOKEN_NAMES if (secret := find(name))), None)
-        values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
-        grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
-        if token or grant:
-            return Credentials(token, grant)
-        if values:
-            missing = ", ".join(name for name in GRANT_NAMES if name not in values)
-            raise SettingsError(f"To sign in, {missing} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
+
+    def from_environment() -> Credentials | None:
+        return _find(lambda name: secret_from(name, environment), lambda name: _variable(name, environment))
+
+    if found := from_environment():
+        uses_files = any(environment.get(f"{name}_FILE") for name in (*TOKEN_NAMES, *GRANT_NAMES))
+        return replace(found, read_again=lambda: from_environment() or Credentials()) if uses_files else found
+    if kept := _find(lambda name: read_keyring(name, base_url), "{} in the keyring".format):
+        return kept
     raise NoCredentialsError(
         "No access token.",
         Remedy(
@@ -39,6 +36,19 @@ def find_credentials(environment: Mapping[str, str], base_url: str, login: Seque
             tuple(login),
         ),
     )
+
+
+def _find(find: Callable[[str], Secret | None], called: Callable[[str], str]) -> Credentials | None:
+    """Return the credentials of one place, of which `find` returns each by its name; None when there are none."""
+    token = next((check_token(secret, called(name)) for name in TOKEN_NAMES if (secret := find(name))), None)
+    values = {name: secret for name in GRANT_NAMES if (secret := find(name))}
+    grant = Grant(*(values[name] for name in GRANT_NAMES)) if len(values) == len(GRANT_NAMES) else None
+    if token or grant:
+        return Credentials(token, grant)
+    if values:
+        missing = ", ".join(name for name in GRANT_NAMES if name not in values)
+        raise SettingsError(f"To sign in, {missing} is missing.", "set it, or set EVREKA360_ACCESS_TOKEN")
+    return None
 
 
 def secret_from(name: str, environment: Mapping[str, str]) -> Secret | None:

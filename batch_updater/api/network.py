@@ -13,6 +13,7 @@ from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 
 PROXY_NAMES = ("BATCH_UPDATER_PROXY_USER", "BATCH_UPDATER_PROXY_PASS")
+_OTHERS_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _FORM = "use http://host:port or https://host:port"
 
 
@@ -27,11 +28,15 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How every connection is made. `trust` holds the authorities of `ca_file`; None means the system's."""
+    """How every connection is made. `trust` holds the authorities of `ca_file`; None means the system's.
+
+    `ignored_proxy` is the environment variable whose proxy other programs would take, and this one does not.
+    """
 
     ca_file: Path | None = None
     trust: ssl.SSLContext | None = None
     proxy: Proxy | None = None
+    ignored_proxy: str = ""
 
 
 DIRECT = Network()
@@ -40,7 +45,18 @@ DIRECT = Network()
 def find_network(base_url: str, ca_file: Path | None, proxy: str | None, environment: Mapping[str, str]) -> Network:
     """Return the network to a service, its files and addresses checked. Raises SettingsError."""
     trust = _read_authorities(ca_file) if ca_file else None
-    return Network(ca_file, trust, _find_proxy(base_url, proxy, environment) if proxy else None)
+    if proxy:
+        return Network(ca_file, trust, _find_proxy(base_url, proxy, environment))
+    return Network(ca_file, trust, ignored_proxy=_ignored_proxy(base_url, environment))
+
+
+def _ignored_proxy(base_url: str, environment: Mapping[str, str]) -> str:
+    parts = urlsplit(base_url)
+    excepted = (environment.get("no_proxy") or environment.get("NO_PROXY") or "").lower().replace(",", " ").split()
+    is_excepted = any(one == "*" or f".{parts.hostname}".endswith("." + one.lstrip("*.")) for one in excepted)
+    if parts.scheme != "https" or is_excepted:
+        return ""
+    return next((name for name in _OTHERS_PROXIES if environment.get(name)), "")
 
 
 def _read_authorities(path: Path) -> ssl.SSLContext:

@@ -7,7 +7,6 @@ with `{"status_id": "<uuid>"}`, answered by 200 or by 400 `Order (...) not found
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -17,10 +16,8 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from batch_updater.api.credentials import SHORTEST_TOKEN, Granted
 from batch_updater.common.errors import SettingsError
 from batch_updater.common.models import Answer, ListedOrder, OrderStatus, Verdict
-from batch_updater.common.secret import Secret
 from batch_updater.common.text import UUID_SHAPE, escape_controls, shortened
 
 CONFIRMATION = "order status updated successfully"
@@ -30,7 +27,7 @@ PAGE_LENGTH = 50  # the longest that the API allows
 CHECK_ADDRESS = "check EVREKA360_BASE_URL: its host, its port, and whether a path such as /v1 is missing"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 NOT_LOOKED_AT = {425: "server_error", 429: "rate_limited", 503: "server_error"}  # but for a single 503
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # from JSON that is not as expected
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # from JSON that is not as expected
 _REFUSED = {
     400: "validation_error", 403: "forbidden", 404: "wrong_address", 405: "wrong_address", 409: "conflict",
     412: "precondition_failed", 422: "validation_error",
@@ -142,7 +139,7 @@ def classify(
     if status == 401:
         return Answer(Verdict.UNAUTHORIZED, "unauthorized", detail or "the service did not accept the token", status)
     if 300 <= status < 400:
-        return Answer(Verdict.STOP, "redirect", "the service redirects; check the base URL", status)
+        return Answer(Verdict.STOP, "redirect", f"the service redirects{_target(headers)}; check the base URL", status)
     if code := NOT_LOOKED_AT.get(status):
         return Answer(Verdict.THROTTLED, code, detail or f"the service answered {status}", status, wait)
     if status == 408 or status >= 500:
@@ -152,6 +149,13 @@ def classify(
     if 400 <= status < 500:
         return _classify_refusal(status, detail, wait, is_page=is_page(body))
     return Answer(Verdict.UNKNOWN, "unexpected_response", detail or f"the service answered {status}", status)
+
+
+def _target(headers: Mapping[str, str]) -> str:
+    """Return where a redirect leads to, without query and fragment, which may hold somebody's secrets."""
+    where = re.split(r"[?#]", headers.get("Location", "").strip(), maxsplit=1)[0]
+    where = re.sub(r"//[^/@]*@", "//", where)
+    return f" to {shortened(where, MAX_DETAIL // 2)}" if where else ""
 
 
 @lru_cache(16)
@@ -207,7 +211,7 @@ def parse_order(order_id: str, status: int, headers: Mapping[str, str], body: by
     try:
         order: Any = json.loads(body)
         found, named = order["status"]["id"], str(order.get("id")).lower()
-    except _UNREADABLE:
+    except UNREADABLE:
         found = named = None
     if not isinstance(found, str) or not UUID_SHAPE.fullmatch(found.lower()):
         return _unexpected("the answer holds no status")
@@ -239,7 +243,7 @@ def parse_statuses(status: int, headers: Mapping[str, str], body: bytes) -> Answ
         return classify(status, headers, body)
     try:
         found = [_order_status(item) for item in json.loads(body)["items"]]
-    except _UNREADABLE:
+    except UNREADABLE:
         return _no_list("statuses", body)
     return _done([item for item in found if item is not None])
 
@@ -269,25 +273,6 @@ def parse_orders(status: int, headers: Mapping[str, str], body: bytes) -> Answer
             ListedOrder(str(item["id"]).lower(), str(item.get("name", "")), str(item.get("status_id", "")).lower())
             for item in json.loads(body)["items"]
         ]
-    except _UNREADABLE:
+    except UNREADABLE:
         return _no_list("orders", body)
     return _done([order for order in found if UUID_SHAPE.fullmatch(order.id)])
-
-
-def parse_token(status: int, headers: Mapping[str, str], body: bytes) -> Answer[Granted]:
-    """Return what an answer of the token endpoint means (RFC 6749, 5.1 and 5.2). Never raises."""
-    if status != 200:
-        return replace(classify(status, headers, body), detail=f"the token endpoint answered {status}")
-    try:
-        found: Any = json.loads(body)
-        access, refresh, life = found["access_token"], found.get("refresh_token"), found.get("expires_in")
-    except _UNREADABLE:
-        access = refresh = life = None
-    if not isinstance(access, str) or not access.isascii() or not access.isprintable():
-        return _unexpected("the token endpoint returned no token")
-    if len(access) < SHORTEST_TOKEN:
-        detail = f"the token endpoint returned a token of fewer than {SHORTEST_TOKEN} characters"
-        return Answer(Verdict.STOP, "unexpected_response", detail, status, hint="check that it is the right service")
-    expires = float(life) if isinstance(life, int | float) and 0 < life < 1e9 else None
-    renewal = Secret(refresh) if isinstance(refresh, str) and refresh else None
-    return _done(Granted(Secret(access), renewal, expires))

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from batch_updater.api.pacing.pacer import pacer_for
@@ -14,6 +13,7 @@ from batch_updater.app.run import Run, reopen_run
 from batch_updater.common.errors import JournalError, ResumeError, StoppedError
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
+from batch_updater.common.text import count, moment
 from batch_updater.journal.draft import SettledDraft
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.find_runs import FoundRun, newest_runs
@@ -94,10 +94,11 @@ class Keeping:
             if (left := _unsettled(run.journal)) and not unreadable:
                 finish = tuple(RunCommands(found.folder.path, found.facts).resume())
                 raise StoppedError(
-                    f"{left:,} rows of {found.folder.run_id} are in doubt, and their orders could not be read.",
+                    f"The orders of {count(left, 'row')} in doubt of {found.folder.run_id} could not be read.",
                     Remedy("run again when they can be read, or finish that run", command=finish),
                 )
-        return [f"{left:,} rows in doubt are sent again unread: {unreadable}"] if left else []
+        sent = count(left, "row", "in doubt is sent again unread", "in doubt are sent again unread")
+        return [f"{sent}: {unreadable}"] if left else []
 
     async def _read(self, run: Run, plan: SettledDraft, not_before: float) -> str:
         """Read the orders in doubt; return why that is refused for all of them."""
@@ -117,7 +118,8 @@ def in_doubt(found: FoundRun) -> list[str]:
     """Return a sentence on the rows of a run that have to be read back."""
     with read_journal(found.folder.journal_path) as journal:
         number = _unsettled(journal)
-    return [f"{number:,} rows in doubt of the unfinished run are read back first"] if number else []
+    which = "in doubt of the unfinished run"
+    return [count(number, "row", f"{which} is read back first", f"{which} are read back first")] if number else []
 
 
 def finished_before(place: Path, wanted: RunFacts) -> list[str]:
@@ -131,5 +133,6 @@ def finished_before(place: Path, wanted: RunFacts) -> list[str]:
     except (ResumeError, JournalError):
         return []  # a trial may look at a place whose runs can't be picked up
     end = same_bytes.facts.end
-    when = f"{datetime.fromtimestamp(end.ended if end else same_bytes.folder.began):%Y-%m-%d %H:%M}"
-    return [f"this very file was finished before: {same_bytes.folder.run_id}, {when}, {done:,} of {rows:,} rows done"]
+    when = moment(end.ended if end else same_bytes.folder.began)
+    share = f"{done:,} of {count(rows, 'row')} done"
+    return [f"this very file was finished before: {same_bytes.folder.run_id}, {when}, {share}"]

@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
+from functools import partial
 
 from batch_updater.api.client import OrderClient
 from batch_updater.api.pacing.pacer import pacer_for
-from batch_updater.app.outputs import finish
+from batch_updater.app.outputs import commands_about, finish
 from batch_updater.app.run import Run, overrule, supersede
 from batch_updater.app.signals import drive, handled_signals, interruption
 from batch_updater.common.errors import ExitCode, JournalError, SettingsError
 from batch_updater.common.log import LOG, event, log_to_file
 from batch_updater.common.models import Counters
 from batch_updater.common.progress import OnProgress, Progress, Stop
+from batch_updater.common.remedies import command_line
 from batch_updater.common.summary import RunSummary
+from batch_updater.common.text import count, escape_lines
 from batch_updater.journal.facts import Phase
 from batch_updater.journal.lifecycle import what_is_left
 from batch_updater.reports.metrics import Meter, metered
@@ -71,11 +74,13 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
             max_failures=limit.allowed, failed_before=limit.failed, brake=limit.brake,
             stop=stop, on_progress=tell, on_record=meter.record if meter else None,
         )  # fmt: skip
-        with handled_signals(stop, enabled=catch_signals) as interrupted:
+        farewell = partial(_farewell, run, runner.counters)
+        with handled_signals(stop, enabled=catch_signals, farewell=farewell) as interrupted:
             code, reason = await drive(runner.run, stop, interrupted)
             rates = add_rates(run.facts.rates, began, time.time(), pacer, runner.pool.parkings)
             found = {"rates": rates, "not_before": runner.exchange.health.not_before}
-            run.facts = run.facts.with_changes(notes=(*run.facts.notes, *runner.notes), **found)
+            notes = (*run.facts.notes, *_canary_note(run), *runner.notes)
+            run.facts = run.facts.with_changes(notes=notes, **found)
             with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
                 run.journal.update_facts(**found)
                 if code == ExitCode.CREDENTIALS:
@@ -86,6 +91,28 @@ async def _send(run: Run, stop: Stop, meter: Meter | None, tell: OnProgress, *, 
         reason = "Interrupted while the results were being written; they are complete."
         return replace(summary, exit_code=code, reason=f"{summary.reason}\n{reason}".strip())
     return summary
+
+
+def _farewell(run: Run, counters: Counters) -> str:
+    """Return what is said of a run that ends without waiting for its requests."""
+    number = counters.in_flight
+    left = f"Stopped at once. {number:,} {'request was' if number == 1 else 'requests were'} in flight"
+    if not number:
+        left = "Stopped at once. Nothing was in flight; the results are not written"
+    reads = "; their orders are read before anything is sent again" if number else ""
+    return escape_lines(f"{left}{reads}.\nTo go on:\n  {command_line(commands_about(run).go_on())}")
+
+
+def _canary_note(run: Run) -> list[str]:
+    """Return a sentence on a canary that has passed in this start, and log it."""
+    if run.facts.canary_passed or not run.settings.canary:
+        return []
+    with contextlib.suppress(JournalError):  # `finish` meets the same trouble, and tells
+        if run.journal.facts().canary_passed:
+            rows = min(run.settings.canary, run.open_rows)
+            event("canary", rows=rows, reason="passed")
+            return [f"The canary of {count(rows, 'row')} was right: sent first, then read back."]
+    return []
 
 
 def client_for(run: Run) -> OrderClient:

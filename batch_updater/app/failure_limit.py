@@ -8,6 +8,7 @@ from batch_updater.common.errors import StoppedError
 from batch_updater.common.models import Result
 from batch_updater.common.remedies import Remedy
 from batch_updater.common.settings import Settings
+from batch_updater.common.text import count
 from batch_updater.journal.facts import RunFacts
 from batch_updater.journal.reader import JournalReader
 from batch_updater.sending.brake import Brake, is_refused
@@ -33,7 +34,8 @@ class FailureLimit:
             return StoppedError(f"{found.message} Nothing was sent.", [found.hint, allow])
         if self.allowed is None or self.failed <= self.allowed:
             return None
-        what = f"More than {self.allowed:,} rows of this run have failed, {self.failed:,} in all; nothing was sent."
+        over = count(self.allowed, "row", "of this run has", "of this run have")
+        what = f"More than {over} failed, {self.failed:,} in all; nothing was sent."
         return StoppedError(what, allow)
 
     @property

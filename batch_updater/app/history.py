@@ -3,14 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batch_updater.app.failure_limit import last_failure_limit
 from batch_updater.common.errors import JournalError
 from batch_updater.common.remedies import command_line
-from batch_updater.common.text import escape_controls
+from batch_updater.common.text import escape_controls, moment
 from batch_updater.journal.facts import Phase, RunFacts
 from batch_updater.journal.find_runs import run_folders
 from batch_updater.journal.integrity import read_number
@@ -48,7 +47,7 @@ class RunInfo:
         counts += f", {self.not_done:,} not done" if self.not_done else ""
         counts += f", over {self.rounds} rounds" if self.rounds > 1 else ""
         counts += f"; follows up {self.root}" if self.root else ""
-        began = f"{datetime.fromtimestamp(self.folder.began):%Y-%m-%d %H:%M:%S}"
+        began = moment(self.folder.began)
         how = "  (resumable)" if self.resumable else ""
         said = f"{began}  {self.state}{how}  {self.input}: {counts}"
         lines = [escape_controls(said), f"    {escape_controls(str(self.folder.path))}"]

@@ -95,8 +95,7 @@ def write_outputs(run: Run) -> RunSummary:
         code = ExitCode.NOT_ALL_DONE
     if path is None and code in {ExitCode.DONE, ExitCode.NOT_ALL_DONE}:
         code = ExitCode.STOPPED
-    sheet = None if run.by_folder else sheet_of(run.folder.path, run.facts)
-    commands = RunCommands(run.folder.path, run.facts, sheet)
+    commands = commands_about(run)
     summary = RunSummary(
         run_id=run.folder.run_id, input=run.facts.input, base_url=run.facts.base_url,
         started_at=iso(end.started), ended_at=iso(end.ended), exit_code=int(code),
@@ -118,6 +117,11 @@ def write_outputs(run: Run) -> RunSummary:
     with contextlib.suppress(OSError):  # the result file has met the same trouble, and the summary says so
         run.folder.write_summary(summary.to_dict())
     return summary
+
+
+def commands_about(run: Run) -> RunCommands:
+    """Return the maker of the commands about a run, which is resumed by what this call was given."""
+    return RunCommands(run.folder.path, run.facts, None if run.by_folder else sheet_of(run.folder.path, run.facts))
 
 
 def _reading_results(run: Run, written: Written) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from batch_updater.app.run import Run
 from batch_updater.app.verify import read_every_order
+from batch_updater.common.errors import SettingsError
+from batch_updater.common.models import Result
 from batch_updater.common.progress import OnProgress, Stop
+from batch_updater.reports.results import write_results
+from batch_updater.reports.rows import ResultRows
 
 MOST_NAMED = 100
+_PROBLEMS = (Result.INVALID, Result.CONFLICT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,21 @@ async def preview(
         reason=reason,
         exit_code=int(code),
     )
+
+
+def write_problems(run: Run, path: Path) -> tuple[int, list[str]]:
+    """Write the rows of a planned run that will not be sent, with the reasons, as a result file.
+
+    They are the invalid and conflicting ones. The file can be corrected and run. Return their number, and notes on what
+    the file could not hold. Raises SettingsError.
+    """
+    rows, source = ResultRows(run.source, run.journal, ""), run.source
+    problems = (row for row in rows if row.result in _PROBLEMS)
+    try:
+        written = write_results(path, source.header, problems, None, source.password, delimiter=source.delimiter)
+    except OSError as error:
+        raise SettingsError(f"{path} can't be written: {error.strerror}.", "choose another place") from None
+    return sum(rows.results[word] for word in _PROBLEMS), written.notes
 
 
 def trial_summary(run: Run, found: Preview | None = None) -> dict[str, Any]:

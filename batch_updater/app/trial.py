@@ -16,7 +16,7 @@ from batch_updater.app.run import Run
 from batch_updater.app.waiting import drained, entered
 from batch_updater.common.progress import Stop
 from batch_updater.common.settings import Settings
-from batch_updater.common.text import escape_lines
+from batch_updater.common.text import count, escape_lines
 from batch_updater.inputs.pandas_io import table_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class PlanSummary:
     def __str__(self) -> str:
         counts = {"duplicate": self.duplicates, "invalid": self.invalid, "conflict": self.conflicts}
         others = [f"{number:,} {word}" for word, number in counts.items() if number]
-        lines = [f"{self.input}: {', '.join([f'{self.rows:,} rows', f'{self.to_send:,} to send', *others])}"]
+        lines = [f"{self.input}: {', '.join([count(self.rows, 'row'), f'{self.to_send:,} to send', *others])}"]
         lines += [f"  {number:,} {name}" for name, number in self.statuses.items()]
         if self.preview:
             lines += [f"  {self.preview.already:,} have it already, {self.preview.unknown_orders:,} unknown orders"]

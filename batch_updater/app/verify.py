@@ -16,7 +16,7 @@ from batch_updater.common.errors import ExitCode, StoppedError
 from batch_updater.common.log import LOG, log_to_file
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import Settings
-from batch_updater.common.text import escape_controls
+from batch_updater.common.text import count, escape_controls
 from batch_updater.inputs.pandas_io import read_verification
 from batch_updater.journal.find_runs import find_run
 from batch_updater.journal.lock import lock_with_earlier_runs
@@ -44,7 +44,7 @@ class VerifySummary:
 
     def describe(self) -> str:
         """Return the summary for a person."""
-        lines = [f"{sum(self.symbols.values()):,} orders read back"]
+        lines = [f"{count(sum(self.symbols.values()), 'order')} read back"]
         lines += [f"  {symbol} {self.symbols.get(symbol, 0):>9,}  {words}" for symbol, words in SYMBOLS.items()]
         return "\n".join([*lines, escape_controls(f"Listed in {self.verify_file}")])
 
@@ -94,7 +94,10 @@ async def read_every_order(
     async with client_for(run) as client:
         pacer = pacer_for(settings.sending)
         runner = Runner(
-            run.journal, client, pacer, settings.sending, rows=run.plan.rows, stop=stop, on_progress=on_progress
-        )
-        with handled_signals(stop, enabled=catch_signals) as interrupted:
+            run.journal, client, pacer, settings.sending, rows=run.journal.count_to_verify(), stop=stop,
+            on_progress=on_progress,
+        )  # fmt: skip
+        with handled_signals(
+            stop, enabled=catch_signals, farewell=lambda: "Stopped at once; nothing was changed."
+        ) as interrupted:
             return await drive(runner.verify, stop, interrupted)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from batch_updater.cli.system_limits import check_memory, make_room
 from batch_updater.common.errors import BatchUpdaterError, ExitCode
 from batch_updater.common.remedies import command_line
 from batch_updater.common.secret import Secret
+from batch_updater.common.text import escape_controls
 
 if TYPE_CHECKING:
     from batch_updater.cli.console import OutputOptions
@@ -26,6 +28,7 @@ NO_MEMORY = "There is no memory left."
 def settings_of(options: dict[str, Any]) -> "tuple[Settings, OutputOptions]":
     """Split what was typed into the run's settings and the output of talking about it. Raises SettingsError."""
     from batch_updater.cli.console import OutputOptions
+    from batch_updater.cli.dotenv import with_dotenv
     from batch_updater.common.settings import load_settings
 
     said = {name: bool(options.pop(name, False)) for name in FLAGS}
@@ -37,12 +40,16 @@ def settings_of(options: dict[str, Any]) -> "tuple[Settings, OutputOptions]":
         no_color=said["no_color"],
         verbosity=verbosity,
         flags=(*(FLAGS[name] for name, is_set in said.items() if is_set), *["-v"] * verbosity),
+        problems=options.get("output"),
         notify=Secret(address) if (address := options.pop("notify", None)) else None,
     )
     config, profile = options.pop("config"), options.pop("profile")
-    settings = load_settings(options, config=config, profile=profile)
+    environment, unread = with_dotenv(os.environ, config)
+    if unread:
+        click.echo(escape_controls(unread), err=True)
+    settings = load_settings(options, environment, config=config, profile=profile)
     make_room(settings.concurrency)
-    return settings, output
+    return settings, replace(output, environment=environment)
 
 
 @contextlib.contextmanager

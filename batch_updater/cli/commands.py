@@ -1,7 +1,5 @@
 """The command line. Heavy modules are imported inside the commands, so that --help is quick."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,9 @@ from batch_updater.cli.options import (
     CommandGroup,
     with_options,
 )
+from batch_updater.cli.past_runs import list_runs, write_again
 from batch_updater.cli.practice import demo, sandbox
+from batch_updater.cli.topics import explain
 from batch_updater.common.errors import ExitCode
 
 
@@ -119,43 +119,8 @@ def _resume(run: Path, dry_run: bool, **options: Any) -> int:
         return console.resume_run(run, settings, output, dry_run=dry_run)
 
 
-@commands.command(name="results")
-@click.argument("run", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="The summary as JSON on stdout.")
-def _results(run: Path, as_json: bool) -> int:
-    """Write the results of RUN again.
-
-    They are made from its journal; the run may be unfinished, but not under way. RUN is a run folder or any file
-    in it. Nothing is sent.
-    """
-    from batch_updater.app import outputs
-    from batch_updater.cli.console import OutputOptions, show_summary
-
-    summary = outputs.results(run)
-    show_summary(summary, OutputOptions(as_json=as_json))
-    return ExitCode.DONE if summary.results_file else ExitCode.STOPPED
-
-
-@commands.command(name="runs")
-@click.argument("place", type=PATH, default=".")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per run on stdout.")
-def _runs(place: Path, as_json: bool) -> int:
-    """List the runs of a sheet or folder.
-
-    PLACE is a sheet, or a folder with sheets.  [this folder]  The newest run comes first.
-    """
-    from batch_updater.app.history import runs
-
-    infos = runs(place)
-    if as_json:
-        for info in infos:
-            click.echo(json.dumps(info.to_dict()))
-        return ExitCode.DONE
-    if not infos:
-        click.echo(f"There are no runs at {place}.", err=True)
-    for info in infos:
-        click.echo(info.describe())
-    return ExitCode.DONE
+commands.add_command(write_again)
+commands.add_command(list_runs)
 
 
 @commands.command(name="statuses")
@@ -165,8 +130,8 @@ def _statuses(as_json: bool, **options: Any) -> int:
     """List the tenant's order statuses."""
     from batch_updater.cli import console
 
-    settings, _manners = settings_of(options)
-    return console.show_statuses(settings, as_json=as_json)
+    settings, output = settings_of(options)
+    return console.show_statuses(settings, output.environment, as_json=as_json)
 
 
 @commands.command()
@@ -179,8 +144,8 @@ def login(only_token: bool, **options: Any) -> int:
     """
     from batch_updater.cli.login import log_in
 
-    settings, _manners = settings_of(options)
-    click.echo(log_in(settings, only_token=only_token))
+    settings, output = settings_of(options)
+    click.echo(log_in(settings, output.environment, only_token=only_token))
     return ExitCode.DONE
 
 
@@ -190,26 +155,11 @@ def logout(**options: Any) -> int:
     """Remove what `login` has kept."""
     from batch_updater.cli.login import log_out
 
-    settings, _manners = settings_of(options)
-    click.echo(log_out(settings))
+    settings, output = settings_of(options)
+    click.echo(log_out(settings, output.environment))
     return ExitCode.DONE
 
 
 commands.add_command(sandbox)
 commands.add_command(demo)
-
-
-@commands.command(name="help", short_help="Explain a topic, or list the topics.")
-@click.argument("topic", required=False, metavar="[TOPIC]")
-def help_(topic: str | None) -> int:
-    """Explain a topic: inputs, results, resume, exit-codes, scheduling, security, api."""
-    from batch_updater.cli.help import TOPICS, contents, page, render_page
-    from batch_updater.cli.terminal import detect_terminal
-
-    if topic is None:
-        click.echo(contents())
-    elif topic in TOPICS:
-        click.echo(render_page(page(topic), detect_terminal(sys.stdout)))
-    else:
-        raise click.UsageError(f"There is no topic {topic!r}; there are {', '.join(TOPICS)}.")
-    return ExitCode.DONE
+commands.add_command(explain)

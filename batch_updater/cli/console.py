@@ -8,9 +8,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import fill
 
@@ -20,7 +20,7 @@ from batch_updater.app.batch import run_loop
 from batch_updater.app.execute import send
 from batch_updater.app.planner import OnRows
 from batch_updater.app.planning import plan, try_plan
-from batch_updater.app.preview import Preview, preview, trial_summary
+from batch_updater.app.preview import Preview, preview, trial_summary, write_problems
 from batch_updater.app.resume import resume
 from batch_updater.app.run import Run, allow_failures, delete_run
 from batch_updater.app.service import find_service, statuses
@@ -38,14 +38,15 @@ from batch_updater.common.remedies import Remedy
 from batch_updater.common.secret import Secret
 from batch_updater.common.settings import Settings
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import duration, escape_controls, escape_lines, shown
+from batch_updater.common.text import count, duration, escape_controls, escape_lines, shown
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
     """How to talk: whether to ask, whether the summary is JSON on stdout, and the flags that say so.
 
-    `again` is the command that goes on with what the call was doing, whatever that has begun.
+    `again` is the command that goes on with what the call was doing, whatever that has begun. `environment` is that of
+    the program, with what a `.env` file adds; `problems` is where `plan` writes the rows that will not be sent.
     """
 
     yes: bool = False
@@ -56,6 +57,8 @@ class OutputOptions:
     flags: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     notify: Secret | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    problems: Path | None = None
 
 
 WIDTH = 70  # of a question, so that there is room to answer it
@@ -71,7 +74,7 @@ def run_sheet(file: Path, settings: Settings, output: OutputOptions, *, dry_run:
     reads = settings.compare or settings.compare_list
 
     def make(on_rows: OnRows) -> Planned:
-        tenant = find_service(settings, os.environ, is_needed=not dry_run or reads or settings.carry_over)
+        tenant = find_service(settings, output.environment, is_needed=not dry_run or reads or settings.carry_over)
         if dry_run:
             return try_plan(file, settings, tenant, on_rows=on_rows)
         return plan(file, settings, tenant, on_rows=on_rows, on_wait=_say_wait)
@@ -88,7 +91,7 @@ def undo_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run: b
     """Plan the undo of a run and send it, or only show it; return the exit status. Raises BatchUpdaterError."""
 
     def make(on_rows: OnRows) -> Planned:
-        return undo(run, settings, find_service(settings, os.environ), on_rows=on_rows, trial=dry_run)
+        return undo(run, settings, find_service(settings, output.environment), on_rows=on_rows, trial=dry_run)
 
     return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
 
@@ -97,7 +100,7 @@ def resume_run(run: Path, settings: Settings, output: OutputOptions, *, dry_run:
     """Go on with an unfinished run, or only show its plan; return the exit status. Raises BatchUpdaterError."""
 
     def make(_on_rows: OnRows) -> Planned:
-        return resume(run, settings, find_service(settings, os.environ))
+        return resume(run, settings, find_service(settings, output.environment))
 
     return _show_trial(make, output) if dry_run else _plan_and_report(make, run, output)
 
@@ -143,7 +146,8 @@ def _is_let_go_on(opened: Run, summary: RunSummary) -> bool:
     if summary.next_limit is None or opened.settings.max_failures is not None or not sys.stdin.isatty():
         return False
     click.echo(escape_lines(summary.reason), err=True)
-    if not click.confirm(f"Go on all the same, until more than {summary.next_limit:,} have failed?", err=True):
+    question = f"Go on all the same, until more than {summary.next_limit:,} have failed? (y: go on, n: stop)"
+    if not click.confirm(question, err=True):
         return False
     allow_failures(opened, summary.next_limit)
     return True
@@ -162,6 +166,10 @@ def _show_trial(make: MakePlan, output: OutputOptions, *, reads: bool = False) -
             click.echo(escape_controls(trial.source.notes[0]), err=True)
         if trial.tenant.refused:
             raise trial.tenant.refused
+        if output.problems:
+            number, notes = write_problems(trial, output.problems)
+            said = [f"{count(number, 'row')} to correct in {output.problems}", *notes]
+            click.echo("\n".join(map(escape_controls, said)), err=True)
         found = _read_orders(trial, output) if reads else None
         if output.as_json:
             click.echo(json.dumps(trial_summary(trial, found)))
@@ -214,7 +222,7 @@ def _ask(opened: Run) -> bool:
         asked = f"PRODUCTION. {undo} Type {number} to send that many updates"
         typed = click.prompt(fill(asked, WIDTH), err=True, default="")
         return bool(typed.strip().replace(",", "") == str(number))
-    send_all = f"end {number:,} updates to {opened.facts.base_url}? {undo}"
+    send_all = f"end {count(number, 'update')} to {opened.facts.base_url}? {undo} (y: send, n: stop)"
     if opened.tenant.nobody:
         patience = duration(opened.settings.outage_budget)
         send_all = f"Nobody answers there. Wait for up to {patience}, and s{send_all}"
@@ -241,7 +249,7 @@ def _show_plan(opened: Run, *, err: bool) -> None:
 
 def verify_run(run: Path, settings: Settings, output: OutputOptions) -> int:
     """Read every order of a run back; say how many are as planned. Raises BatchUpdaterError."""
-    tenant = find_service(settings, os.environ)
+    tenant = find_service(settings, output.environment)
     with ProgressBar(sys.stderr, quiet=output.quiet, no_color=output.no_color) as bar:
         summary = run_loop(verify(run, settings, tenant, on_progress=bar.update, catch_signals=True))
     if summary.reason:
@@ -253,9 +261,9 @@ def verify_run(run: Path, settings: Settings, output: OutputOptions) -> int:
     return summary.exit_code
 
 
-def show_statuses(settings: Settings, *, as_json: bool) -> int:
+def show_statuses(settings: Settings, environment: Mapping[str, str], *, as_json: bool) -> int:
     """List the tenant's statuses. Raises BatchUpdaterError."""
-    found = statuses(settings, find_service(settings, os.environ))
+    found = statuses(settings, find_service(settings, environment))
     if as_json:
         click.echo(json.dumps([{"id": one.id, "name": one.name, "color": one.color} for one in found]))
     else:

@@ -24,6 +24,14 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(ExitCode.TERMINATED)
 
 
+def _handle_termination() -> None:
+    """End as by SIGTERM when the terminal is closed, too; `nohup` has told the program to ignore that."""
+    signal.signal(signal.SIGTERM, _terminated)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        signal.signal(hang_up, _terminated)
+
+
 def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
     """Repeat an interruption that Python has thrown away, because it came within a destructor or a weak reference."""
     if issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
@@ -42,7 +50,7 @@ def _say_interrupted(error: BaseException) -> None:
 
 def main() -> None:
     """Run the program and end with the exit status that the README lists."""
-    signal.signal(signal.SIGTERM, _terminated)
+    _handle_termination()
     sys.unraisablehook = interrupt_again
     guard_streams()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices: less memory, fewer threads
@@ -56,9 +64,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         _say_interrupted(error)
         code = ExitCode.INTERRUPTED
-    except SystemExit as ended:
-        _say_interrupted(ended)
+    except SystemExit as ended:  # a signal, or click's shell completion, which ends so
         code = ended.code
+        if code == ExitCode.TERMINATED:
+            _say_interrupted(ended)
     except BatchUpdaterError as error:
         click.echo(escape_lines(f"error: {error}"), err=True)
         code = error.exit_code

@@ -74,7 +74,8 @@ SEND_OPTIONS = Group(PACE_OPTIONS.title, (
     *PACE_OPTIONS.options,
 ))  # fmt: skip
 RESULT_OPTIONS = Group("Writing", (
-    click.option("-o", "--output", type=PATH, help=_help("output", "in the run folder")),
+    click.option("-o", "--output", type=PATH,
+                 help=f"{_help('output', 'in the run folder')}  Of `plan`: the rows that will not be sent."),
     click.option("--overwrite", is_flag=True, default=None, help=_help("overwrite")),
 ))  # fmt: skip
 WRITE_OPTIONS = Group(RESULT_OPTIONS.title, (

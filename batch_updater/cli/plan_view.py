@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from batch_updater.app.run import Run
-from batch_updater.common.text import escape_controls, shown
+from batch_updater.common.text import count, escape_controls, shown
 
 FEW = 2000  # orders that are soon read
 
@@ -40,6 +40,9 @@ def _lines(run: Run, width: int) -> Iterator[str]:
         yield from _labelled(
             "compare", f"orders are read first, {how}; one that already has its status is left alone", width
         )
+    if settings.canary and not run.facts.canary_passed and run.open_rows:
+        first = count(min(settings.canary, run.open_rows), "row", "is", "are")
+        yield from _labelled("canary", f"{first} sent first and read back; the others follow when that is right", width)
     if plan.to_send:
         yield from _labelled("undo", _about_undo(run), width)
     for note in _notes(run):

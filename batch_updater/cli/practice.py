@@ -37,7 +37,10 @@ def sandbox(**options: Any) -> int:
 
     def announce(url: str) -> None:
         click.echo(f"{url} serves {options['orders']:,} orders. In another terminal:", err=True)
-        click.echo(f"  export EVREKA360_BASE_URL={url} EVREKA360_ACCESS_TOKEN=sandbox-token", err=True)
+        if os.name == "nt":
+            click.echo(f'  $env:EVREKA360_BASE_URL="{url}"; $env:EVREKA360_ACCESS_TOKEN="sandbox-token"', err=True)
+        else:
+            click.echo(f"  export EVREKA360_BASE_URL={url} EVREKA360_ACCESS_TOKEN=sandbox-token", err=True)
         click.echo("  batch-updater statuses", err=True)
 
     try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 
 from batch_updater.app.preview import Preview
-from batch_updater.common.text import escape_controls, shown
+from batch_updater.common.text import count, escape_controls, shown
 
 SHOWN_PAIRS, SHOWN_ORDERS = 20, 5
 
@@ -16,7 +16,7 @@ def describe_preview(found: Preview, names: Mapping[str, str], width: int = 80) 
 
 def _lines(found: Preview, names: Mapping[str, str], width: int) -> Iterator[str]:
     read = sum(found.statuses.values())
-    yield f"  {read + found.unknown_orders + found.unreadable:,} orders were read; nothing is sent"
+    yield f"  {count(read + found.unknown_orders + found.unreadable, 'order', 'was', 'were')} read; nothing is sent"
     yield from _pairs(found, names, width)
     if found.already:
         yield f"  {found.already:,} of them have their status already"

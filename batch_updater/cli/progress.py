@@ -10,9 +10,9 @@ from typing import Any, Self, TextIO
 
 from batch_updater.cli.terminal import detect_terminal
 from batch_updater.common.progress import Progress
+from batch_updater.common.text import LATEST, count, escape_controls
 
 _OFTEN, _RARELY = 0.2, 10.0  # seconds
-LATEST = 2**32  # seconds since the epoch, a time that any system can show
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class ProgressBar:
         if unconfirmed := progress.unconfirmed:
             pieces.insert(2, _Piece(2, f"{unconfirmed:,} unconfirmed", "magenta"))
         if self._bar:
+            if self._has_stalled(progress):
+                self._bar.console.print(_stall(progress), markup=False)
             self._show(progress, pieces)
         elif not self._quiet and (self._clock() - self._last >= _RARELY or self._has_stalled(progress)):
             self._last = self._clock()
@@ -115,6 +117,13 @@ def _waiting(progress: Progress) -> list[_Piece]:
     since, until = _time(progress.outage_since or 0.0), _time(progress.outage_until or 0.0)
     down = _Piece(1, f"down since {since}, waiting until {until}", "yellow")
     return [down, *([_Piece(2, progress.last_seen, "yellow")] if progress.last_seen else [])]
+
+
+def _stall(progress: Progress) -> str:
+    """Return the sentence above the bar, which has no room for it, when the service stops answering."""
+    since, until = _time(progress.outage_since or 0.0), _time(progress.outage_until or 0.0)
+    seen = f": {progress.last_seen}" if progress.last_seen else ""
+    return escape_controls(f"{since} The service is down{seen}. It is asked again until {until}; Ctrl-C stops.")
 
 
 def _time(when: float) -> str:
@@ -163,7 +172,7 @@ class CheckedRows:
         if self._quiet or self._clock() - self._last < self._interval:
             return
         self._last = self._clock()
-        text = f"{number:,} rows checked"
+        text = f"{count(number, 'row')} checked"
         self._stream.write(f"\r{text}" if self._live else f"{text}\n")
         self._stream.flush()
         self._shown = self._live

@@ -1,6 +1,7 @@
 """Streams whose reader may go away: what can't be written is dropped, and the run goes on."""
 
 import errno
+import io
 import os
 import sys
 from contextlib import suppress
@@ -53,6 +54,9 @@ def guard_streams() -> None:
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115, PTH123 - stays
             setattr(sys, name, nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # into a file Windows writes cp1252, which knows no arrow
+            stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = cast(TextIO, LossyStream(sys.stdout)), cast(TextIO, LossyStream(sys.stderr))
 
 

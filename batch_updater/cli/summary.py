@@ -1,13 +1,14 @@
 """The end of a run as a person reads it on a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from textwrap import wrap
 
 from batch_updater.cli.terminal import Line, TerminalStyle, render
 from batch_updater.common.models import Result
 from batch_updater.common.remedies import command_line
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import duration, shortened
+from batch_updater.common.text import count, duration, moment, shortened
 
 SHOWN_REASONS = 5
 WIDEST = 100  # longer lines of prose are hard to read
@@ -30,7 +31,7 @@ def in_short(summary: RunSummary, flags: Sequence[str] = ()) -> str:
     """Return what --quiet says of a run whose rows are not all done: counts, the result file, and the next command."""
     counts = ", ".join(f"{number:,} {word}" for word, number in summary.result_counts.items())
     where = summary.results_file or "no file"
-    return "\n".join([f"{summary.rows:,} rows: {counts}; results in {where}", *next_lines(summary, flags)])
+    return "\n".join([f"{count(summary.rows, 'row')}: {counts}; results in {where}", *next_lines(summary, flags)])
 
 
 def next_lines(summary: RunSummary, flags: Sequence[str] = ()) -> list[str]:
@@ -43,12 +44,14 @@ def next_lines(summary: RunSummary, flags: Sequence[str] = ()) -> list[str]:
 
 
 def _lines(summary: RunSummary, flags: Sequence[str], terminal: TerminalStyle) -> Iterator[Line]:
-    took, rate = duration(summary.seconds), f"{summary.rows_per_second:,.0f} rows/s"
-    yield [(f"{summary.rows:,} rows", "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
+    took, rate = duration(summary.seconds), f"{count(round(summary.rows_per_second), 'row')}/s"
+    yield [(count(summary.rows, "row"), "bold"), (f" in {took} ({rate})" if summary.rows_per_second else "", "")]
     yield []
     yield from _counts(summary, terminal)
     yield from _reasons(summary, terminal)
     yield []
+    if summary.ended_at:
+        yield [("Ended    ", "dim"), (moment(datetime.fromisoformat(summary.ended_at).timestamp()), "")]
     yield [("Results  ", "dim"), (summary.results_file or "not written", "")]
     if summary.report_file:
         yield [("Report   ", "dim"), (summary.report_file, "")]

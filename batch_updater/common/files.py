@@ -1,5 +1,6 @@
 """Write files completely or not at all, and keep those of a run from other people's eyes."""
 
+import errno
 import filecmp
 import os
 import re
@@ -12,10 +13,31 @@ RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
 
 def sync(path: Path) -> None:
-    """Flush a file or folder to the disk. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
+    """Flush a file or folder to the disk. Raises OSError.
+
+    Windows can't flush a folder, nor a file that is only open to be read; some network file systems flush no folder.
+    """
+    is_folder, is_windows = path.is_dir(), os.name == "nt"
+    if is_folder and is_windows:
+        return
+    handle = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not is_folder or error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(handle)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Put bytes in the place of the first ones of a file, in one write that needs no disk space. Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+    try:
+        if hasattr(os, "pwrite"):
+            os.pwrite(handle, data, 0)
+        else:  # Windows
+            os.write(handle, data)
     finally:
         os.close(handle)
 

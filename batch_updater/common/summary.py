@@ -6,6 +6,7 @@ from typing import Any
 
 from batch_updater.common.errors import BatchUpdaterError
 from batch_updater.common.models import Result
+from batch_updater.common.text import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class RunSummary:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number:,} {word}" for word, number in self.result_counts.items())
-        said = f"{self.input}: {self.rows:,} rows" + (f", {counts}" if counts else "")
+        said = f"{self.input}: {count(self.rows, 'row')}" + (f", {counts}" if counts else "")
         return f"{said}. {self.reason}".strip()
 
     def results(self) -> Any:

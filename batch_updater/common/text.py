@@ -1,11 +1,13 @@
 """Make text from sheets and services safe to show; the one form of an id. Pure."""
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")  # as ids are sent
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
 _FORMULA = frozenset(FORMULA)
+LATEST = 2**32  # seconds since the epoch, a time that any system can show
 HALVES: Final = "backslashreplace"  # how half a UTF-16 pair, which UTF-8 cannot hold, is written: as in JSON
 
 
@@ -48,6 +50,29 @@ def shortened(text: str, width: int) -> str:
 def shown(text: str) -> str:
     """Return the text as a message shows it: escaped, at most 60 characters."""
     return shortened(text, 60)
+
+
+def moment(seconds: float) -> str:
+    """Return seconds since the epoch as a time for people: UTC, and the local one where that differs."""
+    utc = datetime.fromtimestamp(min(seconds, LATEST), UTC)
+    local = utc.astimezone()
+    said = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    offset = utc_offset(local)
+    form = "%H:%M:%S" if local.date() == utc.date() else "%Y-%m-%d %H:%M:%S"
+    return f"{said} ({local:{form}} UTC{offset})" if offset else said
+
+
+def utc_offset(local: datetime) -> str:
+    """Return how far a local time is from UTC, e.g. `+3` or `-03:30`; empty when it is no other."""
+    if not local.utcoffset():
+        return ""
+    text = f"{local:%z}"
+    return f"{text[0]}{int(text[1:3])}" if text[3:5] == "00" else f"{text[:3]}:{text[3:5]}"
+
+
+def count(number: int, noun: str, one: str = "", many: str = "") -> str:
+    """Return a number with its noun and the verb for it, e.g. `1 row is` or `2,000 rows are`."""
+    return f"{number:,} {noun} {one}".rstrip() if number == 1 else f"{number:,} {noun}s {many}".rstrip()
 
 
 def duration(seconds: float) -> str:

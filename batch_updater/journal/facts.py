@@ -1,5 +1,7 @@
 """The facts of a run as a whole: what was asked for, how each start ended. Typed; JSON only in the file."""
 
+import getpass
+import socket
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Any
@@ -177,6 +179,15 @@ class RunFacts(_Frozen):
 
 
 _SAME = {"base_url", "account", "on_conflict", "compare", "status_map"}
+
+
+def who() -> str:
+    """Return the user and the machine, as far as the system knows them."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run a user id without a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
 
 
 def program_version() -> str:

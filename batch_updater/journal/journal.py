@@ -7,13 +7,13 @@ the changes of its rows, so that pages of different times (half a checkpoint wit
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 from batch_updater.common.errors import JournalError
+from batch_updater.common.files import overwrite
 from batch_updater.common.models import Checkpoint, ReadBack, RowOutcome, State, StatusUpdate
 from batch_updater.journal import lifecycle, schema
 from batch_updater.journal.facts import RunFacts
@@ -140,11 +140,7 @@ class Journal(JournalWriter):
     def _write_claim_number(self, number: int) -> None:
         """Overwrite the number in one write: it needs no disk space, and a kill leaves the old or the new number."""
         try:
-            handle = os.open(self._claims, os.O_WRONLY)
-            try:
-                os.pwrite(handle, b"%020d" % number, 0)
-            finally:
-                os.close(handle)
+            overwrite(self._claims, b"%020d" % number)
         except OSError as error:
             raise JournalError(f"{self._claims} can't be written: {error.strerror}.") from None
 

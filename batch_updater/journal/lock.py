@@ -17,7 +17,8 @@ except ImportError:  # Windows
 from batch_updater.common.errors import LockedError, SettingsError
 from batch_updater.common.files import RUN_ID
 from batch_updater.common.remedies import Remedy
-from batch_updater.journal.facts import RunFacts
+from batch_updater.common.text import moment
+from batch_updater.journal.facts import RunFacts, who
 from batch_updater.journal.reader import read_journal
 from batch_updater.journal.run_folder import JOURNAL, UNDO_SHEET, RunFolder, called, runs_place, short_name
 
@@ -125,8 +126,9 @@ def _flock_sheet(file: Path) -> Iterator[None]:
 def _write_owner(path: Path, run_id: str = "") -> None:
     """Record who holds a lock, where that can be written; on a full disk it can't."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
+    owner = {"pid": os.getpid(), "by": who(), "started": started, "run": run_id}
     with contextlib.suppress(OSError):
-        path.write_text(json.dumps({"pid": os.getpid(), "started": started, "run": run_id}), encoding="utf-8")
+        path.write_text(json.dumps(owner), encoding="utf-8")
 
 
 def worker(folder: RunFolder) -> str:
@@ -156,7 +158,9 @@ def _owner(path: Path) -> dict[str, Any]:
 
 
 def _read_owner(path: Path) -> str:
+    owner = _owner(path)
     try:
-        return "process {pid}, started {started}".format_map(_owner(path))
-    except KeyError:
+        began = datetime.fromisoformat(owner["started"]).timestamp()
+        return f"process {owner['pid']} of {owner.get('by', 'an earlier version')}, started {moment(began)}"
+    except (KeyError, TypeError, ValueError):
         return "its process is just starting or ending"

@@ -68,7 +68,12 @@ class JournalReader(AcrossRuns):
                 "install that version or a newer one",
             )
         if version < SCHEMA_VERSION and version not in UPGRADES:
-            raise JournalError(f"The journal {self.path} was never finished, or is of a version that is too old.")
+            if not (made_by := self._meta().get("program")):
+                raise JournalError(f"The journal {self.path} was never finished, or is of a version that is too old.")
+            raise JournalError(
+                f"The journal {self.path} was written by batch-updater {made_by}, which is too old for this version.",
+                "install that version to open it",
+            )
         if lost := find_loss(self._db, announced):
             raise JournalError(
                 f"The journal {self.path} {lost}: its -wal file was cut or taken away."
@@ -153,6 +158,10 @@ class JournalReader(AcrossRuns):
     def to_verify(self, after: int, count: int) -> list[StatusUpdate]:
         """Return the rows that set the final status of their order, in order, after row `after`."""
         return self._page(lifecycle.LAST_WORD_ON_ITS_ORDER, after, count)
+
+    def count_to_verify(self) -> int:
+        """Return how many rows `to_verify` has in all."""
+        return int(self._value(f"SELECT count(*) FROM rows WHERE {lifecycle.LAST_WORD_ON_ITS_ORDER}"))  # noqa: S608 - constants
 
     def has_planned(self) -> bool:
         """Return whether some row can be sent now."""

@@ -6,12 +6,15 @@ and script but its own two, which are named by their hashes.
 
 import base64
 import hashlib
+import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -20,7 +23,7 @@ from batch_updater.common.files import replaced
 from batch_updater.common.models import Result
 from batch_updater.common.remedies import command_line
 from batch_updater.common.summary import RunSummary
-from batch_updater.common.text import duration, escape_controls
+from batch_updater.common.text import count, duration, escape_controls, moment, utc_offset
 from batch_updater.journal.facts import RunFacts, program_version
 from batch_updater.journal.reader import JournalReader
 from batch_updater.reports import charts
@@ -46,6 +49,7 @@ class _Line:
     value: str
     long: bool = False
     mono: bool = False
+    link: str = ""
 
 
 def write_report(path: Path, summary: RunSummary, rows: ResultRows, journal: JournalReader, facts: RunFacts) -> None:
@@ -73,7 +77,7 @@ def render_report(summary: RunSummary, rows: ResultRows, facts: RunFacts, activi
         parts=list(_parts(summary)), about=list(_about(summary, facts)), steps=list(_steps(summary, facts)),
         charts=_charts(activity, facts), pauses=_pauses(activity), not_done=rows.not_done, kept=len(rows.not_done),
         missing=sum(reason.rows for reason in summary.reasons) - len(rows.not_done),
-        settings=list(_settings(facts)), written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        settings=list(_settings(facts)), written=moment(time.time()), local=_local(facts),
         version=program_version(), style=style, script=script, policy=_policy(style, script),
     )  # fmt: skip
 
@@ -102,8 +106,10 @@ def headline(summary: RunSummary) -> str:
         return "Nothing to do"
     if not not_done:
         same = counts.get(Result.UNCHANGED.value, 0)
-        return f"All {summary.rows:,} rows are done" + (f", {same:,} already had this status" if same else "")
-    return f"{not_done:,} of {summary.rows:,} rows are not done"
+        everything = "The only row is done" if summary.rows == 1 else f"All {summary.rows:,} rows are done"
+        return everything + (f", {same:,} already had this status" if same else "")
+    verb = "is" if not_done == 1 else "are"
+    return f"{not_done:,} of {count(summary.rows, 'row')} {verb} not done"
 
 
 def _parts(summary: RunSummary) -> Iterator[dict[str, Any]]:
@@ -124,8 +130,8 @@ def _about(summary: RunSummary, facts: RunFacts) -> Iterator[_Line]:
     starts = facts.starts
     requests = summary.requests
     if starts:
-        yield _Line("By", ", ".join(dict.fromkeys(start.by for start in starts)))
-        yield _Line("Began", _moment(starts[0].at))
+        yield _Line("Run by", ", ".join(dict.fromkeys(start.by for start in starts)))
+        yield _Line("Began", moment(starts[0].at))
     else:
         yield _Line("Began", _readable(summary.started_at))
     yield _Line("Ended", _readable(summary.ended_at))
@@ -140,8 +146,19 @@ def _about(summary: RunSummary, facts: RunFacts) -> Iterator[_Line]:
     yield _Line("Exit status", str(summary.exit_code))
     yield _Line("Run", summary.run_id, mono=True)
     yield _Line("Service", summary.base_url, long=True, mono=True)
+    if summary.results_file:
+        result_file = Path(summary.results_file)
+        yield _Line("Results", str(result_file), long=True, mono=True, link=_link(result_file, summary.run_dir))
     if facts.sha256:
         yield _Line("Sheet's SHA-256", facts.sha256, long=True, mono=True)
+
+
+def _link(file: Path, run_dir: str) -> str:
+    """Return where a file lies, seen from the report; both can be moved together."""
+    try:
+        return quote(Path(os.path.relpath(file, run_dir)).as_posix())
+    except ValueError:  # another drive of Windows
+        return file.absolute().as_uri()
 
 
 def _load(summary: RunSummary) -> Iterator[_Line]:
@@ -154,13 +171,9 @@ def _load(summary: RunSummary) -> Iterator[_Line]:
         yield _Line("Waits for a later attempt", f"{parked:,}")
 
 
-def _moment(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _readable(moment: str) -> str:
+def _readable(when: str) -> str:
     """Return ISO 8601 in a readable form."""
-    return _moment(datetime.fromisoformat(moment).timestamp()) if moment else "unknown"
+    return moment(datetime.fromisoformat(when).timestamp()) if when else "unknown"
 
 
 def _steps(summary: RunSummary, facts: RunFacts) -> Iterator[dict[str, str]]:
@@ -170,6 +183,13 @@ def _steps(summary: RunSummary, facts: RunFacts) -> Iterator[dict[str, str]]:
     if summary.result_counts.get(Result.UPDATED.value) and not facts.compare:
         why = "Undo: not possible; only a run with --compare records what each order had before."
         yield {"why": why, "command": ""}
+
+
+def _local(facts: RunFacts) -> str:
+    """Return how the time at the machine that wrote the report differs from UTC; empty when it does not."""
+    began = datetime.fromtimestamp(facts.starts[0].at if facts.starts else time.time(), UTC)
+    offset = utc_offset(began.astimezone())
+    return f"; the time at the machine was UTC{offset}" if offset else ""
 
 
 def _charts(activity: Activity, facts: RunFacts) -> dict[str, str] | None:

@@ -1,13 +1,11 @@
 """Who started a run, on which machine and with which settings, and its rates; recorded in the journal."""
 
-import getpass
-import socket
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from batch_updater.common.settings import Settings, as_facts
-from batch_updater.journal.facts import Rates, RunFacts, Start, program_version
+from batch_updater.journal.facts import Rates, RunFacts, Start, program_version, who
 
 KEPT_RATES = 20  # the newest starts
 
@@ -76,12 +74,3 @@ def rate_lines(facts: RunFacts) -> list[list[tuple[float, float]]]:
 
 def _three_digits(rate: float) -> float:
     return round(rate, 1) if rate >= 10 else round(rate, 2)
-
-
-def who() -> str:
-    """Return the user and the machine, as far as the system knows them."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may run a user id without a name
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

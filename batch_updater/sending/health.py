@@ -13,6 +13,7 @@ from batch_updater.api.pacing.pacer import Pacer
 from batch_updater.common.errors import CredentialsError, StoppedError
 from batch_updater.common.models import Answer, Verdict
 from batch_updater.common.remedies import Remedy
+from batch_updater.common.text import moment
 from batch_updater.sending.control import Control
 
 RECENT = 50  # answers by which a storm of 503 is told
@@ -99,5 +100,5 @@ class Health:
 
 def wait_error(until: float, why: str = "") -> StoppedError:
     """Return the error of a service that does not want to be asked before a time, in seconds since the epoch."""
-    when = time.strftime("%H:%M" if until - time.time() < 12 * 3600 else "%Y-%m-%d %H:%M", time.localtime(until))
-    return StoppedError(f"The service asks to wait until {when}{f' ({why})' if why else ''}.", "run again then")
+    reason = f" ({why})" if why else ""
+    return StoppedError(f"The service asks to wait until {moment(until)}{reason}.", "run again then")

@@ -18,6 +18,7 @@ from batch_updater.common.log import event
 from batch_updater.common.models import Counters, ListedOrder, ReadBack, Result, RowOutcome, State, StatusUpdate
 from batch_updater.common.progress import OnProgress, Stop
 from batch_updater.common.settings import SendOptions
+from batch_updater.common.text import count
 from batch_updater.journal.journal import Journal
 from batch_updater.journal.recorder import Recorder
 from batch_updater.sending.brake import Brake
@@ -280,7 +281,7 @@ class Runner:
     def _check_failures(self) -> None:
         is_over = self._max_failures is not None and self._failed > self._max_failures
         if is_over and not self._control.stopping.is_set():
-            what = f"More than {self._max_failures:,} rows have failed."
+            what = f"More than {count(self._max_failures or 0, 'row', 'has', 'have')} failed."
             self._control.fail(StoppedError(what, "see the result file for the reasons"))
 
     def _tick(self) -> None:

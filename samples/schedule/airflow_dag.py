@@ -1,12 +1,20 @@
-"""Every night except Sunday: give the orders the statuses of the sheet. Airflow 2.4 or later.
+"""Every night except Sunday: give the orders the statuses of the sheet. Airflow 3, or 2.4 and later.
+
+Once: `pip install .` where Airflow's workers run, and this file into the folder of the DAGs. Airflow 3 has the operator
+in `apache-airflow-providers-standard`, which comes with it.
 
 Only orders that differ are sent, so a retry is harmless: an order that already has its status is left alone.
+--restart: each night has a new sheet under the same name; a retry reads all orders again and sends what is left.
 """
 
 from datetime import datetime, timedelta
 
-from airflow import DAG
-from airflow.operators.bash import BashOperator
+try:
+    from airflow.providers.standard.operators.bash import BashOperator
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.operators.bash import BashOperator
 
 with DAG(
     dag_id="batch_updater",

@@ -1,6 +1,7 @@
 """Three budgets: a row's own failures, a service that has too much to do, and a service that is not there."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -187,7 +188,7 @@ def test_a_run_that_is_refused_from_the_start_is_stopped(
         assert words in said
         if "failed" in results(rows):  # what may have been applied is read first, and counted anew
             again = program("run", tmp_path / "o.csv", "--yes", env=environment(sandbox.base_url))
-            assert "run --max-failures" in again.stdout
+            assert re.search(r"\n  batch-updater run .* --max-failures \d+ --yes\n", again.stdout)
             assert len(puts(sandbox)) == sent
 
 

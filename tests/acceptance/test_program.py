@@ -1,4 +1,6 @@
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.program import DONE, TOKEN, environment, program, puts, read_result, served, write_sheet
 
+from batch_updater.cli.help import page
 from batch_updater.sandbox.server import order_id
 
 
@@ -85,3 +88,42 @@ def test_the_demo_runs_by_itself(tmp_path: Path) -> None:
     ended = program("demo", "--rows", "60", "--dir", tmp_path, env=environment())
     assert ended.returncode == 0, ended.stderr
     assert list(tmp_path.glob("orders.runs/*/results.csv"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("r", {"run", "resume", "results", "runs"}), ("help comp", {"completion"}), ("run --carry", {"--carry-over"})],
+)
+def test_a_tab_offers_words_and_says_nothing(typed: str, offered: set[str]) -> None:
+    """Shell completion prints what can stand at the cursor, nothing on stderr, and ends with 0."""
+    words = ["batch-updater", *typed.split()]
+    asked = {"_BATCH_UPDATER_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words)}
+    code = "import sys; sys.argv[0] = 'batch-updater'; from batch_updater.cli.main import main; main()"
+    env = environment(**asked, COMP_CWORD=str(len(words) - 1))
+    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {line.partition(",")[2] for line in ended.stdout.splitlines()} == offered
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    (.*_COMPLETE=bash.*)$", page("completion"), re.MULTILINE))
+def test_the_lines_for_bash_turn_completion_on(tmp_path: Path, line: str) -> None:
+    """What `help completion` says to type works in bash as it stands."""
+    program_file = tmp_path / "batch-updater"
+    code = f"import sys; sys.argv[0] = {str(program_file)!r}; from batch_updater.cli.main import main; main()"
+    program_file.write_text(f"#!{sys.executable}\n{code}\n")
+    program_file.chmod(0o755)
+    read_again = f"\n. {tmp_path}/.batch-updater-completion.bash" if ">" in line else ""
+    env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}", HOME=str(tmp_path))
+    script = f"{line}{read_again}\ncomplete -p batch-updater"
+    ended = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "completion" in ended.stdout
+
+
+def test_an_output_that_knows_few_characters_is_no_bug(tmp_path: Path) -> None:
+    """Into a file Windows writes cp1252: what that does not know is written as an escape."""
+    file = write_sheet(tmp_path / "sipariş.csv", [(order_id(1), DONE)])
+    env = environment(EVREKA360_BASE_URL="http://127.0.0.1:9", PYTHONIOENCODING="cp1252")
+    ended = program("plan", file, env=env)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    assert "sipari\\u015f.csv" in ended.stdout

@@ -1,7 +1,8 @@
-"""SIGINT and SIGTERM in every state of a run: it ends with the right status, says how to go on, and loses nothing."""
+"""SIGINT, SIGTERM and SIGHUP in every state of a run: right status, how to go on, nothing lost."""
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -48,7 +49,7 @@ def ends_well(process: "subprocess.Popen[str]", code: int, sheet: Path) -> str:
     """The process ends soon with this status, its command to go on, and no traceback; what it said."""
     shown, said = process.communicate(timeout=40)
     assert process.returncode == code, said
-    assert f"batch-updater run {sheet} --yes" in " ".join((shown + said).replace("\\\n", " ").split())
+    assert re.search(rf"^  batch-updater run {re.escape(str(sheet))} .*--yes$", shown + said, re.MULTILINE)
     assert "Traceback" not in said
     return said
 
@@ -98,7 +99,7 @@ def test_a_signal_at_the_question_sends_nothing(
         os.close(theirs)
         said = read_until(ours, "[y/N]")
         assert f"Send {100 - sent if resumed else 100} updates" in said
-        said = signal_until(asked, number, ours, "To go on: batch-updater run")
+        said = signal_until(asked, number, ours, "To go on:\r\n  batch-updater run")
         assert asked.wait(20) == code
         os.close(ours)
         assert "Traceback" not in said
@@ -257,6 +258,8 @@ def test_a_second_signal_leaves_only_what_is_under_way_in_doubt(
         process.send_signal(number)
         _, said = process.communicate(timeout=4)
         assert (process.returncode, "Traceback" in said) == (code, False), said
+        assert "Stopped at once. 20 requests were in flight" in said
+        assert said.endswith(f"To go on:\n  batch-updater run {sheet} --base-url {sandbox.base_url}\n")
         sent = {entry["order_id"] for entry in puts(sandbox)}
         assert len(sent) == 20
         assert program("results", newest_run(sheet), env=env).returncode == 0
@@ -284,3 +287,33 @@ def test_a_row_that_only_waited_for_its_turn_was_not_sent(tmp_path: Path, number
         others = Counter(found[order] for order in found if order not in sent)
         assert others == {("not_sent", "0"): 100 - len(sent)}
         assert {found[order] for order in sent} == {("updated", "1")}
+
+
+def test_a_closed_terminal_lets_requests_in_flight_finish(tmp_path: Path) -> None:
+    """SIGHUP, which often comes twice, ends a run as SIGTERM does: everything in flight is recorded."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(200))
+    with served(latency=1.0) as sandbox:
+        process = start("run", sheet, "--yes", "--concurrency", "5", env=environment(sandbox.base_url))
+        wait_until(lambda: len(puts(sandbox)) >= 5, process)
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.1)
+        ends_well(process, 143, sheet)
+        found = Counter(row["result"] for row in read_result(newest_run(sheet) / "results.csv"))
+        assert found == {"updated": len(puts(sandbox)), "not_sent": 200 - len(puts(sandbox))}
+        assert len(puts(sandbox)) < 200
+
+
+def test_nohup_keeps_a_run_alive(tmp_path: Path) -> None:
+    """A SIGHUP that the program was started to ignore changes nothing."""
+    sheet = write_sheet(tmp_path / "o.csv", good_rows(40))
+    with served(latency=0.2) as sandbox:
+        env = environment(sandbox.base_url)
+        words = ["nohup", *PROGRAM, "run", str(sheet), "--yes", "--concurrency", "5"]
+        process = subprocess.Popen(
+            words, env=env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        wait_until(lambda: len(puts(sandbox)) >= 5, process)
+        process.send_signal(signal.SIGHUP)
+        _, said = process.communicate(timeout=40)
+        assert process.returncode == 0, said

@@ -10,10 +10,10 @@ from batch_updater.api.protocol import (
     parse_order,
     parse_orders,
     parse_statuses,
-    parse_token,
     retry_after,
     update_url,
 )
+from batch_updater.api.token_answer import parse_token
 from batch_updater.common.models import Answer
 from batch_updater.planning.identifiers import normalise_id
 

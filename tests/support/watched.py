@@ -51,7 +51,7 @@ class Watched:
         """The program in this process, without a terminal."""
         words = [str(argument) for argument in arguments]
         out, err, code = io.StringIO(), io.StringIO(), 0
-        handler = signal.getsignal(signal.SIGTERM)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         with contextlib.ExitStack() as stack:
             stack.enter_context(mock.patch.dict(os.environ, env, clear=True))
             stack.enter_context(mock.patch.object(sys, "argv", ["batch-updater", *words]))
@@ -63,7 +63,8 @@ class Watched:
             except SystemExit as ended:
                 code = int(ended.code or 0)
             finally:
-                signal.signal(signal.SIGTERM, handler)
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         for what, text in (("stdout", out), ("stderr", err)):
             WATCH.hear(f"{what} of the program", text.getvalue())
             check_understood(text.getvalue())

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from batch_updater.cli.commands import commands
+from batch_updater.cli.help import TOPICS
 from batch_updater.common.errors import ExitCode
 from batch_updater.common.models import RESULT_COLUMNS, Result
 
@@ -43,6 +44,32 @@ def test_the_readme_names_no_option_that_does_not_exist() -> None:
     testing = {"--full", "--fuzz", "--sheets", "--kills", "--limits", "--attack-full", "--attack-seed"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
     assert named - known == {*installing, *testing, "--help"}
+
+
+def test_the_links_at_the_top_lead_to_sections() -> None:
+    """Each answer of the first page is one step away."""
+    titles = {title.lower().replace(" ", "-") for title in re.findall(r"^## (.+)$", README, re.MULTILINE)}
+    links = re.findall(r"\[[^]]+\]\(#([\w-]+)\)", README)
+    assert len(links) >= 12
+    assert set(links) <= titles
+
+
+def test_the_five_options_that_matter_stand_first() -> None:
+    """A newcomer reads five lines, and the other options are grouped."""
+    first, *groups = section("Options").split("\n### ")
+    assert first.count("\n| `") == 5
+    assert all("\n| `" in group for group in groups)
+
+
+def test_every_topic_of_help_is_in_the_readme() -> None:
+    """What the first page leaves out is found by its name."""
+    assert f"| {', '.join(TOPICS)} |" in README
+
+
+def test_the_python_that_is_needed_is_named() -> None:
+    """Before the first command, so that nobody begins with one that is too old."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    assert section("Install").strip().startswith(f"Python {wanted.removeprefix('>=')} or later")
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -2,12 +2,17 @@
 
 import ast
 import configparser
+import contextlib
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -16,6 +21,7 @@ import yaml
 
 from batch_updater.cli.commands import commands
 from batch_updater.common.errors import ExitCode
+from batch_updater.common.settings import Settings
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SCHEDULE = SAMPLES / "schedule"
@@ -149,3 +155,97 @@ def test_a_recipe_names_a_file_for_the_token_never_the_token(path: Path) -> None
     assert not re.search(r"(ACCESS_TOKEN|_SECRET|_PASS)\s*[=:]", text)
     if path.suffix != ".timer":
         assert "EVREKA360_ACCESS_TOKEN_FILE" in text
+
+
+def install_lines(path: Path) -> list[str]:
+    """The commands in the comments of a recipe, that are typed once in the repository's folder."""
+    found = re.findall(r"^#   (\S.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [line for line in found if not re.match(r"[A-Z0-9_]+=|[0-9]", line)]
+
+
+@pytest.mark.parametrize("name", ["crontab", "batch-updater.service", "cronjob.yaml"])
+def test_the_lines_to_install_a_recipe_are_shell_and_name_files_that_exist(name: str) -> None:
+    """They can be typed as they stand, and put things where the recipe looks for them."""
+    lines = install_lines(SCHEDULE / name)
+    assert len(lines) >= 4
+    assert subprocess.run(["bash", "-n"], input="\n".join(lines), text=True, check=False).returncode == 0
+    for path in re.findall(r"samples/[\w./-]+", "\n".join(lines)):
+        assert (SAMPLES.parent / path).is_file(), path
+    if name != "cronjob.yaml":
+        assert "/opt/batch-updater/bin/pip install ." in lines[0], "where the recipe starts the program from"
+
+
+def test_the_secret_has_the_key_that_is_mounted() -> None:
+    """The command that makes it, the key that is taken, and the file that the program is told agree."""
+    job = yaml.safe_load((SCHEDULE / "cronjob.yaml").read_text())
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (secret,) = [volume["secret"] for volume in pod["volumes"] if "secret" in volume]
+    (made,) = [line for line in install_lines(SCHEDULE / "cronjob.yaml") if "create secret" in line]
+    assert made.split()[4:] == [secret["secretName"], f"--from-file={secret['items'][0]['key']}=./token"]
+    (mount,) = [one for one in container()["volumeMounts"] if one["name"] == "secrets"]
+    (named,) = [one["value"] for one in container()["env"] if one["name"] == "EVREKA360_ACCESS_TOKEN_FILE"]
+    assert named == f"{mount['mountPath']}/{secret['items'][0]['path']}"
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        ("airflow.sdk", "airflow.providers.standard.operators.bash"),
+        ("airflow", "airflow.operators.bash"),
+    ],
+    ids=["Airflow 3", "Airflow 2"],
+)
+def test_the_dag_is_read_by_both_airflows(modules: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names come from where each version has them."""
+    made: list[dict[str, Any]] = []
+
+    def make(**given: Any) -> contextlib.AbstractContextManager[None]:
+        made.append(given)
+        return contextlib.nullcontext()
+
+    for module, name in zip(modules, ("DAG", "BashOperator"), strict=True):
+        parts = module.split(".")
+        for length in range(1, len(parts) + 1):
+            parent = ".".join(parts[:length])
+            if parent not in sys.modules:
+                monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
+        monkeypatch.setattr(sys.modules[module], name, make, raising=False)
+    runpy.run_path(str(SCHEDULE / "airflow_dag.py"))
+    assert [given.get("dag_id") or given.get("task_id") for given in made] == ["batch_updater", "update_orders"]
+
+
+def dockerfile() -> list[list[str]]:
+    """The instructions of the Dockerfile as words."""
+    lines = (SAMPLES / "Dockerfile").read_text().splitlines()
+    return [line.split() for line in lines if line and not line.startswith("#")]
+
+
+def test_the_image_has_what_the_package_is_built_from() -> None:
+    """Everything that pyproject.toml needs is copied before it is installed, on a Python that it allows."""
+    root = SAMPLES.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    copied = {word for words in dockerfile() if words[0] == "COPY" for word in words[1:-1]}
+    needed = {project["project"]["readme"], *project["project"]["license-files"], "pyproject.toml"}
+    assert copied == needed | set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    assert all((root / name).exists() for name in copied)
+    (base,) = [words[1] for words in dockerfile() if words[0] == "FROM"]
+    oldest = project["project"]["requires-python"].removeprefix(">=")
+    version = re.fullmatch(r"python:(\d+)\.(\d+)-slim", base)
+    assert version
+    assert [int(number) for number in version.groups()] >= [int(number) for number in oldest.split(".")]
+
+
+def test_the_image_runs_as_the_user_of_the_recipe() -> None:
+    """Not as root, and by the id to which Kubernetes gives the volumes."""
+    job = yaml.safe_load((SCHEDULE / "cronjob.yaml").read_text())
+    user = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    assert ["USER", str(user)] in dockerfile()
+    assert ["ENTRYPOINT", '["batch-updater"]'] in dockerfile()
+
+
+def test_the_profile_for_production_asks_twice() -> None:
+    """Its sample has the setting that makes a slip of the finger harmless, and every key is a setting."""
+    content = tomllib.loads((SAMPLES / "batch-updater.toml").read_text(encoding="utf-8"))
+    assert content["profiles"]["production"]["production"] is True
+    for part in (content, *content["profiles"].values()):
+        assert {key.replace("-", "_") for key in part} - {"profiles"} <= set(Settings.model_fields)

@@ -7,7 +7,7 @@ from textwrap import fill
 from batch_updater.cli.terminal import TerminalStyle
 from batch_updater.reports.reasons import MEANINGS, Meaning
 
-TOPICS = ("inputs", "results", "resume", "exit-codes", "scheduling", "security", "api")
+TOPICS = ("inputs", "results", "resume", "exit-codes", "load", "scheduling", "security", "completion", "api")
 WIDEST = 100  # longer lines of prose are hard to read
 
 

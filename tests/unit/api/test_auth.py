@@ -127,6 +127,10 @@ def test_the_four_values_sign_in_from_environment_and_files(tmp_path: Path) -> N
         ({GRANT_NAMES[0]: "x"}, "_CLIENT_SECRET, EVREKA360_API_USER, EVREKA360_API_PASS is missing"),
         ({"ACCESS_TOKEN": "s3cr3t value"}, "blank"),
         ({"ACCESS_TOKEN": "s3cr3tü"}, "no token has"),
+        ({"ACCESS_TOKEN": '"s3cr3t-token"'}, "ACCESS_TOKEN stands in quotation marks"),
+        ({"ACCESS_TOKEN": "'s3cr3t-token'"}, "env file of docker"),
+        ({"ACCESS_TOKEN": "Bearer s3cr3t-token"}, "ACCESS_TOKEN begins with 'Bearer'"),
+        ({"ACCESS_TOKEN": "Authorization: bearer s3cr3t"}, "begins with 'Bearer'"),
         ({"ACCESS_TOKEN": "s3cr3t\x00"}, "no token has"),
         ({"ACCESS_TOKEN": "s3cr3t"}, "ACCESS_TOKEN has fewer than 8 characters"),
         ({"ACCESS_TOKEN_FILE": "/nowhere/token"}, "/nowhere/token can't be read"),
@@ -324,3 +328,54 @@ async def test_a_stop_frees_whoever_waits_for_a_token() -> None:
     found = await asyncio.wait_for(asyncio.gather(*(tokens.current() for _ in range(20)), return_exceptions=True), 20)
     assert {type(error) for error in found} == {StoppedError}
     assert (seen, len(endpoint.asked)) == (["server_error"] * 3, 3)
+
+
+async def test_a_token_file_that_was_rotated_is_read_again(tmp_path: Path) -> None:
+    """A refused token is replaced by what its file holds now; a file that holds the same or nothing helps nobody."""
+    file = tmp_path / "token"
+    file.write_text("first-token")
+    tokens = Tokens(find_credentials({"ACCESS_TOKEN_FILE": str(file)}, BASE))
+    assert not await tokens.renew(tokens.generation)
+    file.write_text("")
+    assert not await tokens.renew(tokens.generation)
+    file.write_text("second-token\n")
+    refused = tokens.generation
+    assert await asyncio.gather(*(tokens.renew(refused) for _ in range(20))) == [True] * 20
+    assert (await tokens.current()).reveal() == "second-token"
+    assert tokens.generation == refused + 1
+    assert not await tokens.renew(tokens.generation)
+    file.unlink()
+    assert not await tokens.renew(tokens.generation)
+
+
+async def test_rotated_files_to_sign_in_with_are_read_again(tmp_path: Path) -> None:
+    """After a refused sign-in a changed password is tried, once; an unchanged one is not sent a second time."""
+    file = tmp_path / "pass"
+    file.write_text("first")
+    environment = {**FOUR, "EVREKA360_API_PASS": "", "EVREKA360_API_PASS_FILE": str(file)}
+    endpoint = Endpoint()
+    for content, asked in (("first", ["first"]), ("second", ["first", "second"])):
+        tokens = Tokens(find_credentials(environment, BASE), lambda: endpoint.now, endpoint.sleep)
+        tokens.attach(endpoint.ask)
+        endpoint.asked, endpoint.answers = [], [NO]
+        file.write_text(content)
+        if len(asked) == 1:
+            with pytest.raises(CredentialsError):
+                await tokens.current()
+        else:
+            await tokens.current()
+        assert [form["password"] for form in endpoint.asked] == asked
+        file.write_text("first")
+
+
+async def test_quotation_marks_around_a_value_are_named_when_the_sign_in_is_refused() -> None:
+    """They may belong to a password, so they are only told once the service has said no."""
+    quoted = Grant(Secret("client"), Secret("'c-secret'"), Secret("user"), Secret('"pass"'))
+    endpoint = Endpoint()
+    endpoint.refuses = {"password"}
+    with pytest.raises(CredentialsError) as caught:
+        await endpoint.tokens(grant=quoted).current()
+    assert caught.value.hint.startswith(
+        "EVREKA360_AUTH_CLIENT_SECRET, EVREKA360_API_PASS: leave out the quotation marks"
+    )
+    assert "c-secret" not in str(caught.value)

@@ -3,12 +3,16 @@ import re
 from urllib.parse import quote
 
 import pytest
+from aiohttp import encode_basic_auth
 from aioresponses import CallbackResult, aioresponses
 
 from batch_updater.api.auth import Tokens
 from batch_updater.api.client import OrderClient
-from batch_updater.api.credentials import Credentials
-from batch_updater.common.models import OrderStatus, Quota, StatusUpdate, Verdict
+from batch_updater.api.connection_errors import NoConnectionError
+from batch_updater.api.credentials import Credentials, Grant
+from batch_updater.api.network import find_network
+from batch_updater.common.errors import CredentialsError
+from batch_updater.common.models import Answer, OrderStatus, Quota, StatusUpdate, Verdict
 from batch_updater.common.secret import Secret
 
 ORDER, STATUS = "a67c5985-b9c1-5ff5-a369-541b0b6d7db6", "301f0507-37dd-5cd6-97fd-4d8876454e44"
@@ -130,3 +134,43 @@ async def test_an_answer_names_the_quota_of_its_headers() -> None:
         async with client() as orders:
             said = await orders.update_status(UPDATE)
     assert (said.quota, said.wait) == (Quota(0, 9.0), 9.0)
+
+
+async def test_a_token_endpoint_that_repeats_the_sign_in_is_not_passed_on() -> None:
+    """However short the values are, and as the header that carries two of them."""
+    grant = Grant(Secret("c-id"), Secret("c-s"), Secret("user1"), Secret("p/w"))
+    basic = encode_basic_auth("c-id", "c-s")
+    said = f"app c-id:c-s by {basic}, user1 with p/w is unknown"
+    with aioresponses() as service:
+        service.post(re.compile(".*"), status=400, payload={"error": "invalid_grant", "error_description": said})
+        async with OrderClient(BASE, Tokens(Credentials(grant=grant)), timeout=5, concurrency=2) as orders:
+            with pytest.raises(CredentialsError) as caught:
+                await orders.sign_in()
+    shown = "invalid_grant, app ***:*** by Basic ***, *** with *** is unknown"
+    assert caught.value.message == f"The service refused to sign in (the token endpoint answered 400: {shown})."
+
+
+@pytest.mark.parametrize(
+    ("base_url", "environment", "named"),
+    [
+        (BASE, {"HTTPS_PROXY": "http://proxy.test:3128"}, "HTTPS_PROXY"),
+        (BASE, {"all_proxy": "http://proxy.test:3128"}, "all_proxy"),
+        (BASE, {"HTTPS_PROXY": "http://proxy.test:3128", "NO_PROXY": ".example.com"}, ""),
+        (BASE, {}, ""),
+        ("http://localhost:1", {"HTTPS_PROXY": "http://proxy.test:3128"}, ""),
+    ],
+)
+async def test_a_proxy_of_the_environment_is_named_when_nobody_can_be_reached(
+    base_url: str, environment: dict[str, str], named: str
+) -> None:
+    """Other programs would take it, this one does not: said with the failure, where it may be the cause."""
+    network = find_network(base_url, None, None, environment)
+    lost = NoConnectionError(Answer(Verdict.RETRY, "connection_error", "the service can't be reached", was_sent=False))
+    with aioresponses() as service:
+        service.put(re.compile(".*"), exception=lost)
+        async with OrderClient(
+            base_url, Tokens(Credentials(Secret("t0k-canary"))), timeout=5, concurrency=2, network=network
+        ) as orders:
+            said = await orders.update_status(UPDATE)
+    note = f"; the proxy of {named} is not used, only the one of the setting `proxy`" if named else ""
+    assert said.detail == f"the service can't be reached{note}"

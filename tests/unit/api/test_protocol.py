@@ -16,7 +16,6 @@ from batch_updater.api.protocol import (
     parse_order,
     parse_orders,
     parse_statuses,
-    parse_token,
     retry_after,
     update_body,
     update_url,
@@ -319,60 +318,15 @@ def test_a_name_in_the_query_is_encoded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "refresh", "seconds"),
+    ("where", "said"),
     [
-        ({}, None, None),
-        ({"refresh_token": "r", "expires_in": 60}, "r", 60.0),
-        ({"refresh_token": "", "expires_in": 0.5}, None, 0.5),
-        ({"refresh_token": 5, "expires_in": 0}, None, None),
-        ({"expires_in": -1}, None, None),
-        ({"expires_in": "60"}, None, None),
-        ({"expires_in": 1e9}, None, None),
+        ("https://new.example.com/v1/engagement", " to https://new.example.com/v1/engagement"),
+        ("/login?state=abc#top", " to /login"),
+        ("https://user:pass@sso.example.com/?code=1", " to https://sso.example.com/"),
+        ("https://e.example.com/\x1b[31m", " to https://e.example.com/\\x1b[31m"),
+        ("", ""),
     ],
 )
-def test_a_granted_token_is_read(more: dict[str, object], refresh: str | None, seconds: float | None) -> None:
-    """The refresh token and the lifetime are kept where they are usable, and may be missing."""
-    answer = parse_token(200, {}, json.dumps({"access_token": "a-token8", **more}).encode())
-    granted = answer.payload
-    assert replace(answer, payload=None) == YES
-    assert granted is not None
-    assert granted.access.reveal() == "a-token8"
-    assert (granted.refresh and granted.refresh.reveal()) == refresh
-    assert granted.expires_in == seconds
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"{}",
-        b'{"access_token": 5}',
-        b'{"access_token": "\\u00fc"}',
-        b'{"access_token": "a\\nb"}',
-        b"[" * 60000,
-    ],
-)
-def test_what_can_be_no_token_is_not_taken_for_one(body: bytes) -> None:
-    """A token is a printable ASCII text, for it goes into a header."""
-    assert parse_token(200, {}, body) == Answer(
-        Verdict.UNKNOWN, "unexpected_response", "the token endpoint returned no token", 200
-    )
-
-
-def test_a_granted_token_that_could_not_be_masked_is_not_used() -> None:
-    """One of fewer than eight characters stands in other text too; the sign-in says so and is not tried again."""
-    answer = parse_token(200, {}, b'{"access_token": "seven-7"}')
-    assert (answer.verdict, answer.payload) == (Verdict.STOP, None)
-    assert answer.detail == "the token endpoint returned a token of fewer than 8 characters"
-
-
-@pytest.mark.parametrize("status", [400, 401, 429, 500])
-def test_a_refused_sign_in_says_only_its_status(status: int) -> None:
-    """What the token endpoint wrote may quote the password, so it is not passed on; the verdict and the wait are."""
-    headers, body = {"Retry-After": "3"}, b'{"detail": "the password hunter2 is wrong"}'
-    answer = parse_token(status, headers, body)
-    meant = classify(status, headers, body)
-    assert answer.payload is None
-    assert (answer.verdict, answer.code, answer.wait) == (meant.verdict, meant.code, meant.wait)
-    assert answer.detail == f"the token endpoint answered {status}"
+def test_a_redirect_says_where_to(where: str, said: str) -> None:
+    """Its target is named without what may be somebody's secret."""
+    assert classify(302, {"Location": where}, b"").detail == f"the service redirects{said}; check the base URL"

@@ -29,7 +29,8 @@ def first_cells(topic: str) -> set[str]:
 
 
 def options() -> set[str]:
-    return {name for command in commands.commands.values() for part in command.params for name in part.opts}
+    parts = [part for command in commands.commands.values() for part in command.params]
+    return {name for part in parts for name in (*part.opts, *part.secondary_opts)}
 
 
 def test_exit_codes_are_those_of_the_program() -> None:

@@ -29,6 +29,16 @@ def test_the_sentences_of_a_plan_fit_the_terminal(width: int) -> None:
     assert " ".join(text.split()).count("a word and another") == 9
 
 
+@pytest.mark.parametrize(("passed", "rows", "said"), [(False, 9, "2 rows are"), (False, 1, "1 row is"), (True, 9, "")])
+def test_a_plan_says_that_a_canary_goes_first(passed: bool, rows: int, said: str) -> None:
+    """How many rows are tried, as long as none has passed."""
+    run = SimpleNamespace(
+        **{**vars(RUN), "settings": Settings(canary=2), "facts": some_facts(canary_passed=passed), "open_rows": rows}
+    )
+    text = " ".join(describe(run).split())  # type: ignore[arg-type]
+    assert (f"canary {said} sent first and read back" in text) if said else ("canary" not in text)
+
+
 @pytest.mark.parametrize(
     ("compare", "to_send", "resumed", "said"),
     [

@@ -163,3 +163,25 @@ def test_nothing_is_said_of_a_small_sheet_or_in_quiet() -> None:
     with CheckedRows(stream, clock=Clock()) as checked:
         checked.update(500)
     assert stream.getvalue() == counted(Terminal(), quiet=True) == ""
+
+
+def test_a_terminal_is_told_at_once_why_the_run_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 80 columns the bar has no room for what was last seen: that and the end of the wait stand above it, once."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    down = Progress(
+        "sending", 10, {}, outage_since=HALF_A_MINUTE_PAST, outage_until=HALF_A_MINUTE_PAST + 300,
+        last_seen="the service can't be reached\x1b[31m",
+    )  # fmt: skip
+    with ProgressBar(stream, no_color=True) as bar:
+        for _ in range(3):
+            bar.update(down)
+        bar.update(Progress("sending", 10, {"updated": 1}))
+        bar.update(down)
+    shown = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).split())
+    said = (
+        r"10:15:30 The service is down: the service can't be reached\x1b[31m. It is asked again until 10:20:30;"
+        " Ctrl-C stops."
+    )
+    assert shown.count(said) == 2

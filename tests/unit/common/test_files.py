@@ -1,8 +1,12 @@
+import contextlib
+import errno
+import os
 from pathlib import Path
 
 import pytest
+from support.windows import WindowsOs
 
-from batch_updater.common.files import replaced
+from batch_updater.common.files import overwrite, replaced, sync
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -49,3 +53,31 @@ def test_a_file_of_the_same_bytes_stays_when_that_is_asked_for(tmp_path: Path, t
     assert (path.stat().st_ino == before) is stays
     assert path.read_text() == text
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_windows_flushes_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder can't be opened there, and a file is flushed by a handle that may write; both are no error."""
+    monkeypatch.setattr("batch_updater.common.files.os", WindowsOs())
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"00000000\n")
+    sync(tmp_path)
+    sync(path)
+    overwrite(path, b"17")
+    assert path.read_bytes() == b"17000000\n"
+
+
+@pytest.mark.parametrize(("code", "is_error"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_folder_that_cannot_be_flushed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, is_error: bool
+) -> None:
+    """Some network file systems know no such thing; a disk that fails is told, and so is any file."""
+
+    def refuse(_handle: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("batch_updater.common.files.os.fsync", refuse)
+    with pytest.raises(OSError, match=os.strerror(code)) if is_error else contextlib.nullcontext():
+        sync(tmp_path)
+    (tmp_path / "x").touch()
+    with pytest.raises(OSError, match=os.strerror(code)):
+        sync(tmp_path / "x")

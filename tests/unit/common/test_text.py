@@ -1,6 +1,8 @@
 """Text from strangers: made harmless for CSV and visible for people."""
 
 import json
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,7 +10,15 @@ from batch_updater.api.protocol import detail_text
 from batch_updater.cli.terminal import TerminalStyle, render
 from batch_updater.common.errors import InputError
 from batch_updater.common.models import OrderStatus
-from batch_updater.common.text import FORMULA, escape_controls, escape_formula, escape_lines, unescape_formula
+from batch_updater.common.text import (
+    FORMULA,
+    count,
+    escape_controls,
+    escape_formula,
+    escape_lines,
+    moment,
+    unescape_formula,
+)
 from batch_updater.planning.statuses import StatusBook, UnknownStatusError
 
 HOSTILE = ("\x1b]0;title\x07", "\x1b[2J", "\u202etxt.exe", "\x9b31m", "a\rb", "\x00", "\ud800", "a\u200bb", "\x08")
@@ -56,3 +66,35 @@ def test_the_lines_of_an_error_are_those_of_the_program(text: str) -> None:
         f"hint: {escape_controls(text)}",
         "or",
     ]
+
+
+@pytest.fixture
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone of the test's machine."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("zone", "local"),
+    [
+        ("UTC", ""),
+        ("Europe/Istanbul", " (02:00:00 UTC+3)".replace("(", "(2026-11-24 ")),
+        ("America/St_Johns", " (19:30:00 UTC-03:30)"),
+    ],
+    indirect=["zone"],
+)
+@pytest.mark.usefixtures("zone")
+def test_a_moment_is_told_in_utc_and_as_the_clock_on_the_wall(local: str) -> None:
+    """The files of a run are in UTC; the local time stands beside it where it is another, with its date if needed."""
+    assert moment(1_795_474_800.0) == f"2026-11-23 23:00:00 UTC{local}"
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, "0 rows are"), (1, "1 row is"), (2000, "2,000 rows are")])
+def test_a_number_has_its_noun_and_verb(number: int, said: str) -> None:
+    """One row is no rows."""
+    assert count(number, "row", "is", "are") == said
+    assert count(number, "row") == said.rpartition(" ")[0]

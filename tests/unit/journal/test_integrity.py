@@ -48,10 +48,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: sql(folder, "DELETE FROM meta"),
         "The journal {path} was never finished, or is of a version that is too old.",
     ),
-    "older": (
-        lambda folder: sql(folder, "UPDATE meta SET value = 3 WHERE key = 'schema'"),
-        "The journal {path} was never finished, or is of a version that is too old.",
-    ),
     "claims lost": (
         lambda folder: (folder / "j.claims").write_bytes(b"%020d" % 5),
         "The journal {path} has lost its last 3 claims" + LOST,

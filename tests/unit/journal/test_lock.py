@@ -1,3 +1,5 @@
+import os
+import re
 import threading
 from pathlib import Path
 
@@ -26,3 +28,19 @@ def test_somebody_who_only_looks_keeps_no_run_from_starting(tmp_path: Path, monk
         monkeypatch.setattr(lock, "PATIENCE", 0.01)
         with pytest.raises(LockedError), lock_input(tmp_path, sheet):
             pass
+
+
+def test_whoever_waits_is_told_who_holds_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user, the machine, the process and the start of the run: on a shared folder a number alone says nothing."""
+    monkeypatch.setattr(lock, "PATIENCE", 0.01)
+    monkeypatch.setattr(lock, "who", lambda: "ops@host-7")
+    with lock_input(tmp_path, tmp_path / "o.csv"):
+        with pytest.raises(LockedError) as caught, lock_input(tmp_path, tmp_path / "o.csv"):
+            pass
+        said = rf"Another run of o\.csv is under way \(process {os.getpid()} of ops@host-7, started \d{{4}}-.* UTC"
+        assert re.match(said, caught.value.message)
+        owner = tmp_path / ".o.csv.owner"
+        owner.write_text('{"pid": 7, "started": "2026-11-23T10:15:00+00:00"}')
+        with pytest.raises(LockedError) as caught, lock_input(tmp_path, tmp_path / "o.csv"):
+            pass
+        assert "process 7 of an earlier version" in caught.value.message

@@ -96,6 +96,18 @@ def test_a_journal_of_a_newer_version_is_refused_by_the_program_that_wrote_it(fo
         assert journal.version == SCHEMA_VERSION + 1
 
 
+def test_a_journal_that_is_too_old_is_refused_by_the_program_that_wrote_it(folder: Path) -> None:
+    """Nobody has to guess which version opens it."""
+    plan(folder, [(2, A, S)]).close()
+    with sqlite3.connect(folder / NAME) as db:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", [min(UPGRADES) - 1])
+        db.execute("""UPDATE meta SET value = '"0.0.3"' WHERE key = 'program'""")
+    db.close()
+    with pytest.raises(JournalError, match=r"by batch-updater 0\.0\.3, which is too old for this version") as caught:
+        Journal.open(folder / NAME)
+    assert caught.value.hint == "install that version to open it"
+
+
 @pytest.mark.parametrize("kept", of_every_version("interrupted"), indirect=True)
 def test_a_kill_during_an_upgrade_leaves_the_older_journal(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The change is one commit: an error in its last step takes all of it back."""

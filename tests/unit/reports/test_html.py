@@ -277,6 +277,28 @@ def test_charts_hold_only_drawing() -> None:
     assert all(re.fullmatch(r"[MLhvZ0-9. -]+", path) for path in chart_paths(text))
 
 
+@pytest.mark.parametrize(
+    ("file", "link"),
+    [
+        ("orders.runs/20261123T101500Z-3f9a/results.csv", "results.csv"),
+        ("out/my results#1.csv", "../../out/my%20results%231.csv"),
+        ("", None),
+    ],
+)
+def test_the_report_leads_to_the_result_file(file: str, link: str | None) -> None:
+    """By a path that still leads there when sheet, runs and results are moved or mailed together."""
+    text = page(replace(SUMMARY, results_file=file))
+    assert re.findall(r'<a href="([^"]*)">', text) == ([link] if link else [])
+
+
+def test_the_report_says_who_ran_it_where_and_when() -> None:
+    """The person and machine of each start, and the times in UTC."""
+    starts = (Start(at=1_795_474_800.0, by="ops@host-7", version="0.1.0"),)
+    text = page(facts=FACTS.with_changes(starts=starts))
+    assert re.search(r"Run by</dt><dd>ops@host-7<", text)
+    assert re.search(r"Began</dt><dd>2026-11-23 23:00:00 UTC", text)
+
+
 def test_the_report_says_what_load_the_service_took() -> None:
     """The limits that were found and the waits of rows for them; nothing where none was found."""
     found = page(replace(SUMMARY, rate={"final": 140.0, "history": [], "window": 8, "parked": 1200}))
