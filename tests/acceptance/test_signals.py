@@ -259,7 +259,7 @@ def test_a_second_signal_leaves_only_what_is_under_way_in_doubt(
         _, said = process.communicate(timeout=4)
         assert (process.returncode, "Traceback" in said) == (code, False), said
         assert "Stopped at once. 20 requests were in flight" in said
-        assert said.endswith(f"To go on:\n  batch-updater run {sheet} --base-url {sandbox.base_url}\n")
+        assert said.endswith(f"To go on:\n  batch-updater run {sheet} --base-url {sandbox.base_url} --concurrency 20\n")
         sent = {entry["order_id"] for entry in puts(sandbox)}
         assert len(sent) == 20
         assert program("results", newest_run(sheet), env=env).returncode == 0

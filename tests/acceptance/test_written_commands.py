@@ -26,6 +26,7 @@ ESCAPED = {"crontab": ("\\%", "%"), "batch-updater.service": ("%%", "%")}  # % i
 PLACEHOLDERS = (  # what stands for a name or an address that every reader has one of his own of
     (r"\bFILE\b", "orders.csv"), (r"\bTOPIC\b", "results"), (r"orders\.runs/RUN\b", "RUN"),
     (r"orders\.runs/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}\b", "RUN"), (r"/srv/orders/tonight\.csv", "orders.csv"),
+    (r"/srv/orders\b", "."),
     (r"https://your-tenant\.example/v1", "SERVICE"),
 )  # fmt: skip
 NOT_TYPED = {
@@ -33,8 +34,13 @@ NOT_TYPED = {
     "batch-updater logout": "changes the keyring; tests/integration/test_login.py types it",
     "batch-updater demo": "has a service of its own, and a test of its own below",
     "batch-updater sandbox": "serves until it is interrupted; typed after the demo",
+    "batch-updater sandbox &": "needs a shell; tests/acceptance/test_readme_walk.py types it",
+    "batch-updater run orders.runs/*/results.csv --only invalid --compare --yes": "needs a shell, as the line above",
 }
-PROSE = {"batch-updater summary": "the name of a sheet in a workbook"}
+PROSE = {
+    "batch-updater summary": "the name of a sheet in a workbook",
+    "batch-updater --from-file=token=./token": "the name of a secret, and an option of kubectl",
+}
 
 
 def written() -> Iterator[str]:
