@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.common.errors import SettingsError
+from batch_updater.common.files import whole_path
 from batch_updater.common.remedies import Remedy
 
 CONFIG_NAME = "batch-updater.toml"
@@ -15,7 +16,7 @@ _SECRET_WORDS = ("token", "secret", "pass", "password", "client_id")
 def find_config(config: Path | None) -> Path | None:
     """Return the whole path of the file that is named, else of the one in the working folder; None when it has none."""
     path = config or Path(CONFIG_NAME)
-    return path.absolute() if config or path.is_file() else None
+    return whole_path(path) if config or path.is_file() else None
 
 
 def read_config(config: Path | None, profile: str | None) -> dict[str, Any]:

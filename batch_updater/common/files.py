@@ -12,6 +12,14 @@ from pathlib import Path
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
 
+def whole_path(path: Path) -> Path:
+    """Return a path as it holds in any working folder; as it is when somebody has removed the present one."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        return path
+
+
 def sync(path: Path) -> None:
     """Flush a file or folder to the disk. Raises OSError.
 

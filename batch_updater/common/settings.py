@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from batch_updater.common.config_file import ABOUT_THE_CALL, find_config, read_config
 from batch_updater.common.descriptions import describe_setting
 from batch_updater.common.errors import SettingsError
+from batch_updater.common.files import whole_path
 from batch_updater.common.models import NOT_DONE, Result
 from batch_updater.common.remedies import as_argument, as_option
 from batch_updater.common.setting_errors import as_configured, did_you_mean, explain_wrong_setting
@@ -260,7 +261,7 @@ def overlaid(settings: Settings, values: Mapping[str, Any]) -> Settings:
 def as_facts(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain JSON types; paths are whole, for they are read in other working folders, too."""
     values = dict(settings)
-    whole = {name: values[name].absolute() for name in PATHS if values[name] is not None}
+    whole = {name: whole_path(values[name]) for name in PATHS if values[name] is not None}
     return settings.model_copy(update=whole).model_dump(mode="json")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_updater.common.config_file import find_config
+from batch_updater.common.files import whole_path
 from batch_updater.common.models import NOT_DONE, Result
 from batch_updater.common.remedies import as_option
 from batch_updater.common.setting_errors import NO_OPTIONS
@@ -84,12 +85,9 @@ def _words(
 
 def _as_typed(path: Path, *, is_anywhere: bool) -> Path:
     """Return a path as it is typed in this working folder, or in any."""
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:  # somebody has removed the working folder
-        return path
     if is_anywhere:
-        return path.absolute()
+        return whole_path(path)
+    here = whole_path(Path())  # not whole, and no parent of anything, when somebody has removed it
     return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
 
 

@@ -159,8 +159,6 @@ def _link(file: Path, run_dir: str) -> str:
         return quote(Path(os.path.relpath(file, run_dir)).as_posix())
     except ValueError:  # another drive of Windows
         return file.absolute().as_uri()
-    except FileNotFoundError:  # somebody has removed the working folder
-        return quote(file.as_posix())
 
 
 def _load(summary: RunSummary) -> Iterator[_Line]:
