@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from batch_updater.common.errors import InputError
 from batch_updater.common.remedies import Remedy
@@ -12,6 +13,7 @@ from batch_updater.inputs.ranking import OrderRank, StatusRank, rank_expected, r
 
 MOST_LISTED = 30  # headers in a message
 MOST_PROPOSED = 3  # columns whose headers tell nothing
+MOST_NAMED = 10  # columns with the same right, in a message
 Rank = Callable[[str], int]
 ORDER_OPTION, STATUS_OPTION = Remedy("{order_column}"), Remedy("{status_column}")
 EXPECT_OPTION = Remedy("{expect_column}")
@@ -179,7 +181,7 @@ class _Search:
     def several(self, what: str, option: Remedy, places: Iterable[int], why: str = "") -> InputError:
         """Return the error of several columns with the same right, and `why` they are not the same."""
         found = list(places)
-        listed = " and ".join(repr(shown(self.header[place])) for place in found)
+        listed = self._listed(found)
         many = f"{len(found)} columns" if len(found) != 2 else "two columns"
         message = f"{many} may hold the {what}: {listed}{why and f'; {why}'}."
         if len(found) == 1:
@@ -187,11 +189,16 @@ class _Search:
         return InputError(f"{self.name}: {message}", self._options(option, found, "name the right one:"))
 
     def _only_current(self, places: list[int]) -> InputError:
-        listed = " and ".join(repr(shown(self.header[place])) for place in places)
+        listed = self._listed(places)
         return InputError(
             f"{self.name}: no column of the statuses to set; {listed} says what the orders have now or had before.",
             [*self._options(STATUS_OPTION, places, "if it is what they should get:"), SAME_STATUS],
         )
+
+    def _listed(self, places: Sequence[int]) -> str:
+        named = [repr(shown(self.header[place])) for place in places[:MOST_NAMED]]
+        more = len(places) - len(named)
+        return " and ".join([*named, f"{more:,} more"] if more else named)
 
     def _missing(self, what: str, option: Remedy, near: list[int]) -> InputError:
         message = f"{self.name}: no {what} column; the headers are {list_headers(self.header)}."
@@ -208,7 +215,8 @@ class _Search:
 
     def _options(self, option: Remedy, places: Iterable[int], why: str) -> list[Remedy]:
         """Return the options to type, each finished; for columns that can't be named, what to do first."""
-        typed = [name for place in places if (name := typed_name(self.header, place))]
+        few = islice(places, MOST_NAMED)
+        typed = [name for place in few if (name := typed_name(self.header, place))]
         found = [
             Remedy(
                 "{why} {option} {header}",
@@ -225,7 +233,8 @@ def several_columns(header: Sequence[str], name: object, places: Iterable[int], 
 
 
 def _best(ranks: Sequence[int]) -> list[int]:
-    return [place for place, rank in enumerate(ranks) if rank == max(ranks)]
+    best = max(ranks, default=0)
+    return [place for place, rank in enumerate(ranks) if rank == best]
 
 
 def named_columns(header: Sequence[str], chosen: str) -> list[int]:

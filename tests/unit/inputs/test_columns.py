@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from batch_updater.common.errors import InputError
@@ -64,3 +66,14 @@ def test_the_header_of_a_list_of_orders_stands_right_above_them() -> None:
     assert find_header(grid, ColumnNames(needs_status=False, by_name=True)) == 0
     assert find_header(grid[2:], names) is None
     assert find_header(grid, ColumnNames()) is None
+
+
+@pytest.mark.parametrize("title", ["order id", "order note", "x"])
+def test_many_columns_take_no_long_message_and_no_long_time(title: str) -> None:
+    """However many there are with the same right, some are named; the work grows with their number, not its square."""
+    header = [f"{title} {number}" for number in range(16_384)]
+    began = time.process_time()
+    with pytest.raises(InputError) as caught:
+        find_columns(header, ColumnNames())
+    assert time.process_time() - began < 5
+    assert len(str(caught.value)) < 3000
