@@ -45,6 +45,7 @@ def pytest_configure() -> None:
     """Make the tests' process one in which programs can be interrupted and are compiled once."""
     # A shell's job in the background ignores Ctrl-C, and so would the programs that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored below nohup, and so by them
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the program, each for itself
 
 

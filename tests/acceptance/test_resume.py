@@ -108,7 +108,7 @@ def test_two_runs_of_one_sheet_are_never_under_way(tmp_path: Path, how: str) -> 
         wait_until(lambda: puts(sandbox), first)
         second = program("run", other, "--yes", *more, env=environment(sandbox.base_url))
         assert second.returncode == 7, second.stderr
-        assert f"process {first.pid}, started 20" in second.stderr
+        assert f"process {first.pid} of " in second.stderr
         listed = json.loads(program("runs", sheet, "--json", env=environment()).stdout)
         assert listed["state"].startswith(f"under way, process {first.pid}")
         assert not listed["resumable"]
@@ -276,7 +276,7 @@ def test_a_run_that_is_being_planned_is_called_so(tmp_path: Path) -> None:
             states = [state for state, _ in listing(sheet)]
             process.kill()
             process.communicate()
-            assert states[0].startswith(f"being planned, process {process.pid}, started 20")
+            assert states[0].startswith(f"being planned, process {process.pid} of ")
             assert states[1:] == ["planning broke off; nothing was sent"] * number
         assert listing(sheet) == [("planning broke off; nothing was sent", False)] * 2
         assert puts(sandbox) == []
