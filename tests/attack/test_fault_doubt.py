@@ -116,7 +116,7 @@ async def test_what_a_gateway_gave_up_on_is_read_when_the_service_has_had_its_ti
     """Each attempt is applied a little after the answer: the last reading comes late enough to see it."""
     rows = updates(3)
     order = rows[1][0]
-    attack = Attack({(PUT, order): FAULTS["504, applied a little later"]}, rows, {"retries": 0, "timeout": 0.25})
+    attack = Attack({(PUT, order): FAULTS["504, applied a little later"]}, rows, {"retries": 0, "timeout": 1.0})
     outcome = await brought_to_its_end(attack)
     assert {row["result"] for row in outcome.rows} == {"updated"}
     assert of_kind(outcome, PUT, order) == 1
